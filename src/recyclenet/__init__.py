@@ -1,0 +1,30 @@
+"""RecycleNet: small, fast, honest classifiers of waste pictures."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recyclenet.core.prediction import Prediction
+    from recyclenet.errors import RecycleNetError
+    from recyclenet.inference.classifier import Classifier
+
+__all__ = ["Classifier", "Prediction", "RecycleNetError", "__version__"]
+
+_HOMES = {
+    "Classifier": "recyclenet.inference.classifier",
+    "Prediction": "recyclenet.core.prediction",
+    "RecycleNetError": "recyclenet.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `recyclenet --help` stays quick."""
+    if name == "__version__":
+        return version("recyclenet")
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'recyclenet' has no attribute {name!r}")

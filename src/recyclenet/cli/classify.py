@@ -1,0 +1,75 @@
+"""`recyclenet classify`: what each picture shows, how sure that is, and which bin it goes in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recyclenet.errors import EXIT_PARTIAL
+
+if TYPE_CHECKING:
+    from recyclenet.core.prediction import Prediction
+
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in one.")
+]
+TtaOption = Annotated[
+    bool, typer.Option("--tta", help="Average over the mirrored picture: slower, a bit better.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def classify(
+    paths: Annotated[
+        list[str], typer.Argument(help="Pictures, folders or globs; -- ends options.")
+    ],
+    as_json: JsonOption = False,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", min=1, help="How many classes to show of each picture.")
+    ] = None,
+    tta: TtaOption = False,
+    model: ModelOption = None,
+    max_megapixels: Annotated[
+        float, typer.Option("--max-megapixels", min=0.01, max=178, help="Refuse larger pictures.")
+    ] = 50,
+) -> None:
+    """Classify pictures: one line, or with --json one JSON object, for each."""
+    import json
+    import sys
+
+    from recyclenet.cli.pictures import expand
+    from recyclenet.inference.classifier import Classifier
+
+    classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6))
+    num_bad = num_done = 0
+    if not as_json:
+        print(f"{'label':<14}{'sure':>5}  {'bin':<24}picture")
+    for prediction in classifier.classify_many(expand(paths)):
+        num_done += 1
+        num_bad += prediction.error is not None
+        if as_json:
+            print(json.dumps(prediction.to_row(top_k), ensure_ascii=False), flush=True)
+        elif prediction.error is not None:
+            print(f"error: {prediction.error}", file=sys.stderr)
+        else:
+            print(describe(prediction, top_k or 1), flush=True)
+    if num_bad:
+        print(f"{num_bad} of {num_done} pictures could not be read", file=sys.stderr)
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def describe(prediction: Prediction, top_k: int = 1) -> str:
+    """Return one line: label, confidence, bin, picture, and the next classes where asked for."""
+    from recyclenet.core.images import show_path
+    from recyclenet.core.taxonomy import BINS
+
+    bin_name = BINS[prediction.stream or "other"]
+    line = (
+        f"{prediction.label:<14}{prediction.confidence:>5.0%}  "
+        f"{bin_name if prediction.known else 'not sure: ask a person':<24}"
+        f"{show_path(prediction.path or '')}"
+    )
+    others = list(prediction.probabilities.items())[1:top_k]
+    return line + "".join(f"  {name} {value:.0%}" for name, value in others)

@@ -1,0 +1,144 @@
+"""`recyclenet data ...`: getting photos and getting them in order."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from recyclenet.data.download import DownloadReport
+
+app = typer.Typer(name="data", help="Get photos and get them in order.", no_args_is_help=True)
+
+DATASETS = ("trashnet",)
+NUM_NAMED = 3
+
+
+@app.callback()
+def data() -> None:
+    """Get photos and get them in order."""
+
+
+@app.command()
+def download(
+    dataset: Annotated[str, typer.Argument(help="Which data set: trashnet.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder for the photos; made if missing.")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help="Address of a zip archive, or of an unpacked copy if it ends in '/'. "
+            "Replaces the built-in ones; may be given several times.",
+        ),
+    ] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Use a folder or zip archive you already have, without network. "
+            "Without --to it is only checked.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Download a data set, or check a copy of it, photo by photo.
+
+    Interrupted? The same command continues. Exit code 0: all photos verified; 3: some are
+    missing or wrong; 1: none could be had.
+    """
+    from recyclenet.data import download as work
+    from recyclenet.errors import UsageError, nearest
+
+    if dataset not in DATASETS:
+        raise UsageError(f"unknown data set {dataset!r}: {nearest(dataset, DATASETS)}")
+    if to is None and origin is None:
+        raise UsageError("where to? give --to FOLDER, or --from COPY to check a copy")
+    if source and origin is not None:
+        raise UsageError("--source is for downloads and --from for a copy: give one of them")
+    with _progress() as progress:
+        if to is None:
+            assert origin is not None
+            report = work.verify_trashnet(origin, progress=progress)
+        elif origin is not None:
+            report = work.copy_trashnet(origin, to, progress=progress, note=_note(progress))
+        else:
+            report = work.download_trashnet(
+                to, sources=source or work.SOURCES, progress=progress, note=_note(progress)
+            )
+    typer.echo(json.dumps(_as_dict(dataset, report)) if as_json else _as_text(report))
+    raise typer.Exit(report.exit_code)
+
+
+def _progress() -> Progress | nullcontext[None]:
+    """A progress display on stderr; none where nobody watches it."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich import progress
+    from rich.console import Console
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _note(progress: Progress | None) -> Callable[[str], None]:
+    def note(line: str) -> None:
+        if progress is None:
+            typer.echo(line, err=True)
+        else:
+            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    return note
+
+
+def _as_dict(dataset: str, report: DownloadReport) -> dict[str, object]:
+    return {
+        "dataset": dataset,
+        "place": str(report.place),
+        "complete": report.complete,
+        "num_expected": report.num_expected,
+        "num_verified": report.num_verified,
+        "num_added": report.num_added,
+        "num_missing": len(report.missing),
+        "num_different": len(report.different),
+        "num_extra": len(report.extra),
+        "num_received_bytes": report.num_received_bytes,
+        "missing": report.missing,
+        "different": report.different,
+        "extra": report.extra,
+        "problems": report.problems,
+        "manifest": None if report.manifest is None else str(report.manifest),
+    }
+
+
+def _as_text(report: DownloadReport) -> str:
+    lines = [f"{report.place}: {report.num_verified} of {report.num_expected} photos verified"]
+    if report.num_added:
+        lines[0] += f", {report.num_added} of them new"
+    for word, names in (
+        ("missing", report.missing),
+        ("different", report.different),
+        ("extra", report.extra),
+    ):
+        if names:
+            more = ", ..." if len(names) > NUM_NAMED else ""
+            lines.append(f"  {len(names)} {word}: {', '.join(names[:NUM_NAMED])}{more}")
+    if report.manifest is not None:
+        lines.append(f"  labels and splits: {report.manifest}")
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""`recyclenet demo`: classify the sample pictures and show the answers on a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recyclenet.cli.classify import ModelOption
+from recyclenet.errors import EXIT_FAILURE, UsageError
+
+if TYPE_CHECKING:
+    from recyclenet.evaluation.report import Card
+    from recyclenet.inference.classifier import Classifier
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("demo.html"),
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", help="Your own folder of class folders, or CSV manifest."),
+    ] = None,
+    model: ModelOption = None,
+) -> None:
+    """Classify the sample pictures: a table here, and a page with pictures and heatmaps."""
+    from recyclenet.cli.classify import describe
+    from recyclenet.data.scan import load_dataset
+    from recyclenet.evaluation.report import write_answers_page
+    from recyclenet.inference.classifier import Classifier
+
+    classifier = Classifier(model)
+    samples = load_dataset(pictures or samples_folder())
+    cards: list[Card] = []
+    print(f"{'':7}{'label':<14}{'sure':>5}  {'bin':<24}picture")
+    for sample in samples:
+        card = _look(classifier, sample.path, sample.label)
+        cards.append(card)
+        if card.prediction.error is not None:
+            print(f"{'error':<7}{card.prediction.error}")
+        else:
+            print(f"{'right' if card.is_right else 'WRONG':<7}{describe(card.prediction)}")
+    num_right = sum(card.is_right is True for card in cards)
+    write_answers_page(cards, classifier.info, out)
+    print(f"\n{num_right} of {len(cards)} right. Page with pictures and heatmaps: {out}")
+    if any(card.prediction.error is not None for card in cards):
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def samples_folder() -> Path:
+    """Return where the sample pictures lie: in the installed package, or in a source tree.
+
+    Raises:
+        UsageError: they are in neither.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "samples", package.parents[1] / "samples"):
+        if (folder / "manifest.csv").is_file():
+            return folder
+    raise UsageError("the sample pictures are not installed; give your own with --pictures")
+
+
+def _look(classifier: Classifier, path: Path, truth: str) -> Card:
+    from recyclenet.core.decision import softmax
+    from recyclenet.core.prediction import Prediction
+    from recyclenet.errors import ImageError
+    from recyclenet.evaluation.report import Card
+    from recyclenet.explain.occlusion import occlusion_heatmap
+    from recyclenet.explain.overlay import overlay
+
+    try:
+        picture = classifier.decode(path)
+    except ImageError as error:
+        return Card(prediction=Prediction(path=str(path), error=str(error)), truth=truth)
+    info = classifier.info
+    prediction = classifier.answer(str(path), classifier.logits(info.preprocess(picture)[None])[0])
+    index = info.class_names.index(str(prediction.label))
+    heatmap = occlusion_heatmap(
+        picture,
+        info.preprocess,
+        lambda batch: softmax(classifier.logits(batch), info.temperature)[:, index],
+    )
+    return Card(
+        prediction=prediction,
+        picture=picture,
+        heatmap=overlay(info.preprocess.resize(picture), heatmap),
+        truth=truth,
+    )

@@ -1,0 +1,102 @@
+"""`recyclenet doctor`: is this installation whole, and what can it do?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from recyclenet.cli.classify import ModelOption
+from recyclenet.errors import EXIT_FAILURE, RecycleNetError
+
+LIGHT = ("numpy", "pillow", "onnxruntime", "simplejpeg", "typer", "rich", "jinja2")
+EXTRAS = {"train": ("torch", "torchvision", "timm", "lightning", "onnx"), "heic": ("pillow-heif",)}
+
+
+def doctor(
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Check the installation: versions, extras, the model file, one real classification."""
+    import json
+    import os
+    import platform
+
+    from recyclenet import __version__
+
+    facts: dict[str, Any] = {
+        "recyclenet": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "light": {name: _version(name) for name in LIGHT},
+        "extras": {
+            extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()
+        },
+        "problems": [],
+    }
+    missing = [name for name, version in facts["light"].items() if version is None]
+    facts["problems"] += [f"{name} is not installed" for name in missing]
+    try:
+        facts["model"] = _check_model(model)
+    except RecycleNetError as error:
+        facts["problems"].append(str(error))
+    if as_json:
+        print(json.dumps(facts, ensure_ascii=False))
+    else:
+        _show(facts)
+    if facts["problems"]:
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _check_model(model: Any) -> dict[str, Any]:
+    """Load the model, which checks every byte of it, and classify one picture."""
+    import time
+
+    import numpy as np
+
+    from recyclenet.inference.classifier import Classifier
+
+    classifier = Classifier(model)
+    picture = np.full((384, 512, 3), 200, np.uint8)
+    classifier.classify(picture)
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        classifier.classify(picture)
+        times.append(time.perf_counter() - start)
+    info = classifier.info
+    return {
+        "name": info.name,
+        "class_names": list(info.class_names),
+        "backbone": info.backbone,
+        "image_size": info.preprocess.image_size,
+        "licence": info.licence,
+        "latency_ms": round(1000 * float(np.median(times)), 1),
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    print(f"recyclenet {facts['recyclenet']}, Python {facts['python']}, {facts['system']}")
+    print("installed:", ", ".join(f"{name} {version}" for name, version in facts["light"].items()))
+    for extra, names in facts["extras"].items():
+        absent = [name for name, version in names.items() if version is None]
+        state = f"no ({', '.join(absent)}): pip install 'recyclenet[{extra}]'" if absent else "yes"
+        print(f"extra {extra}: {state}")
+    if "model" in facts:
+        model = facts["model"]
+        print(
+            f"model: {model['name']} ({model['backbone']}, {model['image_size']} px), intact; "
+            f"{', '.join(model['class_names'])}; {model['latency_ms']} ms a picture"
+        )
+    for problem in facts["problems"]:
+        print(f"problem: {problem}")
+    print("everything is in order" if not facts["problems"] else "not in order")

@@ -1,0 +1,28 @@
+"""`recyclenet export`: from a run folder to one sealed model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder made by `recyclenet train`.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The model file; default: RUN/model.onnx.")
+    ] = None,
+) -> None:
+    """Export a run's best checkpoint, after checking it against PyTorch on real photos."""
+    from recyclenet.cli.extras import require_train
+
+    require_train("export")
+    from recyclenet.export.onnx import export_run
+
+    target = out or run / "model.onnx"
+    info = export_run(run, target)
+    print(
+        f"{target}: {len(info.class_names)} classes, {target.stat().st_size / 1e6:.1f} MB, "
+        f"validation accuracy {info.metrics['accuracy']:.2%}"
+    )

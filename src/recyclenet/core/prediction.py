@@ -1,0 +1,47 @@
+"""The answer for one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the model says of one picture, or why it could not be read.
+
+    Attributes:
+        path: the picture, as it was named; None where it had no name.
+        label: the most probable class; None where the picture could not be read.
+        confidence: calibrated probability of `label`, 0 to 1.
+        probabilities: calibrated probability of each class, most probable first.
+        stream: the disposal stream of `label`.
+        known: False where the model had better say that it does not know.
+        error: why there is no answer; None where there is one.
+    """
+
+    path: str | None
+    label: str | None = None
+    confidence: float | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    stream: str | None = None
+    known: bool = False
+    error: str | None = None
+
+    def to_row(self, top_k: int | None = None) -> dict[str, Any]:
+        """Return plain values for JSON, with the `top_k` most probable classes (all by default)."""
+        shown = list(self.probabilities.items())[:top_k]
+        return {
+            "path": self.path,
+            "label": self.label,
+            "confidence": _rounded(self.confidence),
+            "probabilities": {name: _rounded(value) for name, value in shown},
+            "stream": self.stream,
+            "known": self.known,
+            "error": self.error,
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

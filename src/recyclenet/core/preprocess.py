@@ -1,0 +1,98 @@
+"""The one evaluation transform: from a decoded picture to what the model is given.
+
+Its settings travel inside the model file, so training and every use of the model agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from recyclenet.core.images import ImageArray
+from recyclenet.errors import ModelFileError
+
+FITS = ("crop", "stretch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """Resize to a square, then scale the pixels.
+
+    Attributes:
+        image_size: pixels, the side of the square.
+        fit: "crop" takes the largest centred square; "stretch" keeps the whole picture and
+            ignores its shape.
+        mean: per channel RGB, of pixels scaled to 0..1.
+        std: likewise.
+    """
+
+    image_size: int = 224
+    fit: str = "crop"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.image_size <= 2048:
+            raise ValueError(f"image_size must be 16 to 2048 pixels, not {self.image_size}")
+        if self.fit not in FITS:
+            raise ValueError(f"fit must be {' or '.join(FITS)}, not {self.fit!r}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError("mean and std need three numbers each, std above zero")
+
+    @property
+    def min_side(self) -> int:
+        """Pixels: below this a picture should not be shrunk by the decoder."""
+        return 2 * self.image_size
+
+    def resize(self, image: ImageArray) -> ImageArray:
+        """Resize `(H, W, 3)` uint8 to `(image_size, image_size, 3)` uint8, bicubic, antialiased."""
+        height, width = image.shape[:2]
+        box = None
+        if self.fit == "crop":
+            side = min(height, width)
+            left, top = (width - side) / 2, (height - side) / 2
+            box = (left, top, left + side, top + side)
+        size = (self.image_size, self.image_size)
+        resized = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box=box)
+        return np.asarray(resized)
+
+    def normalise(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Scale `(..., S, S, 3)` uint8 to `(..., 3, S, S)` float32."""
+        scale = np.float32(1.0) / (np.asarray(self.std, np.float32) * np.float32(255.0))
+        shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
+        scaled = images.astype(np.float32) * scale - shift
+        return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
+
+    def __call__(self, image: ImageArray) -> npt.NDArray[np.float32]:
+        """Turn `(H, W, 3)` uint8 RGB into `(3, image_size, image_size)` float32."""
+        return self.normalise(self.resize(image))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for the model file."""
+        return {
+            "image_size": self.image_size,
+            "fit": self.fit,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preprocess:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ModelFileError: a value is missing or out of range.
+        """
+        try:
+            return cls(
+                image_size=int(values["image_size"]),
+                fit=str(values["fit"]),
+                mean=tuple(float(value) for value in values["mean"]),  # type: ignore[arg-type]
+                std=tuple(float(value) for value in values["std"]),  # type: ignore[arg-type]
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"the model file's preprocessing is unusable: {error}") from error

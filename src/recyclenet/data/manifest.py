@@ -1,0 +1,171 @@
+"""The manifest: one row a photo, and nothing about a dataset that is not in it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from recyclenet.core.files import write_text
+from recyclenet.errors import DataError, UsageError, nearest
+
+SPLITS = ("train", "val", "test")
+COLUMNS = ("path", "label", "split", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One photo of a dataset.
+
+    Attributes:
+        path: where the photo lies.
+        label: the name of its true class.
+        split: "train", "val" or "test"; empty where none is assigned.
+        sha256: hexadecimal digest of the file's bytes; empty where unknown.
+    """
+
+    path: Path
+    label: str
+    split: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All rows of a dataset, in a fixed order."""
+
+    samples: tuple[Sample, ...]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels that occur, sorted."""
+        return tuple(sorted({sample.label for sample in self.samples}))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of photos of each label, by label."""
+        return dict(sorted(Counter(sample.label for sample in self.samples).items()))
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether any row says which split it belongs to."""
+        return any(sample.split for sample in self.samples)
+
+    def select(self, split: str) -> Manifest:
+        """Return the rows of one split, or all rows for "all".
+
+        Raises:
+            UsageError: no such split exists, or it is empty here.
+        """
+        if split == "all":
+            return self
+        if split not in SPLITS:
+            raise UsageError(f"unknown split {split!r}; known: all, {', '.join(SPLITS)}")
+        chosen = tuple(sample for sample in self.samples if sample.split == split)
+        if not chosen:
+            hint = (
+                "its splits are " + ", ".join(sorted({s.split for s in self.samples if s.split}))
+                if self.has_splits
+                else "it has no splits; use --split all"
+            )
+            raise UsageError(f"no photo of this dataset is in split {split!r}: {hint}")
+        return Manifest(chosen)
+
+    def check_labels(self, class_names: Iterable[str]) -> None:
+        """Refuse labels that are not among `class_names`.
+
+        Raises:
+            DataError: some row has another label; names the first and the nearest right one.
+        """
+        known = tuple(class_names)
+        unknown = [name for name in self.class_names if name not in known]
+        if unknown:
+            first = next(sample for sample in self.samples if sample.label == unknown[0])
+            more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+            raise DataError(
+                f"unknown label {unknown[0]!r}{more} (first at {first.path}): "
+                f"{nearest(unknown[0], known)}"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the sorted rows (digest, label, split): same data, same fingerprint."""
+        digest = hashlib.sha256()
+        for row in sorted(f"{s.sha256 or s.path.name}\t{s.label}\t{s.split}" for s in self.samples):
+            digest.update(row.encode("utf-8", errors="surrogateescape") + b"\n")
+        return digest.hexdigest()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a CSV manifest: columns `path` and `label`, optionally `split` and `sha256`.
+
+    Relative paths are taken from the folder of the CSV file.
+
+    Raises:
+        UsageError: the file does not exist or cannot be opened.
+        DataError: it is no such table; the message names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        missing = [name for name in ("path", "label") if name not in (rows.fieldnames or ())]
+        if missing:
+            raise DataError(
+                f"{path} lacks the column {' and '.join(missing)}: its first line must name "
+                f"path,label (and optionally split,sha256)"
+            )
+        samples = tuple(_sample(path, rows.line_num, row) for row in rows)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {rows.line_num}: not a CSV table ({error})") from error
+    if not samples:
+        raise DataError(f"{path} lists no photos")
+    return Manifest(samples)
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write `manifest` as CSV, atomically; paths inside the file's own folder become relative."""
+    folder = Path(os.path.abspath(path.parent))  # noqa: PTH100 - resolve() would follow links
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for sample in manifest:
+        place = Path(os.path.abspath(sample.path))  # noqa: PTH100
+        shown = place.relative_to(folder) if place.is_relative_to(folder) else place
+        table.writerow((shown.as_posix(), sample.label, sample.split, sample.sha256))
+    write_text(path, text.getvalue())
+
+
+def _sample(table: Path, line: int, row: dict[str | None, str | None]) -> Sample:
+    photo, label = row.get("path") or "", (row.get("label") or "").strip()
+    split = (row.get("split") or "").strip()
+    if not photo or not label:
+        raise DataError(f"{table}, line {line}: a row needs both a path and a label")
+    if split and split not in SPLITS:
+        raise DataError(f"{table}, line {line}: split {split!r} is none of {', '.join(SPLITS)}")
+    if "\0" in photo:
+        raise DataError(f"{table}, line {line}: the path holds a zero byte")
+    return Sample(table.parent / photo, label, split, (row.get("sha256") or "").strip().lower())
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,66 @@
+"""Dividing a dataset into training, validation and test photos."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import replace
+
+from recyclenet.data.manifest import SPLITS, Manifest, Sample
+from recyclenet.errors import DataError
+
+RATIOS = {"train": 0.70, "val": 0.13, "test": 0.17}
+
+
+def with_splits(manifest: Manifest, seed: int) -> Manifest:
+    """Return the manifest with every row in a split; splits that are there are kept.
+
+    A dataset without splits is divided 70/13/17. One with training but no validation photos gives
+    up part of its training photos. Stratified by label; the same photos and seed give the same
+    splits; files with the same bytes stay together.
+
+    Raises:
+        DataError: some rows have a split and some have none, or none is for training.
+    """
+    present = {sample.split for sample in manifest}
+    if present == {""}:
+        return _draw(manifest, "", RATIOS, seed)
+    if "" in present:
+        raise DataError(
+            "some rows have a split and some have none; fill the column or leave it out"
+        )
+    if "train" not in present:
+        raise DataError("no photo is in the split 'train'")
+    if "val" in present:
+        return manifest
+    share = RATIOS["val"] / (RATIOS["train"] + RATIOS["val"])
+    return _draw(manifest, "train", {"train": 1 - share, "val": share}, seed)
+
+
+def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) -> Manifest:
+    """Divide the rows whose split is `source`, label by label, in an order drawn from the seed."""
+    keys: dict[str, set[str]] = defaultdict(set)
+    for sample in manifest:
+        if sample.split == source:
+            keys[sample.label].add(_key(sample))
+    chosen: dict[tuple[str, str], str] = {}
+    for label, distinct in keys.items():
+        order = sorted(distinct, key=lambda key: hashlib.sha256(f"{seed}\t{key}".encode()).digest())
+        # Each split but the last gets at least one of a class, where there are enough.
+        num_val = max(1, round(len(order) * shares["val"])) if len(order) > 1 else 0
+        num_test = round(len(order) * shares.get("test", 0.0)) if len(order) > 2 else 0
+        for place, key in enumerate(order):
+            split = SPLITS[1] if place < num_val else SPLITS[2]
+            chosen[label, key] = split if place < num_val + num_test else SPLITS[0]
+    return Manifest(
+        tuple(
+            replace(sample, split=chosen[sample.label, _key(sample)])
+            if sample.split == source
+            else sample
+            for sample in manifest
+        )
+    )
+
+
+def _key(sample: Sample) -> str:
+    return sample.sha256 or sample.path.as_posix()

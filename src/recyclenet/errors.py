@@ -1,0 +1,81 @@
+"""Every error that RecycleNet raises on purpose, with the exit code each one ends a command with.
+
+    RecycleNetError            1  the work failed
+    |-- UsageError             2  what was asked for is wrong: a path, an option, a recipe field
+    |-- DataError              1  the photos or the table of photos cannot be used
+    |   `-- ImageError         1  one picture cannot be read
+    |-- ModelFileError         4  a model or checkpoint file is damaged or cannot be trusted
+    |-- MissingExtraError      1  an optional part of RecycleNet is not installed
+    `-- Interrupted          130  the user stopped the work
+
+A message is one line: what failed, the value received, what is allowed, what to do next.
+Exit code 3 (partly done) belongs to no error: a command returns it after finishing the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_PARTIAL = 3
+EXIT_UNTRUSTED = 4
+
+
+class RecycleNetError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = EXIT_FAILURE
+
+
+class UsageError(RecycleNetError):
+    """The request itself is wrong; nothing was started."""
+
+    exit_code = EXIT_USAGE
+
+
+class DataError(RecycleNetError):
+    """The photos, or the table that lists them, cannot be used."""
+
+
+class ImageError(DataError):
+    """One picture cannot be read."""
+
+
+class ModelFileError(RecycleNetError):
+    """A model or checkpoint file is damaged, altered or of an unknown kind."""
+
+    exit_code = EXIT_UNTRUSTED
+
+
+class MissingExtraError(RecycleNetError):
+    """An optional part is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the '{extra}' extra: pip install 'recyclenet[{extra}]'")
+
+
+class Interrupted(RecycleNetError):  # noqa: N818 - it is no error of the program's
+    """The user stopped the work; whatever was finished is kept."""
+
+    exit_code = 130
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the known words nearest to `name`, or all of a short list.
+
+    >>> nearest("carboard", ["cardboard", "glass"])
+    "did you mean 'cardboard'?"
+    >>> nearest("zzz", ["glass", "metal"])
+    'known: glass, metal'
+    """
+    words = sorted(known)
+    close = get_close_matches(name, words, n=3, cutoff=0.6)
+    if close:
+        return f"did you mean {' or '.join(repr(word) for word in close)}?"
+    if not words:
+        return "none is known"
+    shown = ", ".join(words[:12])
+    return f"known: {shown}" + (", ..." if len(words) > 12 else "")

@@ -1,0 +1,54 @@
+"""What is fitted on validation photos after training: the temperature and the threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from recyclenet.core.decision import softmax
+
+# The threshold keeps this share of the validation photos.
+KEPT_SHARE = 0.95
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> float:
+    """Return the temperature that makes the validation labels most likely.
+
+    Temperature scaling, https://arxiv.org/abs/1706.04599; the likelihood has one peak in the
+    inverse temperature, so a golden-section search finds it.
+
+    Args:
+        logits: `(N, K)`.
+        targets: `(N,)`.
+
+    Returns:
+        0.05 to 20.
+    """
+
+    def loss(log_temperature: float) -> float:
+        chosen = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(targets)), targets]
+        return float(-np.log(np.maximum(chosen, 1e-300)).mean())
+
+    low, high = float(np.log(0.05)), float(np.log(20.0))
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    loss_left, loss_right = loss(left), loss(right)
+    for _ in range(60):
+        if loss_left <= loss_right:
+            high, right, loss_right = right, left, loss_left
+            left = high - _GOLDEN * (high - low)
+            loss_left = loss(left)
+        else:
+            low, left, loss_left = left, right, loss_right
+            right = low + _GOLDEN * (high - low)
+            loss_right = loss(right)
+    return float(np.exp((low + high) / 2))
+
+
+def fit_threshold(logits: npt.NDArray[np.float32], temperature: float) -> float:
+    """Return the confidence below which an answer counts as not known.
+
+    Chosen so that `KEPT_SHARE` of the validation photos are answered.
+    """
+    confidence = softmax(logits, temperature).max(axis=1)
+    return float(np.quantile(confidence, 1 - KEPT_SHARE))

@@ -1,0 +1,176 @@
+"""Figures from a prediction table: logits `(N, K)` and targets `(N,)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recyclenet.core.decision import softmax
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How a model did on N photos of K classes.
+
+    Attributes:
+        class_names: the K classes.
+        confusion: `(K, K)` int64, rows true, columns predicted.
+        accuracy: share of right answers, 0 to 1.
+        interval: 95% Wilson interval of the accuracy.
+        balanced_accuracy: mean of the recalls of the classes that occur.
+        macro_f1: mean F1 of the classes that occur.
+        nll: mean negative log-likelihood, nats, of the calibrated probabilities.
+        ece: expected calibration error over 15 equal-width bins, 0 to 1.
+        coverage: share of photos that count as known.
+        known_accuracy: accuracy among those; 0 where there are none.
+    """
+
+    class_names: tuple[str, ...]
+    confusion: npt.NDArray[np.int64]
+    accuracy: float
+    interval: tuple[float, float]
+    balanced_accuracy: float
+    macro_f1: float
+    nll: float
+    ece: float
+    coverage: float
+    known_accuracy: float
+
+    @property
+    def num_photos(self) -> int:
+        """N."""
+        return int(self.confusion.sum())
+
+    def per_class(self) -> dict[str, dict[str, float]]:
+        """Return precision, recall, F1 and number of photos of each class."""
+        right = np.diag(self.confusion).astype(float)
+        precision = _ratio(right, self.confusion.sum(0))
+        recall = _ratio(right, self.confusion.sum(1))
+        f1 = _ratio(2 * right, self.confusion.sum(0) + self.confusion.sum(1))
+        return {
+            name: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "num_photos": int(self.confusion[i].sum()),
+            }
+            for i, name in enumerate(self.class_names)
+        }
+
+    def most_confused(self) -> list[tuple[str, str, int]]:
+        """Return (true, predicted, count) of the mistakes, most frequent first."""
+        pairs = [
+            (self.class_names[row], self.class_names[column], int(count))
+            for (row, column), count in np.ndenumerate(self.confusion)
+            if row != column and count
+        ]
+        return sorted(pairs, key=lambda pair: -pair[2])
+
+    def to_row(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "num_photos": self.num_photos,
+            "accuracy": round(self.accuracy, 6),
+            "interval95": [round(bound, 6) for bound in self.interval],
+            "balanced_accuracy": round(self.balanced_accuracy, 6),
+            "macro_f1": round(self.macro_f1, 6),
+            "nll": round(self.nll, 6),
+            "ece": round(self.ece, 6),
+            "coverage": round(self.coverage, 6),
+            "known_accuracy": round(self.known_accuracy, 6),
+            "class_names": list(self.class_names),
+            "confusion_matrix": self.confusion.tolist(),
+            "per_class": {
+                name: {key: round(value, 6) for key, value in figures.items()}
+                for name, figures in self.per_class().items()
+            },
+        }
+
+
+def evaluate(
+    logits: npt.NDArray[np.float32],
+    targets: npt.NDArray[np.int64],
+    class_names: tuple[str, ...],
+    *,
+    temperature: float = 1.0,
+    threshold: float = 0.0,
+) -> Evaluation:
+    """Score a prediction table.
+
+    Args:
+        logits: `(N, K)`, N at least 1.
+        targets: `(N,)` true indices.
+        class_names: the K classes.
+        temperature: divides the logits.
+        threshold: least confidence of a known answer.
+    """
+    probabilities = softmax(logits, temperature)
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
+    right = predicted == targets
+    known = confidence >= threshold
+    num_classes = len(class_names)
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    np.add.at(confusion, (targets, predicted), 1)
+    present = confusion.sum(1) > 0
+    hits = np.diag(confusion).astype(float)
+    f1 = _ratio(2 * hits, confusion.sum(0) + confusion.sum(1))
+    chosen = probabilities[np.arange(len(targets)), targets]
+    return Evaluation(
+        class_names=class_names,
+        confusion=confusion,
+        accuracy=float(right.mean()),
+        interval=wilson_interval(int(right.sum()), len(targets)),
+        balanced_accuracy=float(_ratio(hits, confusion.sum(1))[present].mean()),
+        macro_f1=float(f1[present].mean()),
+        nll=float(-np.log(np.maximum(chosen, 1e-12)).mean()),
+        ece=calibration_error(confidence, right),
+        coverage=float(known.mean()),
+        known_accuracy=float(right[known].mean()) if known.any() else 0.0,
+    )
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return the 95% Wilson score interval of a proportion.
+
+    >>> low, high = wilson_interval(410, 431)
+    >>> round(low, 3), round(high, 3)
+    (0.927, 0.968)
+    """
+    share, z2 = successes / trials, Z95**2
+    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = Z95 * sqrt(share * (1 - share) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def calibration_error(
+    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], num_bins: int = 15
+) -> float:
+    """Return the expected calibration error (https://arxiv.org/abs/1706.04599), 0 to 1."""
+    bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    gaps = [
+        abs(confidence[bins == i].mean() - right[bins == i].mean()) * (bins == i).mean()
+        for i in range(num_bins)
+        if (bins == i).any()
+    ]
+    return float(sum(gaps))
+
+
+def _ratio(
+    numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Divide; 0 where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
+
+
+def most_wrong(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> list[int]:
+    """Return the indices of wrong answers, those that give the truth the least chance first."""
+    probabilities = softmax(logits)
+    chance = probabilities[np.arange(len(targets)), targets]
+    wrong = np.flatnonzero(probabilities.argmax(1) != targets)
+    return [int(i) for i in wrong[np.argsort(chance[wrong], kind="stable")]]

@@ -1,0 +1,168 @@
+"""The engine: pictures in, answers out, on a CPU and without PyTorch."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from recyclenet.core.decision import softmax
+from recyclenet.core.images import MAX_PIXELS, ImageArray, ImageSource, decode_image
+from recyclenet.core.prediction import Prediction
+from recyclenet.errors import ImageError, UsageError
+from recyclenet.inference.session import Session
+
+BATCH_SIZE = 16
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Classifier:
+    """Classifies waste pictures.
+
+    Args:
+        model: path of a RecycleNet `.onnx` file; None for the one in the package.
+        tta: also look at the mirrored picture and average the two (test-time augmentation).
+        threads: cores to use; None for all.
+        max_pixels: refuse larger pictures.
+
+    Raises:
+        UsageError: there is no such model file.
+        ModelFileError: the model file is damaged, altered or inconsistent.
+
+    Example:
+        >>> from recyclenet import Classifier
+        >>> answer = Classifier().classify("samples/green_glass_bottle.jpg")  # doctest: +SKIP
+        >>> answer.label, answer.stream  # doctest: +SKIP
+        ('glass', 'recyclable')
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        tta: bool = False,
+        threads: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be 1 or more, not {threads}")
+        self._session = Session(None if model is None else Path(model), threads)
+        self._workers = threads or os.cpu_count() or 1
+        self._tta = tta
+        self._max_pixels = max_pixels
+        self.info = self._session.info
+
+    def classify(self, source: ImageSource) -> Prediction:
+        """Classify one picture: a path, file bytes, a Pillow image or a uint8 array.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return self.answer(_name(source), self.logits(self._prepare(source)[None])[0])
+
+    def classify_many(
+        self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
+    ) -> Iterator[Prediction]:
+        """Classify pictures in order, decoding ahead on all cores.
+
+        A picture that cannot be read gives a prediction with `error` set; the rest go on. Memory
+        stays bounded however many sources there are.
+        """
+        for source, logits, error in self.logits_many(sources, batch_size):
+            if logits is None:
+                yield Prediction(path=_name(source), error=error)
+            else:
+                yield self.answer(_name(source), logits)
+
+    def logits_many(
+        self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
+    ) -> Iterator[tuple[ImageSource, npt.NDArray[np.float32] | None, str | None]]:
+        """Yield `(source, logits (K,) float32 or None, error or None)` for each source, in order.
+
+        Raises:
+            UsageError: `batch_size` is below one.
+        """
+        if batch_size < 1:
+            raise UsageError(f"batch_size must be 1 or more, not {batch_size}")
+        prepared = _in_order(self._try_prepare, sources, self._workers, 2 * batch_size)
+        while chunk := list(islice(prepared, batch_size)):
+            arrays = [array for _, (array, _) in chunk if array is not None]
+            rows = iter(self.logits(np.stack(arrays))) if arrays else iter(())
+            for source, (array, error) in chunk:
+                yield source, (None if array is None else next(rows)), error
+
+    def logits(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return `(N, K)` float32 for a batch `(N, 3, S, S)` float32, with `tta` if it is set."""
+        logits = self._session.run(batch)
+        if self._tta:
+            mirrored = self._session.run(np.ascontiguousarray(batch[..., ::-1]))
+            logits = (logits + mirrored) * np.float32(0.5)
+        return logits
+
+    def decode(self, source: ImageSource) -> ImageArray:
+        """Decode a picture as large as the model needs it, `(H, W, 3)` uint8.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        min_side = self.info.preprocess.min_side
+        return decode_image(source, min_side=min_side, max_pixels=self._max_pixels)
+
+    def _prepare(self, source: ImageSource) -> npt.NDArray[np.float32]:
+        return self.info.preprocess(self.decode(source))
+
+    def _try_prepare(
+        self, source: ImageSource
+    ) -> tuple[npt.NDArray[np.float32] | None, str | None]:
+        try:
+            return self._prepare(source), None
+        except ImageError as error:
+            return None, str(error)
+
+    def answer(self, path: str | None, logits: npt.NDArray[np.float32]) -> Prediction:
+        """Return the answer that `logits` (K,) float32 stand for."""
+        probabilities = softmax(logits, self.info.temperature)
+        order = np.argsort(-probabilities, kind="stable")
+        names = self.info.class_names
+        label, confidence = names[order[0]], float(probabilities[order[0]])
+        return Prediction(
+            path=path,
+            label=label,
+            confidence=confidence,
+            probabilities={names[i]: float(probabilities[i]) for i in order},
+            stream=self.info.streams[label],
+            known=confidence >= self.info.threshold,
+        )
+
+
+def _name(source: ImageSource) -> str | None:
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else None
+
+
+def _in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+) -> Iterator[tuple[Item, Result]]:
+    """Apply `work` on threads, at most `ahead` items beyond the one being yielded."""
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(work, item)))
+                if len(waiting) >= ahead:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()

@@ -1,0 +1,1 @@
+"""Networks (full tier)."""

@@ -1,0 +1,1 @@
+"""From a manifest and a recipe to a run folder (full tier)."""

@@ -1,0 +1,105 @@
+"""What a run shows and keeps while it goes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from recyclenet.core.files import write_text
+
+_FIGURES = ("train_loss", "val_loss", "val_accuracy")
+
+
+class EpochTable(pl.Callback):
+    """Keeps `metrics.csv`, one row an epoch, and prints each row to stderr.
+
+    A resumed run drops the rows of epochs it does again.
+    """
+
+    def __init__(self, path: Path, console: Console) -> None:
+        self._path = path
+        self._console = console
+        self._rows: list[dict[str, str]] = []
+        self._started = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read the rows of the epochs already done."""
+        self._started = time.monotonic()
+        if trainer.current_epoch > 0 and self._path.is_file():
+            rows = csv.DictReader(io.StringIO(self._path.read_text(encoding="utf-8")))
+            self._rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the row of this epoch."""
+        values = {name: f"{float(trainer.callback_metrics[name]):.6g}" for name in _FIGURES}
+        epoch = trainer.current_epoch + 1
+        rate = f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}"
+        seconds = f"{time.monotonic() - self._started:.1f}"
+        self._rows.append({"epoch": str(epoch), **values, "lr": rate, "seconds": seconds})
+        text = io.StringIO(newline="")
+        table = csv.DictWriter(text, self._rows[-1], lineterminator="\n")
+        table.writeheader()
+        table.writerows(self._rows)
+        write_text(self._path, text.getvalue())
+        self._console.print(
+            f"epoch {epoch}/{trainer.max_epochs}  train loss {values['train_loss']}  "
+            f"val loss {values['val_loss']}  val accuracy {float(values['val_accuracy']):.2%}",
+            highlight=False,
+        )
+
+
+class ProgressLine(pl.Callback):
+    """One bar over the whole run: steps, photos a second, time left; none where nobody looks."""
+
+    def __init__(self, console: Console, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:.0f} photos/s"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the bar, filled as far as a resumed run had come."""
+        total = int(trainer.estimated_stepping_batches)
+        self._first = trainer.global_step
+        self._task = self._progress.add_task("", total=total, completed=self._first, rate=0.0)
+        self._started = time.monotonic()
+        self._progress.start()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Move the bar."""
+        done = trainer.global_step - self._first
+        rate = done * self._batch_size / (time.monotonic() - self._started)
+        self._progress.update(self._task, completed=trainer.global_step, rate=rate)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Take the bar away."""
+        self._progress.stop()

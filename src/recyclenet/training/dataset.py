@@ -1,0 +1,132 @@
+"""Photos as training batches, the same ones again for the same seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import InterpolationMode, v2
+
+from recyclenet.core.images import decode_image
+from recyclenet.core.preprocess import Preprocess
+from recyclenet.data.manifest import Manifest
+from recyclenet.training.recipe import AugmentSection
+
+Example = tuple[torch.Tensor, int]
+# What the sampler hands to the dataset: which photo, and the seed of its random changes.
+Draw = tuple[int, int]
+
+
+class EvaluationPhotos(Dataset[Example]):
+    """Each photo through the evaluation transform."""
+
+    def __init__(
+        self, manifest: Manifest, class_names: tuple[str, ...], preprocess: Preprocess
+    ) -> None:
+        self._samples = manifest.samples
+        self._targets = [class_names.index(sample.label) for sample in manifest]
+        self._preprocess = preprocess
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Example:
+        """Return the picture `(3, S, S)` float32 and its target."""
+        image = decode_image(self._samples[index].path, min_side=self._preprocess.min_side)
+        return torch.from_numpy(self._preprocess(image)), self._targets[index]
+
+
+class TrainingPhotos(Dataset[Example]):
+    """Each photo cropped and changed at random, as its draw's seed says."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        class_names: tuple[str, ...],
+        preprocess: Preprocess,
+        augment: AugmentSection,
+    ) -> None:
+        self._samples = manifest.samples
+        self._targets = [class_names.index(sample.label) for sample in manifest]
+        self._preprocess = preprocess
+        self._min_side = 2 * augment.crop_size
+        self._transform = augmentation(augment)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, draw: Draw) -> Example:
+        """Return the picture `(3, crop_size, crop_size)` float32 and its target."""
+        index, seed = draw
+        image = decode_image(self._samples[index].path, min_side=self._min_side)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            changed: npt.NDArray[np.uint8] = np.asarray(self._transform(Image.fromarray(image)))
+        return torch.from_numpy(self._preprocess.normalise(changed)), self._targets[index]
+
+
+def augmentation(augment: AugmentSection) -> v2.Transform:
+    """Return the random changes of a recipe, from a Pillow image to a Pillow image."""
+    steps: list[v2.Transform] = [
+        v2.RandomResizedCrop(
+            augment.crop_size,
+            scale=(augment.min_scale, 1.0),
+            interpolation=InterpolationMode.BICUBIC,
+        )
+    ]
+    if augment.horizontal_flip:
+        steps.append(v2.RandomHorizontalFlip())
+    if augment.vertical_flip:
+        steps.append(v2.RandomVerticalFlip())
+    if augment.trivial_augment:
+        steps.append(v2.TrivialAugmentWide())
+    return v2.Compose(steps)
+
+
+class SeededSampler(Sampler[Draw]):
+    """A fresh order each epoch, decided by the seed and the epoch alone.
+
+    So a resumed run sees what an uninterrupted one would have seen.
+    """
+
+    def __init__(self, num_samples: int, seed: int) -> None:
+        self._num_samples = num_samples
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; the training loop calls this."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._num_samples
+
+    def __iter__(self) -> Iterator[Draw]:
+        random = np.random.default_rng([self._seed, self._epoch])
+        order = random.permutation(self._num_samples)
+        seeds = random.integers(2**31, size=self._num_samples)
+        return iter(list(zip(order.tolist(), seeds.tolist(), strict=True)))
+
+
+def training_loader(photos: TrainingPhotos, batch_size: int, seed: int) -> DataLoader[Example]:
+    """Return shuffled batches: pictures `(N, 3, S, S)` float32 and targets `(N,)` int64.
+
+    The last, smaller batch is left out where there is a full one: batch statistics of few
+    pictures are noise.
+    """
+    return DataLoader(
+        photos,
+        batch_size=batch_size,
+        sampler=SeededSampler(len(photos), seed),
+        drop_last=len(photos) >= batch_size,
+        num_workers=0,
+    )
+
+
+def evaluation_loader(photos: EvaluationPhotos, batch_size: int) -> DataLoader[Example]:
+    """Return all photos in order, in batches."""
+    return DataLoader(photos, batch_size=batch_size, num_workers=0)

@@ -1,0 +1,196 @@
+"""From a manifest and a recipe to a run folder that can be interrupted, resumed and exported."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from rich.console import Console
+from rich.progress import track
+
+from recyclenet.core.images import decode_image
+from recyclenet.data.manifest import Manifest, Sample, file_digest, write_manifest
+from recyclenet.data.split import with_splits
+from recyclenet.errors import DataError, ImageError, Interrupted, UsageError
+from recyclenet.models.classifier import create_model
+from recyclenet.training.callbacks import EpochTable, ProgressLine
+from recyclenet.training.checkpoint import BEST, LAST, backbone_preprocess
+from recyclenet.training.dataset import (
+    EvaluationPhotos,
+    TrainingPhotos,
+    evaluation_loader,
+    training_loader,
+)
+from recyclenet.training.module import TrainingModule
+from recyclenet.training.recipe import Recipe, load_recipe, save_recipe
+
+RECIPE, MANIFEST, METRICS = "recipe.toml", "manifest.csv", "metrics.csv"
+
+
+def start_run(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> None:
+    """Make a run folder and train in it.
+
+    Args:
+        manifest: the dataset; splits are drawn (70/13/17) where it has none.
+        recipe: the resolved recipe.
+        run: a folder that does not exist yet, or is empty.
+        console: where progress goes.
+
+    Raises:
+        UsageError: the folder is in use.
+        DataError: the photos cannot be trained on.
+        Interrupted: the user stopped; `resume_run` goes on.
+    """
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise UsageError(
+            f"{run} is not an empty folder; continue its run with --resume, or choose another --out"
+        )
+    manifest = with_splits(_readable(manifest, console), recipe.fit.seed)
+    _check_trainable(manifest)
+    save_recipe(recipe, run / RECIPE)
+    write_manifest(manifest, run / MANIFEST)
+    _fit(manifest, recipe, run, console)
+
+
+def resume_run(manifest: Manifest, run: Path, console: Console) -> None:
+    """Continue an interrupted run from its last finished epoch.
+
+    Raises:
+        UsageError: there is no run to continue.
+        Interrupted: the user stopped again.
+    """
+    _fit(manifest, load_recipe(str(run / RECIPE)), run, console)
+
+
+def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> None:
+    names = manifest.class_names
+    pl.seed_everything(recipe.fit.seed, verbose=False)
+    model = create_model(
+        recipe.model.backbone,
+        len(names),
+        weights=recipe.model.weights,
+        drop_rate=recipe.model.drop_rate,
+    )
+    preprocess = backbone_preprocess(model, recipe)
+    module = TrainingModule(model, len(names), recipe).to(memory_format=torch.channels_last)
+    train, val = manifest.select("train"), manifest.select("val")
+    batch_size = recipe.fit.batch_size
+    console.print(
+        f"{len(train)} training and {len(val)} validation photos of {len(names)} classes; "
+        f"{recipe.model.backbone}, {precision(recipe)}",
+        highlight=False,
+    )
+    last = run / LAST
+    with _quiet():
+        trainer = _trainer(recipe, run, console)
+        try:
+            trainer.fit(
+                module,
+                training_loader(
+                    TrainingPhotos(train, names, preprocess, recipe.augment),
+                    batch_size,
+                    recipe.fit.seed,
+                ),
+                evaluation_loader(EvaluationPhotos(val, names, preprocess), batch_size),
+                ckpt_path=last if last.is_file() else None,
+                weights_only=True,
+            )
+        except SystemExit:
+            # The loop turns Ctrl-C into an exit after putting everything down.
+            hint = f"continue with: recyclenet train --resume {run}"
+            raise Interrupted(f"stopped after {trainer.current_epoch} epochs; {hint}") from None
+
+
+def _trainer(recipe: Recipe, run: Path, console: Console) -> pl.Trainer:
+    checkpoints = ModelCheckpoint(
+        dirpath=run / BEST.parent,
+        filename=BEST.stem,
+        monitor="val_loss",
+        mode="min",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[pl.Callback] = [
+        EpochTable(run / METRICS, console),
+        ProgressLine(console, recipe.fit.batch_size),
+        checkpoints,
+    ]
+    if recipe.fit.ema_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=recipe.fit.ema_decay))
+    return pl.Trainer(
+        max_epochs=recipe.fit.epochs,
+        precision="bf16-mixed" if precision(recipe) == "bf16" else "32-true",
+        gradient_clip_val=recipe.optim.gradient_clip or None,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=run,
+    )
+
+
+def precision(recipe: Recipe) -> str:
+    """Return "bf16" or "float32": what the recipe asks for, or what this machine does fast."""
+    if recipe.fit.precision != "auto":
+        return recipe.fit.precision
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def _readable(manifest: Manifest, console: Console) -> Manifest:
+    """Decode every photo once: leave out and name the unreadable, add digests."""
+
+    def check(sample: Sample) -> Sample | str:
+        try:
+            decode_image(sample.path, min_side=64)
+            return replace(sample, sha256=sample.sha256 or file_digest(sample.path))
+        except (ImageError, OSError) as error:
+            return str(error)
+
+    good: list[Sample] = []
+    bad: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        checked = pool.map(check, manifest)
+        for result in track(
+            checked, "checking photos", len(manifest), console=console, transient=True
+        ):
+            if isinstance(result, Sample):
+                good.append(result)
+            else:
+                bad.append(result)
+    for reason in bad[:10]:
+        console.print(f"left out: {reason}", highlight=False, markup=False)
+    if bad:
+        console.print(f"left out {len(bad)} of {len(manifest)} photos that cannot be read")
+    if not good:
+        raise DataError(f"none of the {len(manifest)} photos can be read; the first: {bad[0]}")
+    return Manifest(tuple(good))
+
+
+def _check_trainable(manifest: Manifest) -> None:
+    names = manifest.class_names
+    if len(names) < 2:
+        raise DataError(
+            f"training needs photos of two or more classes; here is only {names[0]!r} "
+            f"(expected: one folder a class)"
+        )
+    missing = set(names) - set(manifest.select("train").class_names)
+    if missing:
+        raise DataError(f"no training photo of {', '.join(sorted(missing))}; add photos or splits")
+    manifest.select("val")
+
+
+def _quiet() -> warnings.catch_warnings[None]:
+    """Keep Lightning's hints to developers from users; its errors still come through."""
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return warnings.catch_warnings(action="ignore")

@@ -1,0 +1,179 @@
+"""The recipe: every choice of a training run, resolved once, frozen, saved with the run.
+
+Defaults < recipe file < command-line settings. All mistakes are reported together.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from recyclenet.core.files import write_text
+from recyclenet.errors import UsageError, nearest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSection(_Section):
+    """The network and what it is given."""
+
+    backbone: str = Field("tf_efficientnet_lite0", description="timm's name of the backbone")
+    weights: str = Field(
+        "imagenet", description="start from 'imagenet', 'none' or a safetensors file"
+    )
+    drop_rate: float = Field(0.2, ge=0, lt=1, description="dropout before the head")
+    freeze_groups: int = Field(
+        0, ge=0, description="leave the first layer groups as they are (1: the stem; then stages)"
+    )
+    image_size: int = Field(224, ge=32, le=1024, description="side of the input square, pixels")
+    fit: Literal["crop", "stretch"] = Field(
+        "crop", description="how a picture becomes square when the model is used"
+    )
+
+
+class AugmentSection(_Section):
+    """Random changes to each training picture."""
+
+    crop_size: int = Field(224, ge=32, le=1024, description="side of a training crop, pixels")
+    min_scale: float = Field(0.35, gt=0, le=1, description="least part of the area in a crop")
+    horizontal_flip: bool = Field(True, description="mirror half of the pictures")
+    vertical_flip: bool = Field(False, description="turn half of the pictures upside down")
+    trivial_augment: bool = Field(
+        True, description="one random colour or shape change (TrivialAugmentWide)"
+    )
+    mixup: float = Field(0.2, ge=0, description="alpha of mixup; 0 for none")
+
+
+class OptimSection(_Section):
+    """AdamW under a one-cycle schedule."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="peak rate of the backbone")
+    head_multiplier: float = Field(5.0, gt=0, description="the head's rate over the backbone's")
+    weight_decay: float = Field(0.05, ge=0, description="decoupled; not on biases and norms")
+    warmup: float = Field(0.15, gt=0, lt=1, description="part of the steps before the peak")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share spread over all classes")
+    gradient_clip: float = Field(0.0, ge=0, description="largest gradient norm; 0 for no limit")
+
+
+class FitSection(_Section):
+    """The loop."""
+
+    epochs: int = Field(12, ge=1, description="passes over the training photos")
+    batch_size: int = Field(32, ge=2, description="photos a step")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="weight average a step; 0 for none")
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto", description="'auto' takes bf16 where the processor computes in it"
+    )
+    seed: int = Field(0, ge=0, description="of the split, the order, the changes and the head")
+
+
+class Recipe(_Section):
+    """A complete training configuration."""
+
+    name: str = Field("unnamed", description="short name; the model carries it")
+    streams: dict[str, str] = Field(
+        default_factory=dict, description="disposal stream of a class, where not the usual one"
+    )
+    licence: str = Field("", description="terms of the resulting weights")
+    model: ModelSection = ModelSection()
+    augment: AugmentSection = AugmentSection()
+    optim: OptimSection = OptimSection()
+    fit: FitSection = FitSection()
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the recipes that come with the package."""
+    folder = files("recyclenet") / "recipes"
+    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
+
+
+def load_recipe(source: str, settings: Sequence[str] = ()) -> Recipe:
+    """Resolve a recipe.
+
+    Args:
+        source: the name of a recipe in the package, or the path of a TOML file.
+        settings: overrides such as "fit.epochs=3".
+
+    Raises:
+        UsageError: unknown name, unreadable file, or wrong fields, all in one message.
+    """
+    values = _read(source)
+    for setting in settings:
+        _override(values, setting)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_explain(detail) for detail in error.errors())
+        raise UsageError(f"recipe {source}: {problems}") from None
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write the resolved recipe as TOML, every field with its description."""
+    lines: list[str] = []
+    sections: list[str] = []
+    for name, field in Recipe.model_fields.items():
+        value = getattr(recipe, name)
+        if isinstance(value, BaseModel):
+            sections += ["", f"[{name}]"]
+            for key, part in type(value).model_fields.items():
+                sections.append(f"{key} = {_toml(getattr(value, key))}  # {part.description}")
+        else:
+            lines.append(f"{name} = {_toml(value)}  # {field.description}")
+    write_text(path, "\n".join(lines + sections) + "\n")
+
+
+def _read(source: str) -> dict[str, Any]:
+    path = Path(source)
+    if not source.endswith(".toml") and "/" not in source:
+        if source not in recipe_names():
+            raise UsageError(f"unknown recipe {source!r}: {nearest(source, recipe_names())}")
+        path = Path(str(files("recyclenet") / "recipes" / f"{source}.toml"))
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def _override(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"a setting reads section.field=value, not {setting!r}")
+    try:
+        value: Any = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"{section!r} in {setting!r} is no section")
+    values[last] = value
+
+
+def _explain(detail: ErrorDetails) -> str:
+    place = [str(part) for part in detail["loc"]]
+    dotted = ".".join(place)
+    if detail["type"] == "extra_forbidden":
+        owner: Any = Recipe
+        for part in place[:-1]:
+            owner = owner.model_fields[part].annotation
+        return f"unknown field {dotted!r}, {nearest(place[-1], owner.model_fields)}"
+    return f"{dotted}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, not {detail['input']!r}"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + "}"
+    # JSON's strings, numbers and booleans are TOML's too.
+    return json.dumps(value, ensure_ascii=False)
