@@ -36,10 +36,10 @@ def classify(
     ] = 50,
 ) -> None:
     """Classify pictures: one line, or with --json one JSON object, for each."""
-    import json
     import sys
 
     from recyclenet.cli.pictures import expand
+    from recyclenet.cli.rows import print_row
     from recyclenet.inference.classifier import Classifier
 
     classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6))
@@ -50,7 +50,7 @@ def classify(
         num_done += 1
         num_bad += prediction.error is not None
         if as_json:
-            print(json.dumps(prediction.to_row(top_k), ensure_ascii=False), flush=True)
+            print_row(prediction.to_row(top_k))
         elif prediction.error is not None:
             print(f"error: {prediction.error}", file=sys.stderr)
         else:

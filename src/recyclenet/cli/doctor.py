@@ -18,11 +18,11 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Check the installation: versions, extras, the model file, one real classification."""
-    import json
     import os
     import platform
 
     from recyclenet import __version__
+    from recyclenet.cli.rows import print_row
 
     facts: dict[str, Any] = {
         "recyclenet": __version__,
@@ -41,7 +41,7 @@ def doctor(
     except RecycleNetError as error:
         facts["problems"].append(str(error))
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print_row(facts)
     else:
         _show(facts)
     if facts["problems"]:

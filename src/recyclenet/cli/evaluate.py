@@ -35,13 +35,13 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate a model: accuracy with its interval, confusion matrix, calibration."""
-    import json
     import sys
 
     import numpy as np
     from rich.console import Console
     from rich.progress import track
 
+    from recyclenet.cli.rows import print_row
     from recyclenet.data.scan import load_dataset
     from recyclenet.evaluation import metrics
     from recyclenet.evaluation.table import write_predictions
@@ -102,8 +102,7 @@ def evaluate(
         write_evaluation_page(scores, cards, info, title, report)
     if as_json:
         facts = {"model": info.name, "data": str(data), "split": chosen, "tta": tta}
-        row = {**facts, "num_unreadable": len(problems), **scores.to_row()}
-        print(json.dumps(row, ensure_ascii=False))
+        print_row({**facts, "num_unreadable": len(problems), **scores.to_row()})
     else:
         print(describe(scores))
         if report is not None:

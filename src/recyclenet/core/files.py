@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -38,7 +38,8 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
             f"cannot write {path}: {error.strerror or error}; check the folder and the free space"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be what is wrong
+            temporary.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from recyclenet.core.preprocess import Preprocess
@@ -62,7 +63,7 @@ class ModelInfo:
     def __post_init__(self) -> None:
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
             raise ModelFileError("a model needs two or more class names, all different")
-        if not self.temperature > 0:
+        if not 0 < self.temperature < inf:
             raise ModelFileError(f"the temperature must be above zero, not {self.temperature}")
         if not 0 <= self.threshold < 1:
             raise ModelFileError(f"the threshold must be from 0 to below 1, not {self.threshold}")

@@ -6,6 +6,7 @@ Its settings travel inside the model file, so training and every use of the mode
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ class Preprocess:
             raise ValueError(f"image_size must be 16 to 2048 pixels, not {self.image_size}")
         if self.fit not in FITS:
             raise ValueError(f"fit must be {' or '.join(FITS)}, not {self.fit!r}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        numbers_ok = all(map(isfinite, (*self.mean, *self.std)))
+        if len(self.mean) != 3 or len(self.std) != 3 or not numbers_ok or min(self.std) <= 0:
             raise ValueError("mean and std need three numbers each, std above zero")
 
     @property
@@ -94,5 +96,5 @@ class Preprocess:
                 mean=tuple(float(value) for value in values["mean"]),  # type: ignore[arg-type]
                 std=tuple(float(value) for value in values["std"]),  # type: ignore[arg-type]
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise ModelFileError(f"the model file's preprocessing is unusable: {error}") from error

@@ -117,7 +117,7 @@ def read_manifest(path: Path) -> Manifest:
         DataError: it is no such table; the message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     rows = csv.DictReader(io.StringIO(text, newline=""))
@@ -139,13 +139,18 @@ def read_manifest(path: Path) -> Manifest:
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write `manifest` as CSV, atomically; paths inside the file's own folder become relative."""
     folder = Path(os.path.abspath(path.parent))  # noqa: PTH100 - resolve() would follow links
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    rows: list[tuple[str, ...]] = [COLUMNS]
     for sample in manifest:
         place = Path(os.path.abspath(sample.path))  # noqa: PTH100
         shown = place.relative_to(folder) if place.is_relative_to(folder) else place
-        table.writerow((shown.as_posix(), sample.label, sample.split, sample.sha256))
+        rows.append((shown.as_posix(), sample.label, sample.split, sample.sha256))
+    # Before Python 3.13 the writer does not see by itself that "\r" needs quotes.
+    unusual = any("\r" in field for row in rows for field in row)
+    text = io.StringIO(newline="")
+    table = csv.writer(
+        text, lineterminator="\n", quoting=csv.QUOTE_ALL if unusual else csv.QUOTE_MINIMAL
+    )
+    table.writerows(rows)
     write_text(path, text.getvalue())
 
 

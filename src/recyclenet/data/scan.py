@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recyclenet.core.images import SUFFIXES
 from recyclenet.data.manifest import Manifest, Sample, read_manifest
-from recyclenet.errors import DataError, UsageError
+from recyclenet.errors import UsageError
 
 MANIFEST_NAME = "manifest.csv"
 _SPLIT_FOLDERS = {
@@ -36,8 +36,8 @@ def load_dataset(source: Path) -> Manifest:
         The manifest; a class folder's pictures may lie in folders below it.
 
     Raises:
-        UsageError: the source does not exist.
-        DataError: it holds no labelled pictures.
+        UsageError: the source does not exist, or holds no labelled pictures.
+        DataError: its manifest cannot be used.
     """
     if source.is_file():
         if source.suffix.lower() != ".csv":
@@ -47,22 +47,17 @@ def load_dataset(source: Path) -> Manifest:
         raise UsageError(f"there is no folder or manifest {source}")
     if (source / MANIFEST_NAME).is_file():
         return read_manifest(source / MANIFEST_NAME)
-    try:
-        folders = sorted(entry for entry in source.iterdir() if _is_class_folder(entry))
-    except OSError as error:
-        raise UsageError(f"cannot read the folder {source}: {error.strerror}") from error
+    folders = _subfolders(source)
     if folders and all(folder.name.lower() in _SPLIT_FOLDERS for folder in folders):
         samples = tuple(
             replace(sample, split=_SPLIT_FOLDERS[folder.name.lower()])
             for folder in folders
-            for sample in _class_folders(
-                sorted(entry for entry in folder.iterdir() if _is_class_folder(entry))
-            )
+            for sample in _class_folders(_subfolders(folder))
         )
     else:
         samples = tuple(_class_folders(folders))
     if not samples:
-        raise DataError(
+        raise UsageError(
             f"{source} holds no pictures in class folders; expected {source}/CLASS/PICTURE.jpg"
         )
     return _with_published_splits(Manifest(samples))
@@ -83,8 +78,12 @@ def _class_folders(folders: list[Path]) -> Iterator[Sample]:
             yield Sample(path, folder.name)
 
 
-def _is_class_folder(entry: Path) -> bool:
-    return entry.is_dir() and not entry.name.startswith((".", "__"))
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
+    return [entry for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__"))]
 
 
 def _with_published_splits(manifest: Manifest) -> Manifest:

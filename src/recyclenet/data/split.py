@@ -43,23 +43,26 @@ def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) 
     for sample in manifest:
         if sample.split == source:
             keys[sample.label].add(_key(sample))
-    chosen: dict[tuple[str, str], str] = {}
-    for label, distinct in keys.items():
-        order = sorted(distinct, key=lambda key: hashlib.sha256(f"{seed}\t{key}".encode()).digest())
+    chosen: dict[str, str] = {}
+    for _, distinct in sorted(keys.items()):
+        order = sorted(distinct, key=lambda key: _rank(seed, key))
         # Each split but the last gets at least one of a class, where there are enough.
         num_val = max(1, round(len(order) * shares["val"])) if len(order) > 1 else 0
         num_test = round(len(order) * shares.get("test", 0.0)) if len(order) > 2 else 0
         for place, key in enumerate(order):
             split = SPLITS[1] if place < num_val else SPLITS[2]
-            chosen[label, key] = split if place < num_val + num_test else SPLITS[0]
+            # The same bytes under two labels are one photo: the first label decides.
+            chosen.setdefault(key, split if place < num_val + num_test else SPLITS[0])
     return Manifest(
         tuple(
-            replace(sample, split=chosen[sample.label, _key(sample)])
-            if sample.split == source
-            else sample
+            replace(sample, split=chosen[_key(sample)]) if sample.split == source else sample
             for sample in manifest
         )
     )
+
+
+def _rank(seed: int, key: str) -> bytes:
+    return hashlib.sha256(f"{seed}\t{key}".encode(errors="surrogateescape")).digest()
 
 
 def _key(sample: Sample) -> str:

@@ -76,7 +76,7 @@ def write_evaluation_page(
 
     Args:
         evaluation: the figures.
-        worst: wrong answers, the most confident first.
+        worst: wrong answers, the worst first.
         info: of the model.
         title: what was evaluated.
         path: where the page goes.

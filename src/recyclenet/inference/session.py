@@ -55,7 +55,7 @@ class Session:
         size = self.info.preprocess.image_size
         if len(inputs) != 1 or list(inputs[0].shape[1:]) != [3, size, size]:
             raise ModelFileError(f"{name} does not take pictures of 3x{size}x{size} as it says")
-        num_classes = outputs[0].shape[-1]
+        num_classes = outputs[0].shape[-1] if outputs[0].shape else 0
         if num_classes != len(self.info.class_names):
             raise ModelFileError(
                 f"{name} answers with {num_classes} classes but names "

@@ -59,6 +59,7 @@ class EpochTable(pl.Callback):
             f"epoch {epoch}/{trainer.max_epochs}  train loss {values['train_loss']}  "
             f"val loss {values['val_loss']}  val accuracy {float(values['val_accuracy']):.2%}",
             highlight=False,
+            soft_wrap=True,
         )
 
 

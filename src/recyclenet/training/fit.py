@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -86,6 +87,7 @@ def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> Non
         f"{len(train)} training and {len(val)} validation photos of {len(names)} classes; "
         f"{recipe.model.backbone}, {precision(recipe)}",
         highlight=False,
+        soft_wrap=True,
     )
     last = run / LAST
     with _quiet():
@@ -103,7 +105,8 @@ def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> Non
                 weights_only=True,
             )
         except SystemExit:
-            # The loop turns Ctrl-C into an exit after putting everything down.
+            # The loop turns Ctrl-C into an exit, and from then on ignores it.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             hint = f"continue with: recyclenet train --resume {run}"
             raise Interrupted(f"stopped after {trainer.current_epoch} epochs; {hint}") from None
 
@@ -168,7 +171,7 @@ def _readable(manifest: Manifest, console: Console) -> Manifest:
             else:
                 bad.append(result)
     for reason in bad[:10]:
-        console.print(f"left out: {reason}", highlight=False, markup=False)
+        console.print(f"left out: {reason}", highlight=False, markup=False, soft_wrap=True)
     if bad:
         console.print(f"left out {len(bad)} of {len(manifest)} photos that cannot be read")
     if not good:

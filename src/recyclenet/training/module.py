@@ -39,28 +39,29 @@ class TrainingModule(pl.LightningModule):
         return logits
 
     def on_train_epoch_start(self) -> None:
-        """Make dropout depend on the seed and the epoch alone, so that a resumed run agrees."""
-        torch.manual_seed(self._recipe.fit.seed * 100_003 + self.current_epoch)
+        """Keep the frozen part as it is: its batch normalisation must not learn either."""
         for module in self._frozen:
             module.eval()
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the cross-entropy of one batch, mixed up where the recipe says so."""
         images, targets = batch
+        # All chance of a step comes from here, so that a resumed run agrees with an unbroken one.
+        random = np.random.default_rng([self._recipe.fit.seed, self.current_epoch, batch_idx])
+        torch.manual_seed(int(random.integers(2**31)))  # dropout
         soft = F.one_hot(targets, self._num_classes).float()
         smoothing = self._recipe.optim.label_smoothing
         soft = soft * (1 - smoothing) + smoothing / self._num_classes
         if self._recipe.augment.mixup > 0:
-            images, soft = self._mix(images, soft, batch_idx)
+            images, soft = self._mix(images, soft, random)
         loss = F.cross_entropy(self(images).float(), soft)
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 
     def _mix(
-        self, images: torch.Tensor, soft: torch.Tensor, batch_idx: int
+        self, images: torch.Tensor, soft: torch.Tensor, random: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Blend each picture with another (mixup, https://arxiv.org/abs/1710.09412)."""
-        random = np.random.default_rng([self._recipe.fit.seed, self.current_epoch, batch_idx])
         share = float(random.beta(self._recipe.augment.mixup, self._recipe.augment.mixup))
         other = torch.from_numpy(random.permutation(len(images))).to(images.device)
         mixed = share * images + (1 - share) * images[other]

@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+LIGHT := .venv/light
+FULL := .venv/full
+SOURCES := $(shell find src samples -type f -not -name '*.pyc')
+
+.PHONY: demo test pins clean
+
+demo: $(LIGHT)/installed  ## classify the sample pictures; needs only the light install
+	$(LIGHT)/bin/recyclenet demo --out demo.html
+
+test: $(FULL)/installed  ## every check and every test; installs everything (about 6 GB)
+	$(FULL)/bin/ruff check .
+	$(FULL)/bin/ruff format --check .
+	$(FULL)/bin/mypy
+	$(FULL)/bin/lint-imports
+	$(FULL)/bin/python -m pytest
+
+$(LIGHT)/installed: requirements/light.txt pyproject.toml $(SOURCES)
+	@echo "installing the light tier into $(LIGHT) ..."
+	@test -x $(LIGHT)/bin/python || $(PYTHON) -m venv $(LIGHT)
+	@$(LIGHT)/bin/python -m pip install --quiet --require-hashes -r requirements/light.txt
+	@$(LIGHT)/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	@touch $@
+
+$(FULL)/installed: requirements/dev.txt pyproject.toml
+	@echo "installing everything into $(FULL): about 6 GB, a few minutes ..."
+	@test -x $(FULL)/bin/python || $(PYTHON) -m venv $(FULL)
+	@$(FULL)/bin/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(FULL)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+pins:  ## choose the newest versions anew; needs `pip install uv`
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --upgrade -o requirements/light.txt
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --upgrade -o requirements/dev.txt
+
+clean:
+	rm -rf .venv build dist demo.html

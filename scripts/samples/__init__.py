@@ -1,0 +1,1 @@
+"""Procedural geometry, textures and scenes behind ``scripts/render_samples.py``."""

@@ -1,0 +1,98 @@
+"""What the packages may import, and what a plain installation never loads."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import recyclenet
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "torchvision", "timm", "lightning", "onnx", "onnxscript", "sklearn", "matplotlib")
+# Installing the plain package must be enough for all of these.
+LIGHT = (
+    "recyclenet.errors",
+    "recyclenet.core",
+    "recyclenet.data",
+    "recyclenet.evaluation",
+    "recyclenet.inference",
+    "recyclenet.explain.occlusion",
+    "recyclenet.explain.overlay",
+    "recyclenet.cli",
+)
+
+
+def python(program: str, *arguments: object) -> str:
+    """Run a program in a fresh interpreter; return what it prints last."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def module_names(package: str) -> list[str]:
+    module = importlib.import_module(package)
+    below = pkgutil.walk_packages(getattr(module, "__path__", ()), package + ".")
+    return [package, *(found.name for found in below if not found.name.endswith("__main__"))]
+
+
+def test_light_modules_load_nothing_heavy():
+    names = [name for package in LIGHT for name in module_names(package)]
+    assert len(names) > 20
+    program = f"""
+import importlib, sys
+for name in {names!r}:
+    importlib.import_module(name)
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+    assert python(program) == "[]"
+
+
+def test_help_and_classify_load_nothing_heavy(tiny_model, photo_folder):
+    program = f"""
+import sys
+import recyclenet
+assert not any(name in sys.modules for name in ("numpy", "PIL", "onnxruntime", "typer"))
+from recyclenet.cli.main import main
+sys.argv = ["recyclenet", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print([name for name in {HEAVY!r} + HELP if name in sys.modules])
+"""
+    # The help comes at once: without the engine.
+    helped = program.replace("HELP", "('numpy', 'onnxruntime', 'PIL')")
+    assert python(helped, "--help") == "[]"
+    classified = program.replace("HELP", "()")
+    picture = photo_folder / "glass" / "glass1.jpg"
+    assert python(classified, "classify", "--model", tiny_model, picture) == "[]"
+
+
+def test_import_contracts_hold(monkeypatch, capsys):
+    cli = pytest.importorskip("importlinter.cli")
+    monkeypatch.chdir(REPOSITORY)
+    code = cli.lint_imports(no_cache=True)
+    assert code == 0, capsys.readouterr().out
+
+
+def test_public_names_are_sorted_and_there():
+    assert list(recyclenet.__all__) == sorted(recyclenet.__all__)
+    for name in recyclenet.__all__:
+        assert getattr(recyclenet, name)
+
+
+def test_unknown_public_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="Clasifier"):
+        recyclenet.Clasifier  # noqa: B018
+
+
+def test_version_and_module_command_agree(run_cli):
+    done = run_cli("--version")
+    assert (done.code, done.out) == (0, f"recyclenet {recyclenet.__version__}\n")

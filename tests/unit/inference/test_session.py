@@ -1,0 +1,101 @@
+"""A model file is run only if every byte of it is as it was exported and its facts hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recyclenet.core.model_info import METADATA_KEY, seal
+from recyclenet.errors import ModelFileError, UsageError
+from recyclenet.inference.session import Session
+
+
+def refusal(path) -> str:
+    with pytest.raises(ModelFileError) as caught:
+        Session(path)
+    message = str(caught.value)
+    assert path.name in message or "class" in message or "facts" in message
+    assert "\n" not in message
+    return message
+
+
+def test_model_runs_and_knows_its_facts(tiny_model):
+    session = Session(tiny_model, threads=1)
+    assert session.info.class_names == ("glass", "metal", "paper")
+    batch = np.zeros((2, 3, 16, 16), np.float32)
+    batch[0, 1], batch[1, 2] = 1, 1
+    logits = session.run(batch)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, [[4, 0, 0], [0, 4, 0]], atol=1e-5)
+
+
+def test_same_pictures_give_the_same_bits(tiny_model):
+    batch = np.random.default_rng(0).normal(size=(5, 3, 16, 16)).astype(np.float32)
+    first, second = Session(tiny_model).run(batch), Session(tiny_model).run(batch)
+    np.testing.assert_array_equal(first, second)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_damaged_file_is_refused(tiny_model, tmp_path, place, bit, cut):
+    content = bytearray(tiny_model.read_bytes())
+    at = int(place * len(content))
+    if cut:
+        del content[at:]
+    else:
+        content[at] ^= 1 << bit
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(bytes(content))
+    refusal(path)
+
+
+def test_onnx_file_from_elsewhere_is_refused(make_model):
+    assert "recyclenet export" in refusal(make_model(sealed=False))
+
+
+def test_sealed_file_that_is_no_onnx_is_refused(tmp_path):
+    path = tmp_path / "sealed.onnx"
+    path.write_bytes(seal(b"this is no model" * 50))
+    assert "cannot be run" in refusal(path)
+
+
+def test_sealed_file_without_facts_is_refused(make_model):
+    assert "no RecycleNet facts" in refusal(make_model(facts=None))
+
+
+@pytest.mark.parametrize("facts", ["{}", "not JSON", "[1, 2]"])
+def test_unusable_facts_are_refused(make_model, facts):
+    refusal(make_model(facts=facts))
+
+
+def test_graph_that_disagrees_with_its_facts_is_refused(make_model):
+    from recyclenet.core.preprocess import Preprocess
+
+    assert "answers with 4 classes but names 3" in refusal(make_model(num_outputs=4))
+    other_size = make_model(image_size=16, preprocess=Preprocess(image_size=32))
+    assert "3x32x32" in refusal(other_size)
+
+
+def test_graph_without_a_row_of_answers_is_refused(tmp_path, tiny_model):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    model = onnx.load(tiny_model)
+    facts = {p.key: p.value for p in model.metadata_props}[METADATA_KEY]
+    model.graph.node.append(helper.make_node("ReduceSum", ["logits"], ["sum"], keepdims=0))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("sum", TensorProto.FLOAT, []))
+    del model.metadata_props[:]
+    helper.set_model_props(model, {METADATA_KEY: facts})
+    path = tmp_path / "scalar.onnx"
+    path.write_bytes(seal(model.SerializeToString()))
+    refusal(path)
+
+
+def test_model_that_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match=r"no model file .*none\.onnx"):
+        Session(tmp_path / "none.onnx")
+    with pytest.raises(UsageError, match="no model file"):
+        Session(tmp_path)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recyclenet.core.images import decode_image
+from recyclenet.core.preprocess import Preprocess
+from recyclenet.data.scan import load_dataset
+from recyclenet.training.dataset import (
+    EvaluationPhotos,
+    SeededSampler,
+    TrainingPhotos,
+    training_loader,
+)
+from recyclenet.training.recipe import AugmentSection
+
+PREPROCESS = Preprocess(image_size=32)
+NAMES = ("glass", "metal", "paper")
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    def draws(seed: int, epoch: int) -> list[tuple[int, int]]:
+        sampler = SeededSampler(20, seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert draws(1, 2) == draws(1, 2)
+    assert len({str(draws(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
+    assert sorted(index for index, _ in draws(3, 0)) == list(range(20))
+
+
+def test_a_draw_always_gives_the_same_picture_and_leaves_the_random_state_alone(
+    photo_folder: Path,
+) -> None:
+    manifest = load_dataset(photo_folder)
+    photos = TrainingPhotos(manifest, NAMES, PREPROCESS, AugmentSection(crop_size=32))
+    state = torch.get_rng_state()
+    first, target = photos[0, 7]
+    again, _ = photos[0, 7]
+    other, _ = photos[0, 8]
+    assert torch.equal(state, torch.get_rng_state())
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.shape == (3, 32, 32)
+    assert NAMES[target] == manifest.samples[0].label
+
+
+def test_evaluation_photos_go_through_the_evaluation_transform(photo_folder: Path) -> None:
+    manifest = load_dataset(photo_folder)
+    image, _ = EvaluationPhotos(manifest, NAMES, PREPROCESS)[3]
+    expected = PREPROCESS(decode_image(manifest.samples[3].path, min_side=PREPROCESS.min_side))
+    assert np.array_equal(image.numpy(), expected)
+
+
+def test_a_short_last_batch_is_left_out_unless_it_is_the_only_one(photo_folder: Path) -> None:
+    photos = TrainingPhotos(
+        load_dataset(photo_folder), NAMES, PREPROCESS, AugmentSection(crop_size=32)
+    )
+    assert len(training_loader(photos, 32, 0)) == 1
+    assert len(training_loader(photos, 64, 0)) == 1

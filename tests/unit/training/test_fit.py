@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import csv
+import io
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from recyclenet.data.manifest import Manifest, read_manifest
+from recyclenet.data.scan import load_dataset
+from recyclenet.errors import DataError, Interrupted, UsageError
+from recyclenet.training.checkpoint import LAST, load_trained
+from recyclenet.training.fit import resume_run, start_run
+from recyclenet.training.module import TrainingModule
+from recyclenet.training.recipe import Recipe, load_recipe
+
+TINY_SETTINGS = (
+    "model.backbone=test_efficientnet",
+    "model.weights=none",
+    "model.image_size=32",
+    "model.freeze_groups=1",
+    "augment.crop_size=32",
+    "optim.learning_rate=5e-3",
+    "fit.epochs=3",
+    "fit.batch_size=8",
+    "fit.precision=float32",
+)
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """The default recipe, made small enough for a test."""
+    return load_recipe("default", TINY_SETTINGS)
+
+
+@pytest.fixture
+def console() -> Console:
+    """A console that nobody looks at."""
+    return Console(file=io.StringIO(), width=200)
+
+
+def state(path: Path) -> dict[str, Any]:
+    stored: dict[str, Any] = torch.load(path, weights_only=True)
+    return {**stored["state_dict"], **stored["current_model_state"]}
+
+
+def epochs(run: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+
+
+def test_a_run_is_described_by_its_folder(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    start_run(load_dataset(photo_folder), recipe, run, console)
+    assert load_recipe(str(run / "recipe.toml")) == recipe
+    manifest = read_manifest(run / "manifest.csv")
+    assert {sample.split for sample in manifest} == {"train", "val", "test"}
+    assert all(len(sample.sha256) == 64 and sample.path.is_file() for sample in manifest)
+    rows = epochs(run)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert all(0 <= float(row["val_accuracy"]) <= 1 for row in rows)
+    assert (run / LAST).is_file()
+    model = load_trained(run, recipe, 3)
+    assert not model.training
+    shown = console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
+    assert "epoch 3/3" in shown
+
+
+def test_training_learns_what_can_be_learnt(
+    photo_folder: Path, console: Console, tmp_path: Path
+) -> None:
+    settings = [*TINY_SETTINGS, "fit.epochs=12", "model.freeze_groups=0", "augment.mixup=0"]
+    recipe = load_recipe("default", [*settings, "augment.trivial_augment=false"])
+    start_run(load_dataset(photo_folder), recipe, tmp_path / "run", console)
+    assert float(epochs(tmp_path / "run")[-1]["val_accuracy"]) == 1.0
+
+
+def test_an_interrupted_run_ends_as_if_it_had_never_been(
+    photo_folder: Path,
+    recipe: Recipe,
+    console: Console,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    manifest = load_dataset(photo_folder)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    start_run(manifest, recipe, whole, console)
+
+    step = TrainingModule.training_step
+
+    def interrupted(self: TrainingModule, batch: Any, batch_idx: int) -> torch.Tensor:
+        if self.current_epoch == 1 and batch_idx == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(TrainingModule, "training_step", interrupted)
+    with pytest.raises(Interrupted, match="recyclenet train --resume"):
+        start_run(manifest, recipe, broken, console)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.undo()
+    resume_run(read_manifest(broken / "manifest.csv"), broken, console)
+
+    expected, found = state(whole / LAST), state(broken / LAST)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert [row["epoch"] for row in epochs(broken)] == ["1", "2", "3"]
+
+
+def test_frozen_groups_keep_weights_and_statistics(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    short = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"epochs": 1})})
+    start_run(load_dataset(photo_folder), short, tmp_path / "run", console)
+    torch.manual_seed(0)
+    trained = load_trained(tmp_path / "run", short, 3).state_dict()
+    # A fresh network's statistics; the stem is frozen, the first stage is not.
+    assert torch.equal(trained["bn1.running_mean"], torch.zeros_like(trained["bn1.running_mean"]))
+    assert not torch.equal(
+        trained["blocks.0.0.bn1.running_mean"],
+        torch.zeros_like(trained["blocks.0.0.bn1.running_mean"]),
+    )
+
+
+def test_a_folder_in_use_is_refused_and_left_alone(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not an empty folder"):
+        start_run(load_dataset(photo_folder), recipe, tmp_path, console)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_one_class_is_not_enough(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    glass = Manifest(tuple(s for s in load_dataset(photo_folder) if s.label == "glass"))
+    with pytest.raises(DataError, match="only 'glass'"):
+        start_run(glass, recipe, tmp_path / "run", console)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unreadable_photos_are_named_and_left_out(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no picture")
+    samples = load_dataset(photo_folder).samples
+    manifest = Manifest((*samples, replace(samples[0], path=bad)))
+    short = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"epochs": 1})})
+    start_run(manifest, short, tmp_path / "run", console)
+    assert isinstance(console.file, io.StringIO)
+    assert "bad.jpg" in console.file.getvalue()
+    assert len(read_manifest(tmp_path / "run" / "manifest.csv")) == len(samples)
+
+
+def test_photos_that_are_all_unreadable_are_refused(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    missing = [
+        replace(s, path=tmp_path / s.path.name, sha256="") for s in load_dataset(photo_folder)
+    ]
+    with pytest.raises(DataError, match="none of the 36 photos can be read"):
+        start_run(Manifest(tuple(missing)), recipe, tmp_path / "run", console)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recyclenet.errors import UsageError
+from recyclenet.training.recipe import Recipe, load_recipe, recipe_names, save_recipe
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipes_of_the_package_are_valid_and_survive_saving(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    save_recipe(recipe, tmp_path / "recipe.toml")
+    assert load_recipe(str(tmp_path / "recipe.toml")) == recipe
+
+
+@given(name=st.text(), stream=st.text(), label=st.text())
+def test_any_text_survives_saving(
+    name: str, stream: str, label: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    recipe = Recipe(name=name, streams={label: stream})
+    path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
+    save_recipe(recipe, path)
+    assert load_recipe(str(path)) == recipe
+
+
+def test_settings_override_the_file() -> None:
+    recipe = load_recipe("default", ["fit.epochs=3", "model.backbone=resnet18", "name='a b'"])
+    assert (recipe.fit.epochs, recipe.model.backbone, recipe.name) == (3, "resnet18", "a b")
+    assert load_recipe("default").fit.epochs != 3
+
+
+def test_all_mistakes_are_reported_at_once_with_the_nearest_names(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[fit]\nepoch = 3\nbatch_size = 0\n[modle]\n[model]\ndrop_rate = 'high'\n")
+    with pytest.raises(UsageError) as caught:
+        load_recipe(str(path))
+    message = str(caught.value)
+    assert "unknown field 'fit.epoch', did you mean 'epochs'?" in message
+    assert "unknown field 'modle', did you mean 'model'?" in message
+    assert "fit.batch_size" in message
+    assert "model.drop_rate" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("source", "settings", "said"),
+    [
+        ("defualt", (), "did you mean 'default'"),
+        ("nowhere.toml", (), "cannot read the recipe"),
+        ("default", ("fit.epochs",), "section.field=value"),
+        ("default", ("name.epochs=3",), "no section"),
+        ("default", ("fit.epochs=many",), "fit.epochs"),
+    ],
+)
+def test_a_wrong_request_is_refused(source: str, settings: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        load_recipe(source, settings)
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("epochs = = 3")
+    with pytest.raises(UsageError, match="not valid TOML"):
+        load_recipe(str(tmp_path / "bad.toml"))
