@@ -221,14 +221,14 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def write_labels(folder: Path) -> None:
-    """Write labels.csv for the pictures that are in the folder."""
+    """Write manifest.csv for the pictures that are in the folder."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "label"])
     for name, (label, _) in sorted(ITEMS.items()):
         if (folder / f"{name}.jpg").exists():
             writer.writerow([f"{name}.jpg", label])
-    write_atomic(folder / "labels.csv", text.getvalue().encode())
+    write_atomic(folder / "manifest.csv", text.getvalue().encode())
 
 
 def render_item(name: str, out: Path, spp: int, size: tuple[int, int], passes: int) -> None:

@@ -40,7 +40,11 @@ def create_model(
         raise UsageError(f"unknown backbone {backbone!r}: {nearest(backbone, timm.list_models())}")
     if num_classes < 2:
         raise UsageError(f"num_classes must be 2 or more, not {num_classes}")
-    model: nn.Module = timm.create_model(backbone, num_classes=num_classes, drop_rate=drop_rate)
+    try:
+        model: nn.Module = timm.create_model(backbone, num_classes=num_classes, drop_rate=drop_rate)
+    except RuntimeError as error:  # timm's answer to an unknown ".tag"
+        tags = timm.list_pretrained(f"{backbone.split('.')[0]}.*")
+        raise UsageError(f"backbone {backbone!r}: {error} {nearest(backbone, tags)}") from error
     if weights == "imagenet":
         load_backbone(model, imagenet_weights(backbone, model), backbone)
     elif weights != "none":

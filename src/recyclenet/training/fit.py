@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -31,6 +32,10 @@ from recyclenet.training.dataset import (
 )
 from recyclenet.training.module import TrainingModule
 from recyclenet.training.recipe import Recipe, load_recipe, save_recipe
+
+# From malloc.h: never map single blocks (M_MMAP_MAX), keep and take memory in large pieces
+# (M_TRIM_THRESHOLD, M_TOP_PAD; bytes).
+_GLIBC_KNOBS = {-4: 0, -1: 2**31 - 1, -2: 2**28}
 
 RECIPE, MANIFEST, METRICS = "recipe.toml", "manifest.csv", "metrics.csv"
 
@@ -71,6 +76,7 @@ def resume_run(manifest: Manifest, run: Path, console: Console) -> None:
 
 
 def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> None:
+    _keep_freed_memory()
     names = manifest.class_names
     pl.seed_everything(recipe.fit.seed, verbose=False)
     model = create_model(
@@ -147,6 +153,20 @@ def precision(recipe: Recipe) -> str:
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "float32"
     return "bf16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library reuse freed memory instead of handing it back at every step.
+
+    A step frees and takes hundreds of large tensors; getting each anew from the system, page by
+    page, cost a third of the time on the processors this was measured on. Only glibc has the knob.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    for knob, value in _GLIBC_KNOBS.items():
+        mallopt(knob, value)
 
 
 def _readable(manifest: Manifest, console: Console) -> Manifest:

@@ -85,6 +85,24 @@ def test_unknown_backbones_answer_with_the_nearest_names() -> None:
         create_model("resnet_18", 3)
 
 
+def test_unknown_weight_tags_answer_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"resnet18\.a1_in1k"):
+        create_model("resnet18.a1_in", 3)
+
+
+def test_weights_that_cannot_be_fetched_leave_two_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = timm.create_model
+
+    def offline(name: str, pretrained: bool = False, **options: object) -> torch.nn.Module:
+        if pretrained:
+            raise OSError("no network")
+        return build(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(UsageError, match=r"no network.*safetensors.*'none'"):
+        create_model("resnet18", 3)
+
+
 def test_a_missing_weights_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str) -> None:
         raise ImportError(name)
