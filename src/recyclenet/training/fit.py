@@ -184,7 +184,12 @@ def _readable(manifest: Manifest, console: Console) -> Manifest:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         checked = pool.map(check, manifest)
         for result in track(
-            checked, "checking photos", len(manifest), console=console, transient=True
+            checked,
+            "checking photos",
+            len(manifest),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
         ):
             if isinstance(result, Sample):
                 good.append(result)

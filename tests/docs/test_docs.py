@@ -1,0 +1,71 @@
+"""The docs say what is true: links lead somewhere, tables match the code, README commands run."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_the_table_of_recipe_fields_matches_the_code() -> None:
+    filled = runpy.run_path(str(ROOT / "scripts" / "update_docs.py"))["filled"]
+    text = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
+    assert filled(text) == text, "run scripts/update_docs.py"
+
+
+def without_figures(text: str) -> str:
+    """Text with numbers and runs of blanks evened out: processors differ in the last digits."""
+    return re.sub(r"[ \t]+", " ", re.sub(r"[0-9.]+", "0", text)).strip()
+
+
+def test_readme_commands_print_what_it_says(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    runs = [part for block in blocks for part in re.split(r"^\$ ", block, flags=re.M) if part]
+    ours = [run for run in runs if run.startswith("recyclenet ")]
+    assert ours, "the README shows no command"
+    for run in ours:
+        command, _, expected = run.partition("\n")
+        words = [sys.executable, "-m", "recyclenet", *shlex.split(command)[1:]]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr.decode()
+        assert without_figures(done.stdout.decode()) == without_figures(expected), command
+
+
+def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    monkeypatch.chdir(tmp_path)
+    examples = [
+        code
+        for page in PAGES
+        for code in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
+    ]
+    assert len(examples) >= 2
+    for code in examples:
+        exec(compile(code, "example", "exec"), {})
+
+
+def test_every_command_has_help(run_cli: Callable[..., Any]) -> None:
+    for command in ([], ["classify"], ["evaluate"], ["train"], ["export"], ["demo"], ["doctor"]):
+        done = run_cli(*command, "--help")
+        assert done.code == 0
+        assert "Usage" in done.out
