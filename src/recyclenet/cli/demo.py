@@ -24,6 +24,8 @@ def demo(
     model: ModelOption = None,
 ) -> None:
     """Classify the sample pictures: a table here, and a page with pictures and heatmaps."""
+    from dataclasses import replace
+
     from recyclenet.cli.classify import describe
     from recyclenet.data.scan import load_dataset
     from recyclenet.evaluation.report import write_answers_page
@@ -39,7 +41,9 @@ def demo(
         if card.prediction.error is not None:
             print(f"{'error':<7}{card.prediction.error}")
         else:
-            print(f"{'right' if card.is_right else 'WRONG':<7}{describe(card.prediction)}")
+            print(
+                f"{'right' if card.is_right else 'WRONG':<7}{describe(replace(card.prediction, path=card.name))}"
+            )
     num_right = sum(card.is_right is True for card in cards)
     write_answers_page(cards, classifier.info, out)
     print(f"\n{num_right} of {len(cards)} right. Page with pictures and heatmaps: {out}")
