@@ -41,9 +41,8 @@ def demo(
         if card.prediction.error is not None:
             print(f"{'error':<7}{card.prediction.error}")
         else:
-            print(
-                f"{'right' if card.is_right else 'WRONG':<7}{describe(replace(card.prediction, path=card.name))}"
-            )
+            line = describe(replace(card.prediction, path=card.name))
+            print(f"{'right' if card.is_right else 'WRONG':<7}{line}")
     num_right = sum(card.is_right is True for card in cards)
     write_answers_page(cards, classifier.info, out)
     print(f"\n{num_right} of {len(cards)} right. Page with pictures and heatmaps: {out}")
