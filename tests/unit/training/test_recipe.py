@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recyclenet.errors import UsageError
@@ -18,6 +18,7 @@ def test_recipes_of_the_package_are_valid_and_survive_saving(name: str, tmp_path
 
 
 @given(name=st.text(), stream=st.text(), label=st.text())
+@example(name="\x7f", stream='"', label="\x00\\")
 def test_any_text_survives_saving(
     name: str, stream: str, label: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
