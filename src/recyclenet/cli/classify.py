@@ -43,10 +43,11 @@ def classify(
     from recyclenet.inference.classifier import Classifier
 
     classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6))
+    pictures = expand(paths)
     num_bad = num_done = 0
     if not as_json:
         print(f"{'label':<14}{'sure':>5}  {'bin':<24}picture")
-    for prediction in classifier.classify_many(expand(paths)):
+    for prediction in classifier.classify_many(pictures):
         num_done += 1
         num_bad += prediction.error is not None
         if as_json:

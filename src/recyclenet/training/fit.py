@@ -159,7 +159,7 @@ def _keep_freed_memory() -> None:
     """Have the C library reuse freed memory instead of handing it back at every step.
 
     A step frees and takes hundreds of large tensors; getting each anew from the system, page by
-    page, cost a third of the time on the processors this was measured on. Only glibc has the knob.
+    page, cost a seventh to a third of the time where it was measured. Only glibc has the knobs.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
