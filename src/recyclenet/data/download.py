@@ -19,10 +19,16 @@ from urllib.parse import quote, urlsplit
 from recyclenet.core.files import write_bytes
 from recyclenet.data.archive import ArchiveError, open_archive
 from recyclenet.data.fetch import Patience, discard, fetch_bytes, fetch_file
-from recyclenet.data.manifest import Manifest, Sample, read_manifest, write_manifest
+from recyclenet.data.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Sample,
+    read_manifest,
+    trashnet_manifest,
+    write_manifest,
+)
 from recyclenet.data.meter import show_bar
 from recyclenet.data.verify import (
-    MANIFEST_NAME,
     MAX_PHOTO_BYTES,
     DownloadReport,
     by_name,
@@ -31,7 +37,6 @@ from recyclenet.data.verify import (
     photo_folder,
     photos_in,
     scan,
-    trashnet_manifest,
     verify_trashnet,
 )
 from recyclenet.data.web import FetchError, check_url, shown

@@ -8,13 +8,15 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 
 from recyclenet.core.files import write_text
 from recyclenet.errors import DataError, UsageError, nearest
 
 SPLITS = ("train", "val", "test")
+MANIFEST_NAME = "manifest.csv"
 COLUMNS = ("path", "label", "split", "sha256")
 
 
@@ -174,3 +176,10 @@ def file_digest(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def trashnet_manifest() -> Manifest:
+    """Return TrashNet's 2,527 photos with published splits and digests; paths are relative."""
+    with resources.as_file(resources.files("recyclenet.data") / "trashnet.csv") as table:
+        samples = read_manifest(table).samples
+        return Manifest(tuple(replace(s, path=s.path.relative_to(table.parent)) for s in samples))

@@ -7,14 +7,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from recyclenet.core.images import SUFFIXES
-from recyclenet.data.manifest import Manifest, Sample, read_manifest
+from recyclenet.data.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Sample,
+    read_manifest,
+    trashnet_manifest,
+)
 from recyclenet.errors import UsageError
 
-MANIFEST_NAME = "manifest.csv"
 _SPLIT_FOLDERS = {
     "train": "train",
     "val": "val",
@@ -99,8 +103,7 @@ def _with_published_splits(manifest: Manifest) -> Manifest:
 @cache
 def published_splits() -> dict[str, str]:
     """Return TrashNet's published split of each photo, by `label/file name`."""
-    manifest = read_manifest(Path(str(files("recyclenet.data") / "trashnet.csv")))
-    return {f"{sample.label}/{sample.path.name}": sample.split for sample in manifest}
+    return {f"{sample.label}/{sample.path.name}": sample.split for sample in trashnet_manifest()}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -6,13 +6,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from importlib import resources
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recyclenet.data.archive import open_archive
-from recyclenet.data.manifest import Manifest, Sample, read_manifest
+from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, trashnet_manifest
 from recyclenet.data.meter import show_bar
 from recyclenet.errors import (
     EXIT_FAILURE,
@@ -26,7 +25,6 @@ from recyclenet.errors import (
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-MANIFEST_NAME = "manifest.csv"
 MAX_PHOTO_BYTES = 5_000_000
 
 
@@ -70,13 +68,6 @@ class DownloadReport:
         if self.complete:
             return EXIT_OK
         return EXIT_PARTIAL if self.num_verified else EXIT_FAILURE
-
-
-def trashnet_manifest() -> Manifest:
-    """Return TrashNet's 2,527 photos with published splits and digests; paths are relative."""
-    with resources.as_file(resources.files("recyclenet.data") / "trashnet.csv") as table:
-        samples = read_manifest(table).samples
-        return Manifest(tuple(replace(s, path=s.path.relative_to(table.parent)) for s in samples))
 
 
 def verify_trashnet(

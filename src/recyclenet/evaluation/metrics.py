@@ -49,10 +49,7 @@ class Evaluation:
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """Return precision, recall, F1 and number of photos of each class."""
-        right = np.diag(self.confusion).astype(float)
-        precision = _ratio(right, self.confusion.sum(0))
-        recall = _ratio(right, self.confusion.sum(1))
-        f1 = _ratio(2 * right, self.confusion.sum(0) + self.confusion.sum(1))
+        precision, recall, f1 = _class_figures(self.confusion)
         return {
             name: {
                 "precision": float(precision[i]),
@@ -118,15 +115,14 @@ def evaluate(
     confusion = np.zeros((num_classes, num_classes), np.int64)
     np.add.at(confusion, (targets, predicted), 1)
     present = confusion.sum(1) > 0
-    hits = np.diag(confusion).astype(float)
-    f1 = _ratio(2 * hits, confusion.sum(0) + confusion.sum(1))
+    _, recall, f1 = _class_figures(confusion)
     chosen = probabilities[np.arange(len(targets)), targets]
     return Evaluation(
         class_names=class_names,
         confusion=confusion,
         accuracy=float(right.mean()),
         interval=wilson_interval(int(right.sum()), len(targets)),
-        balanced_accuracy=float(_ratio(hits, confusion.sum(1))[present].mean()),
+        balanced_accuracy=float(recall[present].mean()),
         macro_f1=float(f1[present].mean()),
         nll=float(-np.log(np.maximum(chosen, 1e-12)).mean()),
         ece=calibration_error(confidence, right),
@@ -159,6 +155,15 @@ def calibration_error(
         if (bins == i).any()
     ]
     return float(sum(gaps))
+
+
+def _class_figures(
+    confusion: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return precision, recall and F1 of each class, `(K,)` each; 0 where undefined."""
+    right = np.diag(confusion).astype(float)
+    predicted, true = confusion.sum(0), confusion.sum(1)
+    return _ratio(right, predicted), _ratio(right, true), _ratio(2 * right, predicted + true)
 
 
 def _ratio(
