@@ -14,7 +14,7 @@ test: $(FULL)/installed  ## every check and every test; installs everything (abo
 	$(FULL)/bin/ruff format --check .
 	$(FULL)/bin/mypy
 	$(FULL)/bin/lint-imports
-	$(FULL)/bin/python -m pytest
+	$(FULL)/bin/python -m pytest -n auto
 
 $(LIGHT)/installed: requirements/light.txt pyproject.toml $(SOURCES)
 	@echo "installing the light tier into $(LIGHT) ..."

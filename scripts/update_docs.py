@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from recyclenet.training.recipe import Recipe
+from recyclenet.training.recipe import Recipe, to_toml
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,10 +20,10 @@ def recipe_table() -> str:
         value = getattr(recipe, name)
         if isinstance(value, BaseModel):
             for key, part in type(value).model_fields.items():
-                shown = json.dumps(getattr(value, key))
+                shown = to_toml(getattr(value, key))
                 rows.append(f"| `{name}.{key}` | `{shown}` | {part.description} |")
         else:
-            rows.append(f"| `{name}` | `{json.dumps(value)}` | {field.description} |")
+            rows.append(f"| `{name}` | `{to_toml(value)}` | {field.description} |")
     return "\n".join(rows)
 
 

@@ -65,7 +65,9 @@ def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_command_has_help(run_cli: Callable[..., Any]) -> None:
-    for command in ([], ["classify"], ["evaluate"], ["train"], ["export"], ["demo"], ["doctor"]):
+    commands = ["classify", "evaluate", "train", "export", "demo", "doctor"]
+    commands += ["data", "models", "benchmark"]
+    for command in ([], *([name] for name in commands), ["models", "show"]):
         done = run_cli(*command, "--help")
         assert done.code == 0
         assert "Usage" in done.out

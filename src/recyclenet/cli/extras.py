@@ -6,7 +6,17 @@ from importlib.util import find_spec
 
 from recyclenet.errors import MissingExtraError
 
-TRAIN_MODULES = ("torch", "torchvision", "timm", "lightning", "onnx", "onnxscript", "safetensors")
+TRAIN_MODULES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "matplotlib",
+    "pytorchcv",
+)
 
 
 def require_train(feature: str) -> None:

@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from recyclenet.cli import classify, data, demo, doctor, evaluate, export, train
+from recyclenet.cli import (
+    benchmark,
+    classify,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    models,
+    train,
+)
 from recyclenet.errors import RecycleNetError
 
 app = typer.Typer(
@@ -24,7 +34,8 @@ app = typer.Typer(
 )
 for module in (demo, classify, evaluate, train, export, doctor):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
-app.add_typer(data.app, name="data")
+for group in (data, models, benchmark):
+    app.add_typer(group.app)
 
 
 def _version(wanted: bool) -> None:

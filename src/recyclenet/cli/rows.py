@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -18,3 +19,16 @@ def print_row(row: dict[str, Any]) -> None:
     except UnicodeEncodeError:
         text = json.dumps(row)
     print(text, flush=True)
+
+
+def print_columns(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, num_words: int = 1
+) -> None:
+    """Print a table on stdout: the first `num_words` columns to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        cells = [
+            f"{cell:{width}}" if number < num_words else f"{cell:>{width}}"
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())

@@ -39,7 +39,7 @@ class ModelInfo:
         temperature: divides the logits before the softmax.
         threshold: below this confidence an answer counts as not known.
         streams: disposal stream of each class.
-        backbone: timm's name of the feature extractor.
+        backbone: name of the network: timm's backbone, edits and attention.
         data_fingerprint: SHA-256 over the training manifest.
         metrics: figures measured on the validation split, when the model was made.
         recipe: the resolved recipe that made it.

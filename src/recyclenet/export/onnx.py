@@ -57,7 +57,7 @@ def export_run(run: Path, out: Path) -> ModelInfo:
     val = manifest.select("val")
     logits, targets = torch_logits(model, val, names, preprocess)
     info = _facts(recipe, manifest, preprocess, logits, targets)
-    content = seal(_to_onnx(model, info))
+    content = seal(_to_bytes(model, info))
     verify_parity(content, val.samples[:: max(1, len(val) // NUM_PARITY_PHOTOS)], model)
     write_bytes(out, content)
     return info
@@ -95,7 +95,7 @@ def _facts(
         temperature=temperature,
         threshold=threshold,
         streams=assign_streams(names, recipe.streams),
-        backbone=recipe.model.backbone,
+        backbone=recipe.model.name,
         data_fingerprint=manifest.fingerprint,
         metrics={"split": "val", **scores.to_row()},
         recipe=recipe.model_dump(),
@@ -104,34 +104,47 @@ def _facts(
     )
 
 
-def _to_onnx(model: nn.Module, info: ModelInfo) -> bytes:
-    """Return an ONNX file with the weights and the facts inside; the batch size is free."""
-    size = info.preprocess.image_size
-    example = torch.zeros(2, 3, size, size)
+def to_onnx(model: nn.Module, image_size: int) -> onnx.ModelProto:
+    """Return a network as an ONNX graph with its weights inside; the batch size is free.
+
+    Raises:
+        RecycleNetError: PyTorch cannot express the network in ONNX.
+    """
+    example = torch.zeros(2, 3, image_size, image_size)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     chatter = io.StringIO()
-    with (
-        warnings.catch_warnings(action="ignore"),
-        redirect_stdout(chatter),
-        redirect_stderr(chatter),
-    ):
-        program = torch.onnx.export(
-            model.eval(),
-            (example,),
-            input_names=["batch"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("num_images", min=1)},),
-            dynamo=True,
-            external_data=False,
-        )
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            redirect_stdout(chatter),
+            redirect_stderr(chatter),
+        ):
+            program = torch.onnx.export(
+                model.eval(),
+                (example,),
+                input_names=["batch"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("num_images", min=1)},),
+                dynamo=True,
+                external_data=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error).strip().splitlines()[-1][:200]
+        raise RecycleNetError(f"PyTorch cannot export this network to ONNX: {reason}") from error
     if program is None:
         raise RecycleNetError("PyTorch made no ONNX program of this network")
-    proto = program.model_proto
+    proto: onnx.ModelProto = program.model_proto
     del proto.metadata_props[:]
     # The exporter notes source paths and stack traces on every node; nobody needs them at run time.
     for node in proto.graph.node:
         del node.metadata_props[:]
         node.ClearField("doc_string")
+    return proto
+
+
+def _to_bytes(model: nn.Module, info: ModelInfo) -> bytes:
+    """Return an ONNX file with the weights and the facts inside."""
+    proto = to_onnx(model, info.preprocess.image_size)
     onnx.helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
     content: bytes = proto.SerializeToString(deterministic=True)
     return content

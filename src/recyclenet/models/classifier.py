@@ -1,65 +1,216 @@
-"""Building a network by name, with the weights it starts from."""
+"""Building a network from its configuration, with the weights it starts from."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
+from timm.models import group_parameters
 from torch import nn
 
 from recyclenet.errors import ModelFileError, UsageError, nearest
+from recyclenet.models import pyramidnet  # noqa: F401 - makes its networks known to timm
+from recyclenet.models.attention import find_attention
+from recyclenet.models.config import AttentionConfig, ModelConfig
+from recyclenet.models.edits import apply_edit
+from recyclenet.models.slots import attention_slots
 from recyclenet.models.weights import imagenet_weights, local_weights
 
 
-def create_model(
-    backbone: str,
-    num_classes: int,
-    *,
-    weights: str = "imagenet",
-    drop_rate: float = 0.0,
-) -> nn.Module:
-    """Build a timm network with a fresh head.
+@dataclass(frozen=True, slots=True)
+class WeightsReport:
+    """What became of the weights a network started from, by tensor name.
+
+    Attributes:
+        source: where they came from.
+        kept: tensors of the network that come from there.
+        fresh: tensors of the network that are new.
+        dropped: tensors of the backbone that edits and attention took away.
+    """
+
+    source: str
+    kept: tuple[str, ...]
+    fresh: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"{len(self.kept)} tensors from {self.source}, {len(self.fresh)} new"
+        return f"{text}, {len(self.dropped)} dropped" if self.dropped else text
+
+
+class WasteClassifier(nn.Module):
+    """A backbone, attention over its features (or nothing), and the backbone's head.
 
     Args:
-        backbone: timm's name, such as "tf_efficientnet_lite0".
-        num_classes: width of the head.
-        weights: what the backbone starts from: "imagenet", "none", or the path of a safetensors
-            file of timm's tensor names. The head always starts fresh.
-        drop_rate: dropout before the head, 0 to below 1.
+        backbone: a timm network.
+        attention: maps its features `(N, C, H, W)` to the same shape.
+        report: what became of the weights.
+    """
+
+    def __init__(self, backbone: nn.Module, attention: nn.Module, report: WeightsReport) -> None:
+        super().__init__()
+        self.backbone: Any = backbone
+        self.attention = attention
+        self.report = report
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return logits `(N, K)` of pictures `(N, 3, H, W)`, float32 both."""
+        features = self.attention(self.backbone.forward_features(batch))
+        logits: torch.Tensor = self.backbone.forward_head(features)
+        return logits
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """The module names of the head."""
+        return tuple(f"backbone.{name}" for name in _head_names(self.backbone))
+
+
+class _ChannelsLast(nn.Module):
+    """Attention for a backbone whose features are `(N, H, W, C)`."""
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return a map of the shape of `x`."""
+        out: torch.Tensor = self.attention(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return out
+
+
+def create_model(config: ModelConfig | str, num_classes: int) -> WasteClassifier:
+    """Build a network with a fresh head.
+
+    The weights go into the backbone before it is changed, so a tensor can be lost only by a change
+    that replaces it; the network's `report` names all of them.
+
+    Args:
+        config: the configuration, or a model name such as "resnet18@recyclenet".
+        num_classes: K, the width of the head.
 
     Returns:
-        A network that maps `(N, 3, H, W)` float32 to logits `(N, num_classes)` float32.
+        A network that maps `(N, 3, H, W)` float32 to logits `(N, K)` float32.
 
     Raises:
-        UsageError: no such backbone, or the weights cannot be had.
+        UsageError: an unknown name, a change that does not fit, or weights that cannot be had.
         ModelFileError: the weights do not fit the backbone.
     """
-    if not timm.is_model(backbone):
-        raise UsageError(f"unknown backbone {backbone!r}: {nearest(backbone, timm.list_models())}")
+    if isinstance(config, str):
+        config = ModelConfig.from_name(config)
     if num_classes < 2:
         raise UsageError(f"num_classes must be 2 or more, not {num_classes}")
-    try:
-        model: nn.Module = timm.create_model(backbone, num_classes=num_classes, drop_rate=drop_rate)
-    except RuntimeError as error:  # timm's answer to an unknown ".tag"
-        tags = timm.list_pretrained(f"{backbone.split('.')[0]}.*")
-        raise UsageError(f"backbone {backbone!r}: {error} {nearest(backbone, tags)}") from error
-    if weights == "imagenet":
-        load_backbone(model, imagenet_weights(backbone, model), backbone)
-    elif weights != "none":
-        load_backbone(model, local_weights(Path(weights)), weights)
+    backbone = _create_backbone(config, num_classes)
+    if config.weights == "imagenet":
+        load_backbone(backbone, imagenet_weights(config.backbone, backbone), config.backbone)
+    elif config.weights != "none":
+        load_backbone(backbone, local_weights(Path(config.weights)), config.weights)
+
+    head = tuple(f"{name}." for name in _head_names(backbone))
+    base = backbone.state_dict(keep_vars=True)
+    started = {id(t): n for n, t in base.items() if not n.startswith(head)}
+    for edit in config.edits:
+        apply_edit(backbone, edit, config.image_size)
+    attention = _place_attention(backbone, config) if config.attention else nn.Identity()
+    model = WasteClassifier(backbone, attention, WeightsReport(config.weights, (), (), ()))
+    own = model.state_dict(keep_vars=True)
+    held = {id(tensor) for tensor in own.values()}
+    from_source = set() if config.weights == "none" else started.keys()
+    model.report = WeightsReport(
+        source=config.weights,
+        kept=tuple(name for name, tensor in own.items() if id(tensor) in from_source),
+        fresh=tuple(name for name, tensor in own.items() if id(tensor) not in from_source),
+        dropped=tuple(started[key] for key in from_source if key not in held),
+    )
+    _initialise(model, config)
     return model
 
 
-def load_backbone(model: nn.Module, weights: dict[str, torch.Tensor], source: str) -> None:
-    """Load every tensor but the head's from `weights` into `model`.
+def _create_backbone(config: ModelConfig, num_classes: int) -> nn.Module:
+    name = config.backbone
+    if not timm.is_model(name):
+        raise UsageError(f"unknown backbone {name!r}: {nearest(name, timm.list_models())}")
+    try:
+        options = size_option(name, config.image_size)
+        backbone: nn.Module = timm.create_model(
+            name, num_classes=num_classes, drop_rate=config.drop_rate, **options
+        )
+    except RuntimeError as error:  # timm's answer to an unknown ".tag"
+        tags = timm.list_pretrained(f"{name.split('.')[0]}.*")
+        raise UsageError(f"backbone {name!r}: {error} {nearest(name, tags)}") from error
+    except (AssertionError, ValueError) as error:
+        reason = f"cannot take pictures of {config.image_size} px: {error}"
+        raise UsageError(f"backbone {name!r} {reason}") from error
+    return backbone
+
+
+def size_option(backbone: str, image_size: int) -> dict[str, Any]:
+    """Return what timm must be told of the picture's size: transformers are built for one."""
+    known = timm.models.get_pretrained_cfg(backbone)
+    fixed = known is not None and known.fixed_input_size and known.input_size[1] != image_size
+    return {"img_size": image_size} if fixed else {}
+
+
+def _place_attention(backbone: Any, config: ModelConfig) -> nn.Module:
+    """Put attention into the blocks, or return the module that goes after the features."""
+    chosen: AttentionConfig = config.attention  # type: ignore[assignment]
+    build = find_attention(chosen.name)
+    if chosen.placement == "blocks":
+        slots = attention_slots(backbone, config.image_size)
+        if not slots:
+            raise UsageError(
+                f"{config.backbone!r} has no place for attention in its blocks; "
+                f"put it after the features: placement = 'features'"
+            )
+        for slot in slots:
+            slot.fill(lambda channels: build(channels, chosen.options))
+        return nn.Identity()
+    channels = backbone.num_features
+    was_training = backbone.training
+    with torch.inference_mode():
+        blank = torch.zeros(1, 3, config.image_size, config.image_size)
+        shape = backbone.eval().forward_features(blank).shape
+    backbone.train(was_training)
+    if len(shape) == 4 and shape[1] == channels:
+        return build(channels, chosen.options)
+    if len(shape) == 4 and shape[3] == channels:
+        return _ChannelsLast(build(channels, chosen.options))
+    raise UsageError(
+        f"the features of {config.backbone!r} are no map of {channels} channels but "
+        f"{'x'.join(map(str, shape[1:]))}; attention {chosen.name!r} cannot follow them"
+    )
+
+
+def _initialise(model: WasteClassifier, config: ModelConfig) -> None:
+    """Draw the new layers' weights as the configuration says."""
+    fresh = set(model.report.fresh)
+    for name, module in model.named_modules():
+        is_head = name.startswith(model.head_names)
+        if f"{name}.weight" not in fresh:
+            continue
+        if config.init == "he" and isinstance(module, (nn.Conv1d, nn.Conv2d)):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        elif is_head and config.head_init == "xavier":
+            nn.init.xavier_uniform_(module.weight)
+        elif config.init == "he" and isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def load_backbone(backbone: nn.Module, weights: dict[str, torch.Tensor], source: str) -> None:
+    """Load every tensor but the head's from `weights` into a timm network.
 
     Raises:
         ModelFileError: a tensor of the backbone is missing, unknown or of another shape.
     """
-    own = model.state_dict()
-    head = tuple(f"{name}." for name in head_names(model))
+    own = backbone.state_dict()
+    head = tuple(f"{name}." for name in _head_names(backbone))
     found = {name: tensor for name, tensor in weights.items() if not name.startswith(head)}
     wanted = {name for name in own if not name.startswith(head)}
     wrong = sorted(
@@ -71,32 +222,32 @@ def load_backbone(model: nn.Module, weights: dict[str, torch.Tensor], source: st
             f"the weights {source} do not fit: {len(wrong)} of {len(wanted)} tensors are missing, "
             f"unknown or of another shape, {wrong[0]} first"
         )
-    model.load_state_dict(found, strict=False)
+    backbone.load_state_dict(found, strict=False)
 
 
-def head_names(model: nn.Module) -> tuple[str, ...]:
+def _head_names(backbone: nn.Module) -> tuple[str, ...]:
     """Return the module names of the head, as timm declares them."""
-    declared = getattr(model, "default_cfg", {}).get("classifier", ())
+    declared = getattr(backbone, "default_cfg", {}).get("classifier", ())
     return (declared,) if isinstance(declared, str) else tuple(declared)
 
 
-def layer_groups(model: nn.Module) -> dict[str, int]:
+def layer_groups(model: WasteClassifier) -> dict[str, int]:
     """Map each parameter to its layer group, 0 for the stem and up towards the head.
 
-    The groups are timm's coarse ones: the stem, then one a stage.
+    The groups are timm's coarse ones: the stem, then one a stage. Attention after the features
+    belongs to the last group.
     """
-    from timm.models import group_parameters
+    groups = group_parameters(model.backbone, model.backbone.group_matcher(coarse=True))
+    found = {f"backbone.{name}": int(group) for group, names in groups.items() for name in names}
+    last = max(found.values())
+    return {name: found.get(name, last) for name, _ in model.named_parameters()}
 
-    matcher = model.group_matcher(coarse=True)  # type: ignore[operator]
-    groups = group_parameters(model, matcher)
-    return {name: int(group) for group, names in groups.items() for name in names}
 
-
-def freeze_first(model: nn.Module, num_groups: int) -> list[nn.Module]:
-    """Stop the first layer groups from learning.
+def freeze_first(model: WasteClassifier, num_groups: int) -> list[nn.Module]:
+    """Stop the first layer groups from learning, but for what is new in them.
 
     Args:
-        model: a timm network.
+        model: a network.
         num_groups: how many of `layer_groups` to freeze; 0 for none.
 
     Returns:
@@ -112,8 +263,10 @@ def freeze_first(model: nn.Module, num_groups: int) -> list[nn.Module]:
     sizes = Counter(groups.values())
     if num_groups >= len(sizes) - 1:
         raise UsageError(f"freeze_groups must be 0 to {len(sizes) - 2} here, not {num_groups}")
+    # Without weights to start from, everything is new, and freezing means what it says.
+    fresh = set(model.report.fresh) if model.report.kept else set()
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(groups[name] >= num_groups)
+        parameter.requires_grad_(groups[name] >= num_groups or name in fresh)
     return [
         module
         for module in model.modules()

@@ -50,6 +50,14 @@ def imagenet_weights(backbone: str, model: nn.Module) -> dict[str, torch.Tensor]
     return state
 
 
+def weights_sources(backbone: str) -> list[str]:
+    """Return where ImageNet weights of a backbone can be had; empty where nowhere."""
+    name, _, tag = backbone.partition(".")
+    package = [f"package {_PACKAGES[name][0].replace('_', '-')}"] if backbone in _PACKAGES else []
+    tags = timm.list_pretrained(backbone if tag else f"{name}.*")
+    return package + [f"timm's hub {tag}" for tag in tags]
+
+
 def local_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file.
 

@@ -6,20 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.errors import ModelFileError, UsageError
-from recyclenet.models.classifier import create_model
+from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.training.recipe import Recipe
 
 BEST = Path("checkpoints/best.ckpt")
 LAST = Path("checkpoints/last.ckpt")
 
 
-def backbone_preprocess(model: nn.Module, recipe: Recipe) -> Preprocess:
+def backbone_preprocess(model: WasteClassifier, recipe: Recipe) -> Preprocess:
     """Return the evaluation transform: the recipe's size, the backbone's own mean and std."""
-    config: dict[str, Any] = getattr(model, "default_cfg", {})
+    config: dict[str, Any] = getattr(model.backbone, "default_cfg", {})
     return Preprocess(
         image_size=recipe.model.image_size,
         fit=recipe.model.fit,
@@ -28,7 +27,7 @@ def backbone_preprocess(model: nn.Module, recipe: Recipe) -> Preprocess:
     )
 
 
-def load_trained(run: Path, recipe: Recipe, num_classes: int) -> nn.Module:
+def load_trained(run: Path, recipe: Recipe, num_classes: int) -> WasteClassifier:
     """Load the best checkpoint of a run, ready for evaluation.
 
     Only tensors and plain values are read from the file, never arbitrary pickles.
@@ -40,7 +39,7 @@ def load_trained(run: Path, recipe: Recipe, num_classes: int) -> nn.Module:
     path = run / BEST
     if not path.is_file():
         raise UsageError(f"{run} holds no {BEST}; train first: recyclenet train --out {run}")
-    model = create_model(recipe.model.backbone, num_classes, weights="none")
+    model = create_model(recipe.model.model_copy(update={"weights": "none"}), num_classes)
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict(

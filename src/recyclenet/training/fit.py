@@ -79,19 +79,14 @@ def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> Non
     _keep_freed_memory()
     names = manifest.class_names
     pl.seed_everything(recipe.fit.seed, verbose=False)
-    model = create_model(
-        recipe.model.backbone,
-        len(names),
-        weights=recipe.model.weights,
-        drop_rate=recipe.model.drop_rate,
-    )
+    model = create_model(recipe.model, len(names))
     preprocess = backbone_preprocess(model, recipe)
     module = TrainingModule(model, len(names), recipe).to(memory_format=torch.channels_last)
     train, val = manifest.select("train"), manifest.select("val")
     batch_size = recipe.fit.batch_size
     console.print(
         f"{len(train)} training and {len(val)} validation photos of {len(names)} classes; "
-        f"{recipe.model.backbone}, {precision(recipe)}",
+        f"{recipe.model.name}, {precision(recipe)}; {model.report}",
         highlight=False,
         soft_wrap=True,
     )

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from recyclenet.models.classifier import freeze_first, head_names
+from recyclenet.models.classifier import WasteClassifier, freeze_first
+from recyclenet.training.depthwise import FastDepthwise
 from recyclenet.training.recipe import Recipe
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -25,7 +26,7 @@ class TrainingModule(pl.LightningModule):
         recipe: the resolved recipe.
     """
 
-    def __init__(self, model: nn.Module, num_classes: int, recipe: Recipe) -> None:
+    def __init__(self, model: WasteClassifier, num_classes: int, recipe: Recipe) -> None:
         super().__init__()
         self.model = model
         self._num_classes = num_classes
@@ -35,7 +36,8 @@ class TrainingModule(pl.LightningModule):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Return logits `(N, K)` for a batch `(N, 3, H, W)`."""
-        logits: torch.Tensor = self.model(batch.contiguous(memory_format=torch.channels_last))
+        with FastDepthwise():
+            logits: torch.Tensor = self.model(batch.contiguous(memory_format=torch.channels_last))
         return logits
 
     def on_train_epoch_start(self) -> None:
@@ -83,7 +85,7 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW (no decay on vectors, a faster head) under a one-cycle schedule."""
         optim = self._recipe.optim
-        head = tuple(f"{name}." for name in head_names(self.model))
+        head = tuple(f"{name}." for name in self.model.head_names)
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:

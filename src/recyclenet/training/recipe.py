@@ -17,24 +17,19 @@ from pydantic_core import ErrorDetails
 
 from recyclenet.core.files import write_text
 from recyclenet.errors import UsageError, nearest
+from recyclenet.models.config import ModelConfig
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelSection(_Section):
-    """The network and what it is given."""
+class ModelSection(ModelConfig):
+    """The network, how much of it learns, and what it is given."""
 
-    backbone: str = Field("tf_efficientnet_lite0", description="timm's name of the backbone")
-    weights: str = Field(
-        "imagenet", description="start from 'imagenet', 'none' or a safetensors file"
-    )
-    drop_rate: float = Field(0.2, ge=0, lt=1, description="dropout before the head")
     freeze_groups: int = Field(
         0, ge=0, description="leave the first layer groups as they are (1: the stem; then stages)"
     )
-    image_size: int = Field(224, ge=32, le=1024, description="side of the input square, pixels")
     fit: Literal["crop", "stretch"] = Field(
         "crop", description="how a picture becomes square when the model is used"
     )
@@ -125,9 +120,9 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
         if isinstance(value, BaseModel):
             sections += ["", f"[{name}]"]
             for key, part in type(value).model_fields.items():
-                sections.append(f"{key} = {_toml(getattr(value, key))}  # {part.description}")
+                sections.append(f"{key} = {to_toml(getattr(value, key))}  # {part.description}")
         else:
-            lines.append(f"{name} = {_toml(value)}  # {field.description}")
+            lines.append(f"{name} = {to_toml(value)}  # {field.description}")
     write_text(path, "\n".join(lines + sections) + "\n")
 
 
@@ -169,11 +164,18 @@ def _explain(detail: ErrorDetails) -> str:
         for part in place[:-1]:
             owner = owner.model_fields[part].annotation
         return f"unknown field {dotted!r}, {nearest(place[-1], owner.model_fields)}"
+    if detail["type"] == "value_error":
+        return f"{dotted}: {detail['msg'].removeprefix('Value error, ')}"
     return f"{dotted}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, not {detail['input']!r}"
 
 
-def _toml(value: Any) -> str:
+def to_toml(value: Any) -> str:
+    """Return a value as TOML writes it; nothing is "none"."""
+    if value is None:
+        return '"none"'
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{to_toml(str(k))} = {to_toml(v)}" for k, v in value.items()) + "}"
     # JSON's strings, numbers and booleans are TOML's too, but for one character.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

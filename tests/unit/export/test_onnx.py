@@ -93,7 +93,7 @@ def test_pytorch_and_the_engine_agree_from_the_file_to_the_logits(run: Path) -> 
 def test_the_gate_refuses_a_file_of_another_network(run: Path) -> None:
     model = load_trained(run, load_recipe(str(run / "recipe.toml")), 3)
     with torch.no_grad():
-        model.get_classifier().bias[0] += 0.01
+        model.backbone.get_classifier().bias[0] += 0.01
     samples = read_manifest(run / "manifest.csv").samples[:3]
     with pytest.raises(RecycleNetError, match="not exported: PyTorch and ONNX Runtime differ"):
         verify_parity((run / "model.onnx").read_bytes(), samples, model)

@@ -13,13 +13,20 @@ from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
 from recyclenet.models import weights
-from recyclenet.models.classifier import create_model, freeze_first, layer_groups
+from recyclenet.models.classifier import WasteClassifier, create_model, freeze_first, layer_groups
+from recyclenet.models.config import ModelConfig
 
 TINY = "test_efficientnet"
 
 
+def build(
+    name: str, num_classes: int = 3, weights: str = "none", **fields: object
+) -> WasteClassifier:
+    return create_model(ModelConfig.from_name(name, weights=weights, **fields), num_classes)
+
+
 def test_logits_have_one_column_a_class() -> None:
-    model = create_model(TINY, 5, weights="none").eval()
+    model = build(TINY, 5).eval()
     assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
 
 
@@ -27,14 +34,14 @@ def test_logits_have_one_column_a_class() -> None:
 def test_package_weights_are_loaded_into_every_backbone_tensor(number: int) -> None:
     name = f"tf_efficientnet_lite{number}"
     torch.manual_seed(0)
-    fresh = create_model(name, 6, weights="none").state_dict()
+    fresh = build(name, 6).state_dict()
     torch.manual_seed(0)
     loaded = create_model(name, 6).state_dict()
     same = [key for key in fresh if torch.equal(fresh[key], loaded[key])]
     # The head starts fresh; counters of batches are whatever the file says.
     assert [key for key in same if not key.endswith("num_batches_tracked")] == [
-        "classifier.weight",
-        "classifier.bias",
+        "backbone.classifier.weight",
+        "backbone.classifier.bias",
     ]
 
 
@@ -58,26 +65,24 @@ def test_package_weights_recognise_what_imagenet_taught_them(shared_dir: Path) -
 
 
 def test_local_weights_are_loaded(tmp_path: Path) -> None:
-    source = create_model(TINY, 7, weights="none")
-    save_file(source.state_dict(), tmp_path / "own.safetensors")
-    model = create_model(TINY, 3, weights=str(tmp_path / "own.safetensors"))
-    assert torch.equal(model.state_dict()["conv_stem.weight"], source.conv_stem.weight)
+    source = build(TINY, 7)
+    save_file(source.backbone.state_dict(), tmp_path / "own.safetensors")
+    model = build(TINY, 3, weights=str(tmp_path / "own.safetensors"))
+    assert torch.equal(model.backbone.conv_stem.weight, source.backbone.conv_stem.weight)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    save_file(
-        create_model("test_resnet", 3, weights="none").state_dict(), tmp_path / "w.safetensors"
-    )
+    save_file(build("test_resnet").backbone.state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(ModelFileError, match="do not fit"):
-        create_model(TINY, 3, weights=str(tmp_path / "w.safetensors"))
+        build(TINY, 3, weights=str(tmp_path / "w.safetensors"))
 
 
 def test_a_damaged_or_missing_weights_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"no tensors here")
     with pytest.raises(ModelFileError, match="no readable safetensors"):
-        create_model(TINY, 3, weights=str(tmp_path / "w.safetensors"))
+        build(TINY, 3, weights=str(tmp_path / "w.safetensors"))
     with pytest.raises(UsageError, match="no weights file"):
-        create_model(TINY, 3, weights=str(tmp_path / "none.safetensors"))
+        build(TINY, 3, weights=str(tmp_path / "none.safetensors"))
 
 
 def test_unknown_backbones_answer_with_the_nearest_names() -> None:
@@ -91,12 +96,12 @@ def test_unknown_weight_tags_answer_with_the_known_ones() -> None:
 
 
 def test_weights_that_cannot_be_fetched_leave_two_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    build = timm.create_model
+    online = timm.create_model
 
     def offline(name: str, pretrained: bool = False, **options: object) -> torch.nn.Module:
         if pretrained:
             raise OSError("no network")
-        return build(name, **options)
+        return online(name, **options)
 
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(UsageError, match=r"no network.*safetensors.*'none'"):
@@ -113,17 +118,76 @@ def test_a_missing_weights_package_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_frozen_groups_do_not_learn_and_the_rest_does() -> None:
-    model = create_model(TINY, 3, weights="none")
+    model = build(TINY, 3)
     groups = layer_groups(model)
     frozen = freeze_first(model, 2)
     learns = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert learns == {name for name, group in groups.items() if group >= 2}
-    assert model.conv_stem in frozen
-    assert model.bn1 in frozen
-    assert model.get_classifier() not in frozen
+    assert model.backbone.conv_stem in frozen
+    assert model.backbone.bn1 in frozen
+    assert model.backbone.get_classifier() not in frozen
 
 
 def test_freezing_everything_is_refused() -> None:
-    model = create_model(TINY, 3, weights="none")
+    model = build(TINY, 3)
     with pytest.raises(UsageError, match="freeze_groups must be 0 to"):
         freeze_first(model, 99)
+
+
+def test_what_became_of_the_weights_is_reported() -> None:
+    plain = build("tf_efficientnet_lite0", weights="imagenet")
+    assert plain.report.fresh == ("backbone.classifier.weight", "backbone.classifier.bias")
+    assert plain.report.dropped == ()
+    attended = build("tf_efficientnet_lite0@recyclenet", weights="imagenet")
+    assert attended.report.kept == plain.report.kept
+    new = set(attended.report.fresh) - set(plain.report.fresh)
+    assert new
+    assert all(name.startswith("attention.") for name in new)
+    weight = "backbone.blocks.3.0.conv_pw.weight"
+    assert torch.equal(attended.state_dict()[weight], plain.state_dict()[weight])
+
+
+def test_an_edit_drops_what_it_replaces_and_nothing_else(tmp_path: Path) -> None:
+    base = build("test_efficientnet_evos", num_classes=7)  # has squeeze-and-excitation
+    save_file(base.backbone.state_dict(), tmp_path / "w.safetensors")
+    edited = build("test_efficientnet_evos+eca", weights=str(tmp_path / "w.safetensors"))
+    assert edited.report.dropped
+    assert all(".se." in name for name in edited.report.dropped)
+    lost = set(base.state_dict()) - set(edited.report.kept) - set(edited.report.fresh)
+    assert lost == {f"backbone.{name}" for name in edited.report.dropped}
+    own = edited.state_dict()
+    assert all(torch.equal(own[name], base.state_dict()[name]) for name in edited.report.kept)
+
+
+def test_nothing_is_kept_where_nothing_was_loaded() -> None:
+    report = build(TINY).report
+    assert report.kept == ()
+    assert "new" in str(report)
+
+
+def test_new_layers_in_frozen_groups_still_learn() -> None:
+    model = build("tf_efficientnet_lite0@se", weights="imagenet")
+    freeze_first(model, 3)
+    learns = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert any(name.startswith("backbone.blocks.0") and ".se." in name for name in learns)
+    assert not any(name.startswith("backbone.blocks.0") and ".se." not in name for name in learns)
+
+
+def test_he_and_xavier_draw_what_they_say() -> None:
+    torch.manual_seed(0)
+    model = build("resnet18", num_classes=55, init="he", head_init="xavier")
+    conv = model.backbone.layer4[0].conv1
+    fan_out = conv.out_channels * 9
+    assert conv.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.02)
+    bound = (6 / (512 + 55)) ** 0.5
+    head = model.backbone.fc
+    assert head.weight.shape == (55, 512)
+    assert bound * 0.97 < head.weight.abs().max().item() <= bound
+    assert not head.bias.any()
+    normal = build("resnet18", num_classes=55, init="he").backbone.fc
+    assert normal.weight.std().item() == pytest.approx(0.01, rel=0.05)
+
+
+def test_transformers_are_built_for_the_pictures_size() -> None:
+    model = build("test_vit", image_size=96).eval()
+    assert model(torch.zeros(1, 3, 96, 96)).shape == (1, 3)

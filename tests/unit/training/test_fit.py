@@ -122,10 +122,12 @@ def test_frozen_groups_keep_weights_and_statistics(
     torch.manual_seed(0)
     trained = load_trained(tmp_path / "run", short, 3).state_dict()
     # A fresh network's statistics; the stem is frozen, the first stage is not.
-    assert torch.equal(trained["bn1.running_mean"], torch.zeros_like(trained["bn1.running_mean"]))
+    assert torch.equal(
+        trained["backbone.bn1.running_mean"], torch.zeros_like(trained["backbone.bn1.running_mean"])
+    )
     assert not torch.equal(
-        trained["blocks.0.0.bn1.running_mean"],
-        torch.zeros_like(trained["blocks.0.0.bn1.running_mean"]),
+        trained["backbone.blocks.0.0.bn1.running_mean"],
+        torch.zeros_like(trained["backbone.blocks.0.0.bn1.running_mean"]),
     )
 
 

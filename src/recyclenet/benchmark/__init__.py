@@ -1,0 +1,1 @@
+"""What networks cost in time and memory (full tier)."""

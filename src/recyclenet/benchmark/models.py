@@ -1,0 +1,208 @@
+"""Networks side by side: parameters, multiply-adds, memory, latency and throughput.
+
+All are measured in one process and in turn, round by round, so that a slow moment of the machine
+falls on all of them alike. Memory is measured apart, each network in a process of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from recyclenet.core.files import write_text
+from recyclenet.errors import RecycleNetError, UsageError
+from recyclenet.export.onnx import to_onnx
+from recyclenet.models.classifier import WasteClassifier, create_model
+from recyclenet.models.config import ModelConfig
+from recyclenet.models.cost import multiply_adds, num_parameters
+
+NUM_CLASSES = 6
+BATCH = 16
+WARM_UP = 2
+Run = Callable[[npt.NDArray[np.float32]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """One network in one runtime. Times are medians; low and high are the quartiles.
+
+    Attributes:
+        name: the model name.
+        runtime: "pytorch", "onnxruntime" or "pytorch-cuda".
+        parameters: number of parameters.
+        multiply_adds: for one picture.
+        memory_mb: peak memory for loading it and for one batch of 1, MB of 10^6 bytes, above what
+            the runtime takes by itself; on a GPU, of the GPU's.
+        latency_ms: for a batch of 1.
+        latency_low_ms: lower quartile.
+        latency_high_ms: upper quartile.
+        throughput: pictures a second in batches of 16.
+        throughput_low: lower quartile.
+        throughput_high: upper quartile.
+    """
+
+    name: str
+    runtime: str
+    parameters: int
+    multiply_adds: int
+    memory_mb: float
+    latency_ms: float
+    latency_low_ms: float
+    latency_high_ms: float
+    throughput: float
+    throughput_low: float
+    throughput_high: float
+
+
+def measure_models(
+    names: Sequence[str], image_size: int, repeats: int, threads: int, console: Console
+) -> list[CostRow]:
+    """Measure networks in PyTorch and ONNX Runtime, float32, and on the GPU where there is one.
+
+    Args:
+        names: model names; each is measured once.
+        image_size: side of the pictures, pixels.
+        repeats: timed rounds.
+        threads: for each runtime; 0 leaves the choice to it.
+        console: where progress goes.
+
+    Raises:
+        UsageError: a name is unknown or given twice.
+        RecycleNetError: a network cannot be exported.
+    """
+    if len(set(names)) < len(names):
+        raise UsageError("a network is named twice; each is measured once")
+    if threads:
+        torch.set_num_threads(threads)
+    configs = [ModelConfig.from_name(n, weights="none", image_size=image_size) for n in names]
+    models = [create_model(config, NUM_CLASSES).eval() for config in configs]
+    runs: dict[tuple[int, str], Run] = {}
+    memory: dict[tuple[int, str], float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for index, model in enumerate(_shown(models, "preparing", console)):
+            file = Path(folder) / f"{index}.onnx"
+            file.write_bytes(to_onnx(model, image_size).SerializeToString())
+            runs[index, "pytorch"] = _torch_run(model, "cpu")
+            runs[index, "onnxruntime"] = onnx_run(file, threads)
+            for runtime, what in (("pytorch", names[index]), ("onnxruntime", str(file))):
+                memory[index, runtime] = _memory(runtime, what, image_size, threads)
+            if torch.cuda.is_available():
+                torch.cuda.reset_peak_memory_stats()
+                before = torch.cuda.memory_allocated()
+                runs[index, "pytorch-cuda"] = run = _torch_run(
+                    create_model(configs[index], NUM_CLASSES).eval(), "cuda"
+                )
+                run(np.zeros((1, 3, image_size, image_size), np.float32))
+                peak = torch.cuda.max_memory_allocated() - before
+                memory[index, "pytorch-cuda"] = peak / 1e6
+        times = _time(runs, image_size, repeats, console)
+    rows = []
+    for (index, runtime), (single, batch) in times.items():
+        low, middle, high = (float(q) for q in np.quantile(single, (0.25, 0.5, 0.75)))
+        slow, usual, fast = (float(q) for q in np.quantile(BATCH / batch, (0.25, 0.5, 0.75)))
+        rows.append(
+            CostRow(
+                name=configs[index].name,
+                runtime=runtime,
+                parameters=num_parameters(models[index]),
+                multiply_adds=multiply_adds(models[index], image_size),
+                memory_mb=round(memory[index, runtime], 1),
+                latency_ms=round(1000 * middle, 3),
+                latency_low_ms=round(1000 * low, 3),
+                latency_high_ms=round(1000 * high, 3),
+                throughput=round(usual, 2),
+                throughput_low=round(slow, 2),
+                throughput_high=round(fast, 2),
+            )
+        )
+    return rows
+
+
+def write_costs(rows: Sequence[CostRow], path: Path) -> None:
+    """Write the rows as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(CostRow)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    write_text(path, text.getvalue())
+
+
+def onnx_run(file: Path, threads: int) -> Run:
+    """Return a function that runs an ONNX file on a batch, on the CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda batch: session.run(None, {"batch": batch})
+
+
+def torch_run(name: str, image_size: int) -> Run:
+    """Return a function that runs a network by PyTorch on a batch, on the CPU."""
+    config = ModelConfig.from_name(name, weights="none", image_size=image_size)
+    return _torch_run(create_model(config, NUM_CLASSES).eval(), "cpu")
+
+
+def _torch_run(model: WasteClassifier, device: str) -> Run:
+    model = model.to(torch.device(device)).to(memory_format=torch.channels_last)
+
+    def run(batch: npt.NDArray[np.float32]) -> object:
+        images = torch.from_numpy(batch).to(device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            return model(images).cpu()
+
+    return run
+
+
+def _time(
+    runs: dict[tuple[int, str], Run], image_size: int, repeats: int, console: Console
+) -> dict[tuple[int, str], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Return seconds `(repeats,)` for a batch of 1 and for one of 16, by run."""
+    random = np.random.default_rng(0)
+    batches = [
+        random.standard_normal((size, 3, image_size, image_size)).astype(np.float32)
+        for size in (1, BATCH)
+    ]
+    seconds = {key: np.empty((2, repeats)) for key in runs}
+    for repeat in _shown(range(-WARM_UP, repeats), "measuring", console):
+        for which, batch in enumerate(batches):
+            for key, run in runs.items():
+                start = time.perf_counter()
+                run(batch)
+                if repeat >= 0:
+                    seconds[key][which, repeat] = time.perf_counter() - start
+    return {key: (both[0], both[1]) for key, both in seconds.items()}
+
+
+def _memory(runtime: str, what: str, image_size: int, threads: int) -> float:
+    """Return the peak memory, MB, of one network in a fresh process."""
+    command = [sys.executable, "-m", "recyclenet.benchmark.memory", runtime, what]
+    done = subprocess.run(
+        [*command, str(image_size), str(threads)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        raise RecycleNetError(f"measuring the memory of {what} failed: {reason}")
+    return float(done.stdout)
+
+
+def _shown(items: Sequence[Any], title: str, console: Console) -> Iterable[Any]:
+    return track(items, title, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,60 @@
+"""The picture of a cost table."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from recyclenet.benchmark.models import BATCH, CostRow
+from recyclenet.core.files import write_bytes
+
+COLOURS = {"pytorch": "#c65f2d", "onnxruntime": "#2d6fa3", "pytorch-cuda": "#5a8f3c"}
+Triple = tuple[float, float, float]
+
+
+def draw_costs(rows: Sequence[CostRow], path: Path) -> None:
+    """Draw latency and throughput of every network as bars, quartiles as whiskers; write a PNG."""
+    names = list(dict.fromkeys(row.name for row in rows))
+    figure = Figure(figsize=(11, 1.6 + 0.55 * len(names)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    _bars(left, rows, names, lambda r: (r.latency_ms, r.latency_low_ms, r.latency_high_ms))
+    left.set(xlabel="latency of one picture, ms (less is better)", xscale="log")
+    _bars(right, rows, names, lambda r: (r.throughput, r.throughput_low, r.throughput_high))
+    right.set(xlabel=f"pictures a second in batches of {BATCH} (more is better)", xscale="log")
+    left.set_yticks(range(len(names)), names)
+    left.invert_yaxis()
+    right.legend(loc="lower center", bbox_to_anchor=(0, 1), ncols=len(COLOURS), frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_bytes(path, buffer.getvalue())
+
+
+def _bars(
+    axes: Axes,
+    rows: Sequence[CostRow],
+    names: Sequence[str],
+    values: Callable[[CostRow], Triple],
+) -> None:
+    runtimes = list(dict.fromkeys(row.runtime for row in rows))
+    height = 0.8 / len(runtimes)
+    for number, runtime in enumerate(runtimes):
+        chosen = [row for row in rows if row.runtime == runtime]
+        middle, low, high = zip(*(values(row) for row in chosen), strict=True)
+        axes.barh(
+            [names.index(row.name) - 0.4 + height * (number + 0.5) for row in chosen],
+            middle,
+            height,
+            xerr=(
+                [m - a for m, a in zip(middle, low, strict=True)],
+                [b - m for m, b in zip(middle, high, strict=True)],
+            ),
+            color=COLOURS[runtime],
+            ecolor="#333333",
+            label=runtime,
+        )
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)

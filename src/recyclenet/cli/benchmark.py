@@ -1,0 +1,94 @@
+"""`recyclenet benchmark ...`: what things cost on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recyclenet.cli.models import NAME_HELP
+
+if TYPE_CHECKING:
+    from recyclenet.benchmark.models import CostRow
+
+app = typer.Typer(
+    name="benchmark", help="Measure what networks cost on this machine.", no_args_is_help=True
+)
+
+
+@app.callback()
+def benchmark() -> None:
+    """Measure what networks cost on this machine."""
+
+
+@app.command("models")
+def measure(
+    names: Annotated[list[str], typer.Argument(help=NAME_HELP)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for models.csv and models.png; made if missing."),
+    ] = None,
+    image_size: Annotated[
+        int, typer.Option("--image-size", min=32, max=1024, help="Side of the input, pixels.")
+    ] = 224,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Timed rounds.")] = 15,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help="Threads; 0: what each runtime chooses.")
+    ] = 0,
+) -> None:
+    """Compare networks: parameters, multiply-adds, memory, latency, throughput.
+
+    Each runs in PyTorch and in ONNX Runtime, float32, on the CPU, and in PyTorch on the GPU where
+    there is one. Weights are random: they do not change the cost.
+    """
+    from recyclenet.cli.extras import require_train
+
+    require_train("measuring networks")
+    from rich.console import Console
+
+    from recyclenet.benchmark.models import measure_models, write_costs
+    from recyclenet.benchmark.plot import draw_costs
+    from recyclenet.errors import UsageError
+
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is not a folder")
+    rows = measure_models(names, image_size, repeats, threads, Console(stderr=True))
+    _print(rows)
+    if out is not None:
+        write_costs(rows, out / "models.csv")
+        draw_costs(rows, out / "models.png")
+        print(f"wrote {out / 'models.csv'} and {out / 'models.png'}")
+
+
+def _print(rows: list[CostRow]) -> None:
+    from recyclenet.cli.rows import print_columns
+
+    print_columns(
+        (
+            "model",
+            "runtime",
+            "M params",
+            "M mult-adds",
+            "memory MB",
+            "latency ms",
+            "(quartiles)",
+            "pictures/s",
+            "(quartiles)",
+        ),
+        [
+            (
+                row.name,
+                row.runtime,
+                f"{row.parameters / 1e6:.2f}",
+                f"{row.multiply_adds / 1e6:,.0f}",
+                f"{row.memory_mb:.0f}",
+                f"{row.latency_ms:.1f}",
+                f"{row.latency_low_ms:.1f}-{row.latency_high_ms:.1f}",
+                f"{row.throughput:.1f}",
+                f"{row.throughput_low:.1f}-{row.throughput_high:.1f}",
+            )
+            for row in rows
+        ],
+        num_words=2,
+    )

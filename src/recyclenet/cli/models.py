@@ -1,0 +1,178 @@
+"""`recyclenet models ...`: which networks there are, and what one is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(name="models", help="List networks and look inside of one.", no_args_is_help=True)
+
+NUM_TAGS = 4
+NAME_HELP = "A model name: BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]."
+
+
+@app.callback()
+def models() -> None:
+    """List networks and look inside of one."""
+
+
+@app.command("list")
+def list_models(
+    pattern: Annotated[
+        str | None,
+        typer.Argument(help="Only names like this one, timm's too, such as 'resnet*'."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line on stdout.")
+    ] = False,
+) -> None:
+    """List the source documents' networks, attention modules and edits, or timm's backbones."""
+    from recyclenet.cli.extras import require_train
+    from recyclenet.errors import UsageError
+
+    require_train("listing networks")
+    rows = _rows(pattern)
+    if not rows:
+        raise UsageError(f"no network, attention module or edit has a name like {pattern!r}")
+    if as_json:
+        from recyclenet.cli.rows import print_row
+
+        for row in rows:
+            print_row(row)
+        return
+    titles = {
+        "model": "networks of the source documents",
+        "attention": "attention modules: BACKBONE@NAME",
+        "edit": "edits: BACKBONE+NAME",
+        "backbone": "timm's backbones",
+    }
+    width = max(len(row["name"]) for row in rows)
+    for kind, title in titles.items():
+        chosen = [row for row in rows if row["kind"] == kind]
+        if chosen:
+            print(f"{title}")
+            for row in chosen:
+                print(f"  {row['name']:{width}}  {row['summary']}".rstrip())
+    if pattern is None:
+        import timm
+
+        print(f"and {len(timm.list_models())} backbones of timm: recyclenet models list 'resnet*'")
+
+
+def _rows(pattern: str | None) -> list[dict[str, Any]]:
+    from fnmatch import fnmatchcase
+
+    from recyclenet.models.attention import attention_names, find_attention
+    from recyclenet.models.edits import EDITS
+    from recyclenet.models.seeds import SEED_MODELS
+
+    rows: list[dict[str, Any]] = [
+        {"kind": "model", "name": model.name, "summary": model.summary} for model in SEED_MODELS
+    ]
+    for name in attention_names():
+        attention = find_attention(name)
+        rows.append(
+            {
+                "kind": "attention",
+                "name": name,
+                "summary": attention.summary,
+                "placement": attention.placement,
+                "options": attention.options,
+            }
+        )
+    rows += [
+        {"kind": "edit", "name": name, "summary": edit.summary, "needs": edit.needs}
+        for name, edit in EDITS.items()
+    ]
+    if pattern is None:
+        return rows
+    import timm
+
+    from recyclenet.models import pyramidnet  # noqa: F401 - makes its networks known to timm
+
+    rows += [{"kind": "backbone", "name": name, "summary": ""} for name in timm.list_models()]
+    return [row for row in rows if fnmatchcase(row["name"], pattern)]
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help=NAME_HELP)],
+    num_classes: Annotated[
+        int, typer.Option("--num-classes", min=2, help="Width of the head.")
+    ] = 6,
+    image_size: Annotated[
+        int, typer.Option("--image-size", min=32, max=1024, help="Side of the input, pixels.")
+    ] = 224,
+    weights: Annotated[
+        str,
+        typer.Option(
+            "--weights",
+            help="Also say what becomes of weights: 'imagenet' or a safetensors file.",
+        ),
+    ] = "none",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Show a network's layers, parameters and multiply-adds, and where weights can be had."""
+    from recyclenet.cli.extras import require_train
+    from recyclenet.cli.rows import print_row
+
+    require_train("building networks")
+    from dataclasses import asdict
+
+    from recyclenet.models.classifier import create_model
+    from recyclenet.models.config import ModelConfig
+    from recyclenet.models.cost import count_layers, multiply_adds, num_parameters
+    from recyclenet.models.weights import weights_sources
+
+    config = ModelConfig.from_name(name, weights=weights, image_size=image_size)
+    model = create_model(config, num_classes)
+    facts: dict[str, Any] = {
+        "name": config.name,
+        "backbone": config.backbone,
+        "edits": list(config.edits),
+        "attention": None if config.attention is None else config.attention.model_dump(),
+        "num_classes": num_classes,
+        "image_size": image_size,
+        "parameters": num_parameters(model),
+        "multiply_adds": multiply_adds(model, image_size),
+        "weights": weights_sources(config.backbone),
+        "report": None if weights == "none" else asdict(model.report),
+        "layers": [asdict(layer) for layer in count_layers(model, image_size)],
+    }
+    if as_json:
+        print_row(facts)
+    else:
+        _show(facts)
+
+
+def _show(facts: dict[str, Any]) -> None:
+    from recyclenet.cli.rows import print_columns
+
+    print_columns(
+        ("layer", "kind", "output", "parameters", "M mult-adds"),
+        [
+            (
+                layer["name"],
+                layer["kind"],
+                "x".join(map(str, layer["output"])),
+                f"{layer['parameters']:,}",
+                f"{layer['multiply_adds'] / 1e6:,.1f}",
+            )
+            for layer in facts["layers"]
+        ],
+        num_words=3,
+    )
+    size = facts["image_size"]
+    print(
+        f"{facts['name']}: {facts['parameters'] / 1e6:.2f} M parameters, "
+        f"{facts['multiply_adds'] / 1e6:,.0f} M multiply-adds for {size}x{size} pixels, "
+        f"{facts['num_classes']} classes"
+    )
+    sources = facts["weights"]
+    shown = ", ".join(sources[:NUM_TAGS]) + (", ..." if len(sources) > NUM_TAGS else "")
+    if report := facts["report"]:
+        print(f"weights: {len(report['kept'])} tensors kept of {report['source']}")
+        for kind in ("fresh", "dropped"):
+            print(f"  {kind}: {len(report[kind])}", *report[kind], sep="\n    ")
+    print(f"ImageNet weights: {shown or 'none published; start from a file or from nothing'}")

@@ -1,0 +1,35 @@
+"""Convolutional block attention module."""
+
+from __future__ import annotations
+
+from timm.layers.cbam import CbamModule
+from torch import nn
+
+from recyclenet.models.attention.registry import register_attention
+
+
+@register_attention("cbam")
+def cbam(channels: int, reduction: int = 16, kernel_size: int = 7) -> nn.Module:
+    """CBAM: a channel gate, then a spatial gate, from averages and maxima.
+
+    `y = x * sigmoid(MLP(avg(x)) + MLP(max(x)))` over places, then
+    `y * sigmoid(norm(conv([mean(y), max(y)])))` over channels; k x k convolution from 2 maps to 1.
+    Parameters: `2 C^2 / r + C / r + C + 2 k^2 + 2` (the last of batch normalisation).
+    Source: https://arxiv.org/abs/1807.06521. timm's module, with the biases of its authors' code.
+
+    Args:
+        channels: C.
+        reduction: r, 1 to C.
+        kernel_size: k, odd.
+    """
+    if not 1 <= reduction <= channels:
+        raise ValueError(f"reduction must be 1 to {channels}, not {reduction}")
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd, not {kernel_size}")
+    module: nn.Module = CbamModule(
+        channels,
+        rd_channels=channels // reduction,
+        spatial_kernel_size=kernel_size,
+        mlp_bias=True,
+    )
+    return module

@@ -1,0 +1,26 @@
+"""Efficient channel attention."""
+
+from __future__ import annotations
+
+from timm.layers.eca import EcaModule
+from torch import nn
+
+from recyclenet.models.attention.registry import register_attention
+
+
+@register_attention("eca")
+def efficient_channel_attention(channels: int, kernel_size: int = 0) -> nn.Module:
+    """ECA: a channel gate from each channel's neighbours only.
+
+    `x * sigmoid(conv1d(GAP(x)))` over the row of channel averages, without bias.
+    Parameters: k, from C as in the paper (3 or 5 for common widths).
+    Source: https://arxiv.org/abs/1910.03151. timm's module.
+
+    Args:
+        channels: C.
+        kernel_size: k, odd; 0 chooses it from C.
+    """
+    if kernel_size < 0 or (kernel_size and kernel_size % 2 == 0):
+        raise ValueError(f"kernel_size must be odd, or 0 to choose it, not {kernel_size}")
+    module: nn.Module = EcaModule(kernel_size=kernel_size) if kernel_size else EcaModule(channels)
+    return module

@@ -1,0 +1,148 @@
+"""What a network is: a backbone, edits to it, attention, and the weights it starts from.
+
+The same facts have a short form, a model name: `BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]`,
+such as `resnet18@recyclenet:combine=max` or `efficientnetv2_rw_t+eca+leaky_relu`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from recyclenet.errors import UsageError
+
+Option = bool | int | float | str
+
+
+class AttentionConfig(BaseModel):
+    """An attention module: its name, where it goes, and its own options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    placement: Literal["features", "blocks"] = "blocks"
+    options: dict[str, Option] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        """Take "NAME:OPTION=VALUE,..." and {name = ..., OPTION = VALUE} too; fill the placement."""
+        if isinstance(value, str):
+            value = _parse_attention(value)
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            raise ValueError("attention is a name, or a table with a name")
+        known = {"name", "placement", "options"}
+        facts = {key: value[key] for key in known if key in value}
+        own = {key: value[key] for key in value if key not in known}
+        facts["options"] = {**facts.get("options", {}), **own}
+        # Late: the register is PyTorch's, and most configurations have no attention.
+        from recyclenet.models.attention import find_attention
+
+        try:
+            attention = find_attention(facts["name"])
+            facts.setdefault("placement", attention.placement)
+            attention(64, facts["options"])  # an option that does not fit fails here
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return facts
+
+    def __str__(self) -> str:
+        from recyclenet.models.attention import find_attention
+
+        options: dict[str, Option] = {}
+        if self.placement != find_attention(self.name).placement:
+            options["placement"] = self.placement
+        options |= self.options
+        if not options:
+            return self.name
+        return f"{self.name}:" + ",".join(f"{key}={_word(v)}" for key, v in options.items())
+
+
+class ModelConfig(BaseModel):
+    """The network and what it starts from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backbone: str = Field("tf_efficientnet_lite0", description="timm's name of the backbone")
+    attention: AttentionConfig | None = Field(
+        None,
+        description="attention module: 'none', a name, 'NAME:OPTION=VALUE,...' or a table",
+    )
+    edits: tuple[str, ...] = Field((), description="changes to the backbone, in order")
+    weights: str = Field(
+        "imagenet", description="start from 'imagenet', 'none' or a safetensors file"
+    )
+    init: Literal["timm", "he"] = Field(
+        "timm",
+        description="of new layers: timm's own, or He for convolutions and normal for linear ones",
+    )
+    head_init: Literal["timm", "xavier"] = Field("timm", description="of the new head")
+    drop_rate: float = Field(0.2, ge=0, lt=1, description="dropout before the head")
+    image_size: int = Field(224, ge=32, le=1024, description="side of the input square, pixels")
+
+    @field_validator("attention", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return None if value == "none" else value
+
+    @field_validator("edits")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            from recyclenet.models.edits import find_edit
+
+            try:
+                for name in value:
+                    find_edit(name)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @property
+    def name(self) -> str:
+        """The model's name, with everything that shapes the network."""
+        attention = "" if self.attention is None else f"@{self.attention}"
+        return "+".join((self.backbone, *self.edits)) + attention
+
+    @classmethod
+    def from_name(cls, name: str, **fields: Any) -> ModelConfig:
+        """Read a model name.
+
+        Args:
+            name: `BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]`.
+            fields: the other fields of the configuration.
+
+        Raises:
+            UsageError: a part of it is unknown.
+        """
+        network, at, attention = name.partition("@")
+        backbone, *edits = network.split("+")
+        try:
+            return cls(
+                backbone=backbone, edits=tuple(edits), attention=attention if at else None, **fields
+            )
+        except ValueError as error:
+            problems: list[Any] = getattr(error, "errors", list)()
+            reasons = "; ".join(p["msg"].removeprefix("Value error, ") for p in problems)
+            raise UsageError(f"model {name!r}: {reasons or error}") from None
+
+
+def _parse_attention(text: str) -> dict[str, Any]:
+    name, colon, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    for part in rest.split(",") if colon else ():
+        key, equals, word = part.partition("=")
+        if not equals or not key:
+            raise ValueError(f"an option of attention reads NAME=VALUE, not {part!r}")
+        try:
+            options[key] = tomllib.loads(f"value = {word}")["value"]
+        except tomllib.TOMLDecodeError:
+            options[key] = word  # a bare word is a string
+    return {"name": name, **options}
+
+
+def _word(value: Option) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

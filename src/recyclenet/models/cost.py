@@ -1,0 +1,108 @@
+"""What a network costs, counted: parameters and multiply-adds, as a whole and by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from recyclenet.models.classifier import WasteClassifier
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """One layer, or one stage of layers.
+
+    Attributes:
+        name: its place in the network.
+        kind: its class.
+        output: shape of what it gives for one picture, without the batch axis.
+        parameters: number of parameters.
+        multiply_adds: for one picture.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+def num_parameters(module: nn.Module) -> int:
+    """Return the number of parameters, trainable or not."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_layers(model: WasteClassifier, image_size: int) -> list[LayerCost]:
+    """Return the cost of a network, stage by stage, in the order of the work.
+
+    Multiply-adds are those of convolutions, matrix products and attention, as PyTorch's counter
+    sees them while one blank picture goes through; sums and activations are not counted.
+
+    Args:
+        model: the network; it is left as it was.
+        image_size: side of the picture, pixels.
+    """
+    stages = dict(_stages(model.backbone, "backbone"))
+    if num_parameters(model.attention):
+        stages["attention"] = model.attention
+    outputs: dict[str, tuple[int, ...]] = {}
+
+    def remember(name: str, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            outputs[name] = tuple(output.shape[1:])
+
+    hooks = [
+        stage.register_forward_hook(lambda _m, _i, output, name=name: remember(name, output))
+        for name, stage in stages.items()
+    ]
+    was_training = model.training
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.inference_mode(), counter:
+            model.eval()(torch.zeros(1, 3, image_size, image_size))
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    counts = counter.get_flop_counts()
+    root = type(model).__name__
+    return [
+        LayerCost(
+            name=name.removeprefix("backbone."),
+            kind=type(stages[name]).__name__,
+            output=shape,
+            parameters=num_parameters(stages[name]),
+            multiply_adds=sum(counts.get(f"{root}.{name}", {}).values()) // 2,
+        )
+        for name, shape in outputs.items()
+    ]
+
+
+def multiply_adds(model: nn.Module, image_size: int) -> int:
+    """Return a network's multiply-adds for one picture; see `count_layers`."""
+    was_training = model.training
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        model.eval()(torch.zeros(1, 3, image_size, image_size))
+    model.train(was_training)
+    return counter.get_total_flops() // 2
+
+
+def _stages(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:
+    """Return a backbone's children, and the stages inside of its sequences instead of those."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, child in module.named_children():
+        path = f"{prefix}.{name}"
+        parts = list(child.children())
+        if (
+            isinstance(child, nn.Sequential)
+            and prefix == "backbone"
+            and all(isinstance(part, nn.Sequential) for part in parts)
+        ):
+            found += _stages(child, path)
+        else:
+            found.append((path, child))
+    return found

@@ -1,0 +1,77 @@
+"""Two other insides for the MobileViT block (https://arxiv.org/abs/2110.02178).
+
+The block is: local convolutions, a transformer over all places, a projection, and a fusion with
+what came in. The first change replaces the transformer, the second widens what the local part sees.
+"""
+
+from __future__ import annotations
+
+import torch
+from timm.layers.conv_bn_act import ConvNormAct
+from timm.models._efficientnet_blocks import InvertedResidual
+from timm.models.mobilevit import MobileVitBlock
+from torch import nn
+
+EXPANSION = 2
+
+
+class InvertedResidualVitBlock(nn.Module):
+    """A MobileViT block whose transformer is replaced by stacked inverted residuals.
+
+    As many as there were transformer layers. Each is 1x1 expansion, 3x3 depthwise, both with ReLU6,
+    and a linear 1x1 projection, with a shortcut (https://arxiv.org/abs/1801.04381). Cost falls from
+    quadratic to linear in the number of places. The expansion is 2, like the transformer's own.
+
+    Args:
+        block: the block to take the other parts from; it must not be used afterwards.
+    """
+
+    def __init__(self, block: MobileVitBlock) -> None:
+        super().__init__()
+        channels = block.conv_1x1.out_channels
+        self.conv_kxk = block.conv_kxk
+        self.conv_1x1 = block.conv_1x1
+        self.residuals = nn.Sequential(
+            *(
+                InvertedResidual(channels, channels, exp_ratio=EXPANSION, act_layer=nn.ReLU6)
+                for _ in block.transformer
+            )
+        )
+        self.conv_proj = block.conv_proj
+        self.conv_fusion = block.conv_fusion
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the block's map, `(N, C, H, W)` like `x`."""
+        out: torch.Tensor = self.conv_proj(self.residuals(self.conv_1x1(self.conv_kxk(x))))
+        if self.conv_fusion is not None:
+            out = self.conv_fusion(torch.cat((x, out), dim=1))
+        return out
+
+
+def replace_self_attention(model: nn.Module) -> int:
+    """Replace the transformer of every MobileViT block; return how many there were."""
+    places = [
+        (parent, name, child)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, MobileVitBlock)
+    ]
+    for parent, name, child in places:
+        parent.add_module(name, InvertedResidualVitBlock(child))
+    return len(places)
+
+
+def add_local_5x5(model: nn.Module) -> int:
+    """Add a 5x5 convolution after the local 3x3 one of every MobileViT block; return how many."""
+    blocks = [
+        module
+        for module in model.modules()
+        if isinstance(module, (MobileVitBlock, InvertedResidualVitBlock))
+    ]
+    for block in blocks:
+        channels = block.conv_1x1.in_channels
+        block.conv_kxk = nn.Sequential(
+            block.conv_kxk,
+            ConvNormAct(channels, channels, kernel_size=5, act_layer=nn.SiLU),
+        )
+    return len(blocks)

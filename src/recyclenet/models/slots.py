@@ -1,0 +1,104 @@
+"""The places inside a network's blocks where an attention module goes.
+
+timm's convolutional blocks keep such a place under the name `se` or `attn`, before the shortcut is
+added, whether or not something stands in it. Their forward passes call whatever is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.layers.create_attn import get_attn
+from timm.layers.squeeze_excite import EffectiveSEModule, SEModule
+from timm.models._efficientnet_blocks import SqueezeExcite
+from torch import nn
+
+_SQUEEZE = (SqueezeExcite, SEModule, EffectiveSEModule)
+_GATES = (*_SQUEEZE, *map(get_attn, ("eca", "ceca", "ge", "cbam", "lcbam", "coord", "scoord")))
+_GATES += tuple(map(get_attn, ("ela", "strip", "nl", "bat")))
+_NAMES = ("se", "attn", "attn_last")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place for an attention module.
+
+    Attributes:
+        block: the block it is in.
+        name: the block's attribute.
+        channels: the width of the map that passes through.
+    """
+
+    block: nn.Module
+    name: str
+    channels: int
+
+    @property
+    def has_squeeze(self) -> bool:
+        """Whether a squeeze-and-excitation module stands there."""
+        return isinstance(getattr(self.block, self.name), _SQUEEZE)
+
+    def fill(self, build: Callable[[int], nn.Module]) -> None:
+        """Put `build(channels)` there, in place of what was there."""
+        setattr(self.block, self.name, build(self.channels))
+
+
+class _Probe(nn.Module):
+    """Passes a map on and remembers how wide it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channels = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `x`."""
+        self.channels = x.shape[1] if x.ndim == 4 else 0
+        return x
+
+
+def attention_slots(model: nn.Module, image_size: int) -> list[Slot]:
+    """Return every place for attention in a network's blocks, first block first.
+
+    One blank picture goes through the network to learn how wide each place is.
+
+    Args:
+        model: a timm network.
+        image_size: side of the picture, pixels.
+    """
+    found = list(_candidates(model))
+    probes = []
+    for block, name, _ in found:
+        probes.append(_Probe())
+        setattr(block, name, probes[-1])
+    was_training = model.training
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, 3, image_size, image_size))
+    finally:
+        model.train(was_training)
+        for block, name, module in found:
+            setattr(block, name, module)
+    return [
+        Slot(block, name, probe.channels)
+        for (block, name, _), probe in zip(found, probes, strict=True)
+        if probe.channels
+    ]
+
+
+def _candidates(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module | None]]:
+    for block in model.modules():
+        if isinstance(block, _GATES):
+            continue
+        # A block with two places uses one of them: the one that is filled, or else the first.
+        places: list[tuple[str, Any]] = [
+            (name, module)
+            for name in _NAMES
+            if hasattr(block, name)
+            and isinstance(module := getattr(block, name), (type(None), nn.Identity, *_GATES))
+        ]
+        places.sort(key=lambda place: not isinstance(place[1], _GATES))
+        if places:
+            yield block, *places[0]
