@@ -44,7 +44,7 @@ class AttentionConfig(BaseModel):
         try:
             attention = find_attention(facts["name"])
             facts.setdefault("placement", attention.placement)
-            attention(64, facts["options"])  # an option that does not fit fails here
+            attention.check(facts["options"])
         except UsageError as error:
             raise ValueError(str(error)) from None
         return facts

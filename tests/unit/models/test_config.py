@@ -32,6 +32,11 @@ def test_a_table_says_the_same_as_a_name() -> None:
     assert ModelConfig.model_validate({**table, "attention": "none"}).attention is None
 
 
+def test_an_option_that_only_wide_maps_can_take_is_taken() -> None:
+    name = "resnet18@recyclenet:reduction=128"
+    assert ModelConfig.from_name(name).name == name
+
+
 def test_attention_goes_where_its_kind_goes_unless_told() -> None:
     for name, placement in [
         ("resnet18@recyclenet", "features"),
@@ -48,6 +53,9 @@ def test_attention_goes_where_its_kind_goes_unless_told() -> None:
     [
         ("resnet18@recylenet", "did you mean 'recyclenet'"),
         ("resnet18@se:reductio=3", "did you mean 'reduction'"),
+        ("resnet18@recyclenet:kernel_size=big", "is like 7, not 'big'"),
+        ("resnet18@recyclenet:channel=1", "is like True, not 1"),
+        ("resnet18@glu:groups=11", "groups must divide"),
         ("resnet18@recyclenet:combine=min", "combine is sum, max or mul, not 'min'"),
         ("resnet18@recyclenet:channel=false,spatial=false", "at least one"),
         ("resnet18@recyclenet:kernel_size=4", "must be odd, not 4"),

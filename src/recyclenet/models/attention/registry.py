@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from recyclenet.errors import UsageError, nearest
 
+_TRIAL_CHANNELS = 5040
 Placement = Literal["features", "blocks"]
 Factory = Callable[..., nn.Module]
 
@@ -37,16 +39,32 @@ class Attention:
         parameters = list(inspect.signature(self.build).parameters.values())[1:]
         return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Build the module without memory, for a width that most numbers divide.
+
+        Raises:
+            UsageError: an option is unknown or its value fits no map.
+        """
+        with torch.device("meta"):
+            self(_TRIAL_CHANNELS, options)
+
     def __call__(self, channels: int, options: Mapping[str, Any]) -> nn.Module:
         """Build the module for a map of `channels` channels.
 
         Raises:
             UsageError: an option is unknown or its value does not fit.
         """
-        for option in options:
-            if option not in self.options:
-                hint = nearest(option, self.options)
+        known = self.options
+        for option, value in options.items():
+            if option not in known:
+                hint = nearest(option, known)
                 raise UsageError(f"attention {self.name!r} has no option {option!r}: {hint}")
+            kinds = (int, float) if type(known[option]) is float else type(known[option])
+            if not isinstance(value, kinds) or (kinds is int and isinstance(value, bool)):
+                raise UsageError(
+                    f"option {option!r} of attention {self.name!r} is like {known[option]!r}, "
+                    f"not {value!r}"
+                )
         try:
             return self.build(channels, **options)
         except (ValueError, TypeError, AssertionError, RuntimeError) as error:
