@@ -6,7 +6,7 @@
     |   `-- ImageError         1  one picture cannot be read
     |-- ModelFileError         4  a model or checkpoint file is damaged or cannot be trusted
     |-- MissingExtraError      1  an optional part of RecycleNet is not installed
-    `-- Interrupted          130  the user stopped the work
+    `-- Interrupted          130  the user stopped the work (143: the system did, by SIGTERM)
 
 A message is one line: what failed, the value received, what is allowed, what to do next.
 Exit code 3 (partly done) belongs to no error: a command returns it after finishing the rest.
@@ -22,6 +22,7 @@ EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_PARTIAL = 3
 EXIT_UNTRUSTED = 4
+EXIT_TERMINATED = 143
 
 
 class RecycleNetError(Exception):

@@ -16,6 +16,8 @@ TRAIN_MODULES = (
     "safetensors",
     "matplotlib",
     "pytorchcv",
+    "scipy",
+    "tensorboardX",
 )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli import (
+    ablate,
     benchmark,
     classify,
     data,
@@ -17,6 +18,7 @@ from recyclenet.cli import (
     doctor,
     evaluate,
     export,
+    lr_find,
     models,
     train,
 )
@@ -32,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, classify, evaluate, train, export, doctor):
+for module in (demo, classify, evaluate, train, lr_find, ablate, export, doctor):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 for group in (data, models, benchmark):
     app.add_typer(group.app)
@@ -68,7 +70,11 @@ def main() -> None:
     except RecycleNetError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone; keep Python from complaining of it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output has gone; keep Python from complaining of it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            where = f" ({error.filename})" if error.filename else ""
+            print(f"error: {error.strerror or error}{where}", file=sys.stderr)
         sys.exit(1)

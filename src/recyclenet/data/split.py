@@ -12,8 +12,12 @@ from recyclenet.errors import DataError
 RATIOS = {"train": 0.70, "val": 0.13, "test": 0.17}
 
 
-def with_splits(manifest: Manifest, seed: int) -> Manifest:
+def with_splits(
+    manifest: Manifest, seed: int, shares: tuple[float, float, float] | None = None
+) -> Manifest:
     """Return the manifest with every row in a split; splits that are there are kept.
+
+    With `shares` of train, val and test, all splits are drawn anew instead.
 
     A dataset without splits is divided 70/13/17. One with training but no validation photos gives
     up part of its training photos. Stratified by label; the same photos and seed give the same
@@ -22,6 +26,9 @@ def with_splits(manifest: Manifest, seed: int) -> Manifest:
     Raises:
         DataError: some rows have a split and some have none, or none is for training.
     """
+    if shares is not None:
+        blank = Manifest(tuple(replace(sample, split="") for sample in manifest))
+        return _draw(blank, "", dict(zip(SPLITS, shares, strict=True)), seed)
     present = {sample.split for sample in manifest}
     if present == {""}:
         return _draw(manifest, "", RATIOS, seed)

@@ -68,6 +68,12 @@ class WasteClassifier(nn.Module):
         """The module names of the head."""
         return tuple(f"backbone.{name}" for name in _head_names(self.backbone))
 
+    def pre_logits(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return what the head's last layer sees, `(N, D)`, for pictures `(N, 3, H, W)`."""
+        features = self.attention(self.backbone.forward_features(batch))
+        found: torch.Tensor = self.backbone.forward_head(features, pre_logits=True)
+        return found
+
 
 class _ChannelsLast(nn.Module):
     """Attention for a backbone whose features are `(N, H, W, C)`."""
@@ -248,7 +254,7 @@ def freeze_first(model: WasteClassifier, num_groups: int) -> list[nn.Module]:
 
     Args:
         model: a network.
-        num_groups: how many of `layer_groups` to freeze; 0 for none.
+        num_groups: how many of `layer_groups` to freeze; 0 for none. All others learn again.
 
     Returns:
         The modules that hold no trainable parameter any more; while training they belong in
@@ -257,11 +263,9 @@ def freeze_first(model: WasteClassifier, num_groups: int) -> list[nn.Module]:
     Raises:
         UsageError: there are no such groups, or nothing but the head would be left.
     """
-    if num_groups == 0:
-        return []
     groups = layer_groups(model)
     sizes = Counter(groups.values())
-    if num_groups >= len(sizes) - 1:
+    if num_groups and num_groups >= len(sizes) - 1:
         raise UsageError(f"freeze_groups must be 0 to {len(sizes) - 2} here, not {num_groups}")
     # Without weights to start from, everything is new, and freezing means what it says.
     fresh = set(model.report.fresh) if model.report.kept else set()

@@ -54,10 +54,10 @@ class PyramidNet(nn.Module):
         features: torch.Tensor = self.features(x)
         return features
 
-    def forward_head(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits `(N, num_classes)` of a map."""
-        logits: torch.Tensor = self.fc(self.drop(self.global_pool(x)))
-        return logits
+    def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        """Return logits `(N, num_classes)` of a map, or what they are made from."""
+        pooled: torch.Tensor = self.drop(self.global_pool(x))
+        return pooled if pre_logits else self.fc(pooled)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits `(N, num_classes)` of pictures `(N, 3, H, W)`."""

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 
+from recyclenet.core.files import write_bytes
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.errors import ModelFileError, UsageError
 from recyclenet.models.classifier import WasteClassifier, create_model
+from recyclenet.models.weights import local_weights
 from recyclenet.training.recipe import Recipe
 
 BEST = Path("checkpoints/best.ckpt")
 LAST = Path("checkpoints/last.ckpt")
+START = Path("checkpoints/start.safetensors")
 
 
 def backbone_preprocess(model: WasteClassifier, recipe: Recipe) -> Preprocess:
@@ -48,4 +52,21 @@ def load_trained(run: Path, recipe: Recipe, num_classes: int) -> WasteClassifier
     except Exception as error:
         reason = str(error).splitlines()[0][:200]
         raise ModelFileError(f"{path} is damaged or of another recipe: {reason}") from error
+    if recipe.fit.wise < 1:
+        _blend_with_start(model, run / START, recipe.fit.wise)
     return model.eval()
+
+
+def save_start(model: WasteClassifier, run: Path) -> None:
+    """Keep the weights a run starts from, for the average at its end."""
+    content = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    write_bytes(run / START, content)
+
+
+def _blend_with_start(model: WasteClassifier, path: Path, share: float) -> None:
+    """Average trained weights with those of the start (WiSE-FT, https://arxiv.org/abs/2109.01903)."""
+    start = local_weights(path)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.lerp(start[name], tensor, share))

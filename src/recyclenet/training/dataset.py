@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,12 @@ class TrainingPhotos(Dataset[Example]):
     def __len__(self) -> int:
         return len(self._samples)
 
+    def even_chances(self) -> list[float]:
+        """Return each photo's chance of being drawn if all classes are to come equally often."""
+        counts = np.bincount(self._targets)
+        present = np.count_nonzero(counts)
+        return [1 / (present * counts[target]) for target in self._targets]
+
     def __getitem__(self, draw: Draw) -> Example:
         """Return the picture `(3, crop_size, crop_size)` float32 and its target."""
         index, seed = draw
@@ -91,11 +97,17 @@ class SeededSampler(Sampler[Draw]):
     """A fresh order each epoch, decided by the seed and the epoch alone.
 
     So a resumed run sees what an uninterrupted one would have seen.
+
+    Args:
+        num_samples: number of photos.
+        seed: decides the order.
+        chances: each photo's chance of being drawn, with repetition; empty for each photo once.
     """
 
-    def __init__(self, num_samples: int, seed: int) -> None:
+    def __init__(self, num_samples: int, seed: int, chances: Sequence[float] = ()) -> None:
         self._num_samples = num_samples
         self._seed = seed
+        self._chances = chances
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -107,21 +119,26 @@ class SeededSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         random = np.random.default_rng([self._seed, self._epoch])
-        order = random.permutation(self._num_samples)
+        if self._chances:
+            order = random.choice(self._num_samples, self._num_samples, p=self._chances)
+        else:
+            order = random.permutation(self._num_samples)
         seeds = random.integers(2**31, size=self._num_samples)
         return iter(list(zip(order.tolist(), seeds.tolist(), strict=True)))
 
 
-def training_loader(photos: TrainingPhotos, batch_size: int, seed: int) -> DataLoader[Example]:
+def training_loader(
+    photos: TrainingPhotos, batch_size: int, seed: int, *, balanced: bool = False
+) -> DataLoader[Example]:
     """Return shuffled batches: pictures `(N, 3, S, S)` float32 and targets `(N,)` int64.
 
     The last, smaller batch is left out where there is a full one: batch statistics of few
-    pictures are noise.
+    pictures are noise. Balanced batches draw every class equally often, with repetition.
     """
     return DataLoader(
         photos,
         batch_size=batch_size,
-        sampler=SeededSampler(len(photos), seed),
+        sampler=SeededSampler(len(photos), seed, photos.even_chances() if balanced else ()),
         drop_last=len(photos) >= batch_size,
         num_workers=0,
     )

@@ -7,37 +7,49 @@ import logging
 import os
 import signal
 import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.progress import track
+from torch.utils.data import DataLoader
 
 from recyclenet.core.images import decode_image
 from recyclenet.data.manifest import Manifest, Sample, file_digest, write_manifest
 from recyclenet.data.split import with_splits
-from recyclenet.errors import DataError, ImageError, Interrupted, UsageError
+from recyclenet.errors import (
+    EXIT_TERMINATED,
+    DataError,
+    ImageError,
+    Interrupted,
+    RecycleNetError,
+    UsageError,
+)
 from recyclenet.models.classifier import create_model
 from recyclenet.training.callbacks import EpochTable, ProgressLine
-from recyclenet.training.checkpoint import BEST, LAST, backbone_preprocess
+from recyclenet.training.checkpoint import BEST, LAST, backbone_preprocess, save_start
 from recyclenet.training.dataset import (
     EvaluationPhotos,
+    Example,
     TrainingPhotos,
     evaluation_loader,
     training_loader,
 )
 from recyclenet.training.module import TrainingModule
+from recyclenet.training.probe import fit_head
 from recyclenet.training.recipe import Recipe, load_recipe, save_recipe
 
 # From malloc.h: never map single blocks (M_MMAP_MAX), keep and take memory in large pieces
 # (M_TRIM_THRESHOLD, M_TOP_PAD; bytes).
 _GLIBC_KNOBS = {-4: 0, -1: 2**31 - 1, -2: 2**28}
 
-RECIPE, MANIFEST, METRICS = "recipe.toml", "manifest.csv", "metrics.csv"
+RECIPE, MANIFEST, METRICS, TENSORBOARD = "recipe.toml", "manifest.csv", "metrics.csv", "tensorboard"
 
 
 def start_run(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> None:
@@ -58,8 +70,7 @@ def start_run(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -
         raise UsageError(
             f"{run} is not an empty folder; continue its run with --resume, or choose another --out"
         )
-    manifest = with_splits(_readable(manifest, console), recipe.fit.seed)
-    _check_trainable(manifest)
+    manifest = usable(manifest, recipe, console)
     save_recipe(recipe, run / RECIPE)
     write_manifest(manifest, run / MANIFEST)
     _fit(manifest, recipe, run, console)
@@ -75,41 +86,79 @@ def resume_run(manifest: Manifest, run: Path, console: Console) -> None:
     _fit(manifest, load_recipe(str(run / RECIPE)), run, console)
 
 
-def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> None:
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """A recipe's network and batches, ready to train."""
+
+    module: TrainingModule
+    train: DataLoader[Example]
+    val: DataLoader[Example]
+
+
+def prepare(manifest: Manifest, recipe: Recipe, console: Console) -> Preparation:
+    """Build what a recipe trains and what it trains on, and say what it is.
+
+    Args:
+        manifest: photos with splits.
+        recipe: the resolved recipe.
+        console: where the summary goes.
+    """
     _keep_freed_memory()
     names = manifest.class_names
     pl.seed_everything(recipe.fit.seed, verbose=False)
     model = create_model(recipe.model, len(names))
     preprocess = backbone_preprocess(model, recipe)
-    module = TrainingModule(model, len(names), recipe).to(memory_format=torch.channels_last)
     train, val = manifest.select("train"), manifest.select("val")
-    batch_size = recipe.fit.batch_size
+    fit = recipe.fit
     console.print(
         f"{len(train)} training and {len(val)} validation photos of {len(names)} classes; "
         f"{recipe.model.name}, {precision(recipe)}; {model.report}",
         highlight=False,
         soft_wrap=True,
     )
+    val_batches = evaluation_loader(EvaluationPhotos(val, names, preprocess), fit.batch_size)
+    if fit.probe:
+        photos = EvaluationPhotos(train, names, preprocess)
+        accuracy = fit_head(model, evaluation_loader(photos, fit.batch_size), val_batches)
+        console.print(f"head alone: val accuracy {accuracy:.2%}", highlight=False)
+    counts = Counter(sample.label for sample in train)
+    weights = torch.ones(len(names))
+    if recipe.optim.class_weights == "balanced":
+        weights = torch.tensor([len(train) / (len(names) * counts[name]) for name in names])
+    module = TrainingModule(model, weights, recipe).to(memory_format=torch.channels_last)
+    changed = TrainingPhotos(train, names, preprocess, recipe.augment)
+    batches = training_loader(changed, fit.batch_size, fit.seed, balanced=fit.balanced_sampling)
+    return Preparation(module, batches, val_batches)
+
+
+def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> None:
+    ready = prepare(manifest, recipe, console)
     last = run / LAST
+    if recipe.fit.wise < 1 and not last.is_file():
+        save_start(ready.module.model, run)
     with _quiet():
         trainer = _trainer(recipe, run, console)
         try:
             trainer.fit(
-                module,
-                training_loader(
-                    TrainingPhotos(train, names, preprocess, recipe.augment),
-                    batch_size,
-                    recipe.fit.seed,
-                ),
-                evaluation_loader(EvaluationPhotos(val, names, preprocess), batch_size),
+                ready.module,
+                ready.train,
+                ready.val,
                 ckpt_path=last if last.is_file() else None,
                 weights_only=True,
             )
+        except OSError as error:
+            raise RecycleNetError(
+                f"cannot write to {run}: {error.strerror or error}; make room or give leave, then "
+                f"continue with: recyclenet train --resume {run}"
+            ) from error
         except SystemExit:
             # The loop turns Ctrl-C into an exit, and from then on ignores it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             hint = f"continue with: recyclenet train --resume {run}"
-            raise Interrupted(f"stopped after {trainer.current_epoch} epochs; {hint}") from None
+            stopped = Interrupted(f"stopped after {trainer.current_epoch} epochs; {hint}")
+            if trainer.received_sigterm:
+                stopped.exit_code = EXIT_TERMINATED
+            raise stopped from None
 
 
 def _trainer(recipe: Recipe, run: Path, console: Console) -> pl.Trainer:
@@ -126,14 +175,15 @@ def _trainer(recipe: Recipe, run: Path, console: Console) -> pl.Trainer:
         ProgressLine(console, recipe.fit.batch_size),
         checkpoints,
     ]
+    if recipe.fit.early_stop:
+        callbacks.append(EarlyStopping("val_loss", patience=recipe.fit.early_stop))
     if recipe.fit.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=recipe.fit.ema_decay))
     return pl.Trainer(
         max_epochs=recipe.fit.epochs,
         precision="bf16-mixed" if precision(recipe) == "bf16" else "32-true",
-        gradient_clip_val=recipe.optim.gradient_clip or None,
         callbacks=callbacks,
-        logger=False,
+        logger=TensorBoardLogger(run, name=None, version=TENSORBOARD),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -162,6 +212,17 @@ def _keep_freed_memory() -> None:
         return
     for knob, value in _GLIBC_KNOBS.items():
         mallopt(knob, value)
+
+
+def usable(manifest: Manifest, recipe: Recipe, console: Console) -> Manifest:
+    """Return the photos that can be trained on, with splits and digests; name the unreadable.
+
+    Raises:
+        DataError: the photos cannot be trained on.
+    """
+    manifest = with_splits(_readable(manifest, console), recipe.fit.seed, recipe.split)
+    _check_trainable(manifest)
+    return manifest
 
 
 def _readable(manifest: Manifest, console: Console) -> Manifest:

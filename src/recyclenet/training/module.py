@@ -1,18 +1,21 @@
-"""The training step: soft targets, AdamW by groups, one cycle."""
+"""The training step: soft targets, parts of a batch, sharpness, one scheduled optimiser."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from recyclenet.models.classifier import WasteClassifier, freeze_first
+from recyclenet.models.classifier import WasteClassifier, freeze_first, layer_groups
 from recyclenet.training.depthwise import FastDepthwise
+from recyclenet.training.optim import RateFactor, build_optimizer
 from recyclenet.training.recipe import Recipe
+from recyclenet.training.sharpness import worst_nearby
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -22,17 +25,20 @@ class TrainingModule(pl.LightningModule):
 
     Args:
         model: maps `(N, 3, H, W)` float32 to logits `(N, K)`.
-        num_classes: K.
+        class_weights: weight `(K,)` of each class in the loss.
         recipe: the resolved recipe.
     """
 
-    def __init__(self, model: WasteClassifier, num_classes: int, recipe: Recipe) -> None:
+    def __init__(self, model: WasteClassifier, class_weights: torch.Tensor, recipe: Recipe) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.model = model
-        self._num_classes = num_classes
+        self._class_weights = class_weights
         self._recipe = recipe
-        self._frozen = freeze_first(model, recipe.model.freeze_groups)
+        freeze_first(model, recipe.model.freeze_groups)  # a wrong number fails before any work
         self._validation: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._rate: RateFactor | None = None
+        self._remembered: dict[str, float] | None = None
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Return logits `(N, K)` for a batch `(N, 3, H, W)`."""
@@ -41,33 +47,100 @@ class TrainingModule(pl.LightningModule):
         return logits
 
     def on_train_epoch_start(self) -> None:
-        """Keep the frozen part as it is: its batch normalisation must not learn either."""
-        for module in self._frozen:
+        """Freeze what this epoch freezes; its batch normalisation must not learn either."""
+        self.model.train()
+        frozen = freeze_first(self.model, self._num_frozen())
+        if self._recipe.fit.freeze_norm:
+            frozen += [module for module in self.model.modules() if isinstance(module, _BatchNorm)]
+        for module in frozen:
             module.eval()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Return the cross-entropy of one batch, mixed up where the recipe says so."""
-        images, targets = batch
+    def _num_frozen(self) -> int:
+        """Return how many layer groups are frozen now: thawing goes from the head down."""
+        fit, target = self._recipe.fit, self._recipe.model.freeze_groups
+        if not fit.unfreeze_every:
+            return target
+        most = max(layer_groups(self.model).values()) - 1
+        return max(target, most - self.current_epoch // fit.unfreeze_every)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Take one optimiser step on one batch."""
         # All chance of a step comes from here, so that a resumed run agrees with an unbroken one.
         random = np.random.default_rng([self._recipe.fit.seed, self.current_epoch, batch_idx])
-        torch.manual_seed(int(random.integers(2**31)))  # dropout
-        soft = F.one_hot(targets, self._num_classes).float()
-        smoothing = self._recipe.optim.label_smoothing
-        soft = soft * (1 - smoothing) + smoothing / self._num_classes
-        if self._recipe.augment.mixup > 0:
-            images, soft = self._mix(images, soft, random)
-        loss = F.cross_entropy(self(images).float(), soft)
-        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        loss = self.step(batch, random, self.optimizers(), self.manual_backward)
+        schedule: Any = self.lr_schedulers()
+        schedule.step()
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+
+    def step(
+        self,
+        batch: Batch,
+        random: np.random.Generator,
+        optimizer: Any,
+        backward: Callable[[torch.Tensor], object],
+    ) -> torch.Tensor:
+        """Take one optimiser step; return the loss before it."""
+        images, targets = batch
+        dropout_seed = int(random.integers(2**31))
+        images, soft = self._mix(images, self._soften(targets), random)
+        loss = self._gradients(images, soft, dropout_seed, backward)
+        optim = self._recipe.optim
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        if optim.sharpness != "none":
+            with worst_nearby(self.model, parameters, optim.rho, optim.sharpness == "asam"):
+                self._gradients(images, soft, dropout_seed, backward)
+        if optim.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(parameters, optim.gradient_clip)
+        optimizer.step()
+        optimizer.zero_grad()
         return loss
+
+    def _gradients(
+        self,
+        images: torch.Tensor,
+        soft: torch.Tensor,
+        dropout_seed: int,
+        backward: Callable[[torch.Tensor], object],
+    ) -> torch.Tensor:
+        """Add up the gradients of a batch, part by part; return its loss."""
+        torch.manual_seed(dropout_seed)
+        total = torch.zeros((), device=images.device)
+        parts = self._recipe.fit.accumulate
+        for some, their_soft in zip(images.chunk(parts), soft.chunk(parts), strict=True):
+            logits = self(some).float()
+            share = len(some) / len(images)
+            weights = self._class_weights.to(logits)
+            loss = F.cross_entropy(logits, their_soft, weight=weights) * share
+            backward(loss)
+            total += loss.detach()
+        return total
+
+    def _soften(self, targets: torch.Tensor) -> torch.Tensor:
+        num_classes = len(self._class_weights)
+        smoothing = self._recipe.optim.label_smoothing
+        return F.one_hot(targets, num_classes).float() * (1 - smoothing) + smoothing / num_classes
 
     def _mix(
         self, images: torch.Tensor, soft: torch.Tensor, random: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Blend each picture with another (mixup, https://arxiv.org/abs/1710.09412)."""
-        share = float(random.beta(self._recipe.augment.mixup, self._recipe.augment.mixup))
+        """Blend each picture with another, or paste a part of another into it.
+
+        Mixup: https://arxiv.org/abs/1710.09412; CutMix: https://arxiv.org/abs/1905.04899. Where the
+        recipe has both, a coin decides for each batch.
+        """
+        augment = self._recipe.augment
+        kinds = [kind for kind in ("mixup", "cutmix") if getattr(augment, kind) > 0]
+        if not kinds:
+            return images, soft
+        kind = kinds[int(random.integers(2))] if len(kinds) == 2 else kinds[0]
+        alpha = getattr(augment, kind)
+        share = float(random.beta(alpha, alpha))
         other = torch.from_numpy(random.permutation(len(images))).to(images.device)
-        mixed = share * images + (1 - share) * images[other]
-        return mixed, share * soft + (1 - share) * soft[other]
+        if kind == "mixup":
+            images = share * images + (1 - share) * images[other]
+        else:
+            images, share = _paste(images, images[other], share, random)
+        return images, share * soft + (1 - share) * soft[other]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect logits and targets; the metrics need all of them."""
@@ -79,35 +152,47 @@ class TrainingModule(pl.LightningModule):
         logits = torch.cat([logits for logits, _ in self._validation])
         targets = torch.cat([targets for _, targets in self._validation])
         self._validation.clear()
-        self.log("val_loss", F.cross_entropy(logits, targets))
+        loss = F.cross_entropy(logits, targets)
+        self.log("val_loss", loss)
         self.log("val_accuracy", (logits.argmax(1) == targets).float().mean())
+        if self._rate is not None and not self.trainer.sanity_checking:
+            self._rate.observe(float(loss))
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW (no decay on vectors, a faster head) under a one-cycle schedule."""
-        optim = self._recipe.optim
-        head = tuple(f"{name}." for name in self.model.head_names)
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                key = (name.startswith(head), parameter.ndim > 1)
-                groups.setdefault(key, []).append(parameter)
-        settings: list[dict[str, Any]] = [
-            {
-                "params": parameters,
-                "lr": optim.learning_rate * (optim.head_multiplier if is_head else 1.0),
-                "weight_decay": optim.weight_decay if is_matrix else 0.0,
-            }
-            for (is_head, is_matrix), parameters in groups.items()
-        ]
-        optimiser = torch.optim.AdamW(settings)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser,
-            max_lr=[group["lr"] for group in settings],
-            total_steps=max(2, int(self.trainer.estimated_stepping_batches)),
-            pct_start=optim.warmup,
-            cycle_momentum=False,
-        )
-        return {
-            "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        """Return the recipe's optimiser under its schedule."""
+        total = int(self.trainer.estimated_stepping_batches)
+        steps_per_epoch = int(self.trainer.num_training_batches)
+        rate = RateFactor(self._recipe.optim, steps_per_epoch, total)
+        if self._remembered is not None:
+            rate.memory = self._remembered
+        self._rate = rate
+        optimizer = build_optimizer(self.model, self._recipe.optim)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step))
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the schedule remembers."""
+        if self._rate is not None:
+            checkpoint["rate"] = self._rate.memory
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it back; the schedule itself is made later."""
+        self._remembered = checkpoint.get("rate")
+
+
+def _paste(
+    images: torch.Tensor, others: torch.Tensor, share: float, random: np.random.Generator
+) -> tuple[torch.Tensor, float]:
+    """Paste a box of `1 - share` of the area; return the pictures and the share really kept."""
+    height, width = images.shape[2:]
+    side = (1 - share) ** 0.5
+    middle = random.random(2)
+    top, bottom = (
+        int(np.clip(round((middle[0] + sign * side / 2) * height), 0, height)) for sign in (-1, 1)
+    )
+    left, right = (
+        int(np.clip(round((middle[1] + sign * side / 2) * width), 0, width)) for sign in (-1, 1)
+    )
+    images = images.clone()
+    images[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
+    return images, 1 - (bottom - top) * (right - left) / (height * width)

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from recyclenet.core.files import write_text
@@ -46,15 +46,40 @@ class AugmentSection(_Section):
         True, description="one random colour or shape change (TrivialAugmentWide)"
     )
     mixup: float = Field(0.2, ge=0, description="alpha of mixup; 0 for none")
+    cutmix: float = Field(0.0, ge=0, description="alpha of CutMix; 0 for none")
 
 
 class OptimSection(_Section):
-    """AdamW under a one-cycle schedule."""
+    """The loss, the optimiser and its schedule."""
 
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw", description="'adamw', 'adam' (its decay is an L2 penalty) or 'sgd'"
+    )
     learning_rate: float = Field(1e-3, gt=0, description="peak rate of the backbone")
     head_multiplier: float = Field(5.0, gt=0, description="the head's rate over the backbone's")
-    weight_decay: float = Field(0.05, ge=0, description="decoupled; not on biases and norms")
-    warmup: float = Field(0.15, gt=0, lt=1, description="part of the steps before the peak")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="each layer group's rate over that of the next one up"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(0.05, ge=0, description="not on biases and norms")
+    sharpness: Literal["none", "sam", "asam"] = Field(
+        "none", description="take the gradient at the worst point nearby: SAM or ASAM"
+    )
+    rho: float = Field(0.05, gt=0, description="how far away that point is; ASAM wants about 1")
+    schedule: Literal["one-cycle", "cosine", "step", "plateau", "constant"] = Field(
+        "one-cycle", description="how the rate changes"
+    )
+    warmup: float = Field(0.15, ge=0, lt=1, description="part of the steps before the peak")
+    step_epochs: int = Field(
+        40,
+        ge=1,
+        description="epochs from fall to fall of 'step', or without progress before one of "
+        "'plateau'",
+    )
+    step_factor: float = Field(0.1, gt=0, lt=1, description="what such a fall multiplies by")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="weights of the classes in the loss; 'balanced': rare ones more"
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share spread over all classes")
     gradient_clip: float = Field(0.0, ge=0, description="largest gradient norm; 0 for no limit")
 
@@ -64,6 +89,26 @@ class FitSection(_Section):
 
     epochs: int = Field(12, ge=1, description="passes over the training photos")
     batch_size: int = Field(32, ge=2, description="photos a step")
+    accumulate: int = Field(
+        1, ge=1, description="parts a batch is worked off in, where memory is short"
+    )
+    balanced_sampling: bool = Field(
+        False, description="draw every class equally often, with repetition"
+    )
+    probe: bool = Field(False, description="first fit the head alone to the frozen features")
+    unfreeze_every: int = Field(
+        0, ge=0, description="thaw one layer group every so many epochs, from the head down; 0: no"
+    )
+    freeze_norm: bool = Field(False, description="keep batch normalisation's statistics")
+    wise: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the trained weights in an average with the start (WiSE-FT)",
+    )
+    early_stop: int = Field(
+        0, ge=0, description="stop after so many epochs without a better validation loss; 0: no"
+    )
     ema_decay: float = Field(0.99, ge=0, lt=1, description="weight average a step; 0 for none")
     precision: Literal["auto", "bf16", "float32"] = Field(
         "auto", description="'auto' takes bf16 where the processor computes in it"
@@ -74,11 +119,28 @@ class FitSection(_Section):
 class Recipe(_Section):
     """A complete training configuration."""
 
+    @field_validator("split", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return None if value == "none" else value
+
+    @field_validator("split")
+    @classmethod
+    def _whole(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and (min(value) < 0 or abs(sum(value) - 1) > 1e-6 or not value[0]):
+            raise ValueError(f"three shares that add up to 1, the first above 0, not {value}")
+        return value
+
     name: str = Field("unnamed", description="short name; the model carries it")
     streams: dict[str, str] = Field(
         default_factory=dict, description="disposal stream of a class, where not the usual one"
     )
     licence: str = Field("", description="terms of the resulting weights")
+    split: tuple[float, float, float] | None = Field(
+        None,
+        description="shares of train, val and test to draw anew; none: the data's own splits, or "
+        "else 70/13/17",
+    )
     model: ModelSection = ModelSection()
     augment: AugmentSection = AugmentSection()
     optim: OptimSection = OptimSection()

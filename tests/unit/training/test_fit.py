@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 
 from recyclenet.data.manifest import Manifest, read_manifest
 from recyclenet.data.scan import load_dataset
 from recyclenet.errors import DataError, Interrupted, UsageError
-from recyclenet.training.checkpoint import LAST, load_trained
+from recyclenet.training.checkpoint import LAST, START, load_trained
 from recyclenet.training.fit import resume_run, start_run
 from recyclenet.training.module import TrainingModule
 from recyclenet.training.recipe import Recipe, load_recipe
@@ -96,10 +97,10 @@ def test_an_interrupted_run_ends_as_if_it_had_never_been(
 
     step = TrainingModule.training_step
 
-    def interrupted(self: TrainingModule, batch: Any, batch_idx: int) -> torch.Tensor:
+    def interrupted(self: TrainingModule, batch: Any, batch_idx: int) -> None:
         if self.current_epoch == 1 and batch_idx == 1:
             raise KeyboardInterrupt
-        return step(self, batch, batch_idx)
+        step(self, batch, batch_idx)
 
     monkeypatch.setattr(TrainingModule, "training_step", interrupted)
     with pytest.raises(Interrupted, match="recyclenet train --resume"):
@@ -171,3 +172,94 @@ def test_photos_that_are_all_unreadable_are_refused(
     ]
     with pytest.raises(DataError, match="none of the 36 photos can be read"):
         start_run(Manifest(tuple(missing)), recipe, tmp_path / "run", console)
+
+
+def changed(recipe: Recipe, **fields: object) -> Recipe:
+    sections: dict[str, dict[str, object]] = {}
+    for key, value in fields.items():
+        section, _, field = key.partition("__")
+        sections.setdefault(section, {})[field] = value
+    updates = {
+        name: getattr(recipe, name).model_copy(update=values) for name, values in sections.items()
+    }
+    return recipe.model_copy(update=updates)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"optim__sharpness": "asam", "optim__rho": 1.0, "fit__accumulate": 2},
+        {"optim__optimizer": "sgd", "optim__schedule": "plateau", "optim__step_epochs": 1},
+        {"optim__schedule": "cosine", "optim__layer_decay": 0.7, "fit__balanced_sampling": True},
+        {"augment__cutmix": 1.0, "optim__class_weights": "balanced", "fit__freeze_norm": True},
+        {"fit__unfreeze_every": 1, "fit__probe": True, "fit__wise": 0.5},
+    ],
+    ids=["asam", "plateau", "cosine", "cutmix", "thaw"],
+)
+def test_an_interrupted_run_of_any_kind_ends_as_if_it_had_never_been(
+    photo_folder: Path,
+    recipe: Recipe,
+    console: Console,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, object],
+) -> None:
+    mine = changed(recipe, **fields)
+    manifest = load_dataset(photo_folder)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    start_run(manifest, mine, whole, console)
+    step = TrainingModule.training_step
+
+    def interrupted(self: TrainingModule, batch: Any, batch_idx: int) -> None:
+        if self.current_epoch == 2:
+            raise KeyboardInterrupt
+        step(self, batch, batch_idx)
+
+    monkeypatch.setattr(TrainingModule, "training_step", interrupted)
+    with pytest.raises(Interrupted):
+        start_run(manifest, mine, broken, console)
+    monkeypatch.undo()
+    resume_run(read_manifest(broken / "manifest.csv"), broken, console)
+    expected = load_trained(whole, mine, 3).state_dict()
+    found = load_trained(broken, mine, 3).state_dict()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert state(whole / LAST).keys() == state(broken / LAST).keys()
+
+
+def test_a_share_of_the_start_comes_back(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    half = changed(recipe, fit__wise=0.5, fit__epochs=1)
+    start_run(load_dataset(photo_folder), half, run, console)
+    start = load_file(run / START)
+    trained = load_trained(run, changed(half, fit__wise=1.0), 3).state_dict()
+    averaged = load_trained(run, half, 3).state_dict()
+    for name, tensor in averaged.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, (start[name] + trained[name]) / 2)
+
+
+def test_a_run_stops_early_without_progress(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    still = changed(recipe, fit__early_stop=1, fit__epochs=30, optim__learning_rate=1e-12)
+    start_run(load_dataset(photo_folder), still, tmp_path / "run", console)
+    assert len(epochs(tmp_path / "run")) < 30
+
+
+def test_a_run_leaves_curves_for_tensorboard(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    start_run(load_dataset(photo_folder), changed(recipe, fit__epochs=1), tmp_path / "run", console)
+    (events,) = (tmp_path / "run" / "tensorboard").glob("events*")
+    assert b"val_loss" in events.read_bytes()
+
+
+def test_shares_of_a_recipe_draw_the_splits_anew(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    even = changed(recipe, fit__epochs=1).model_copy(update={"split": (0.5, 0.25, 0.25)})
+    start_run(load_dataset(photo_folder), even, tmp_path / "run", console)
+    manifest = read_manifest(tmp_path / "run" / "manifest.csv")
+    assert [len(manifest.select(split)) for split in ("train", "val", "test")] == [18, 9, 9]

@@ -1,0 +1,294 @@
+"""Ablations: the same training with one thing changed at a time, over several seeds.
+
+A TOML file names a recipe, seeds and factors; every combination of the factors' values is a
+variant. Each run has its folder; what is done is not done again, what was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.console import Console
+from scipy import stats
+
+from recyclenet.core.files import write_bytes, write_text
+from recyclenet.data.manifest import Manifest, read_manifest
+from recyclenet.errors import UsageError
+from recyclenet.evaluation.metrics import evaluate
+from recyclenet.export.onnx import export_run
+from recyclenet.inference.classifier import Classifier
+from recyclenet.models.classifier import create_model
+from recyclenet.models.cost import num_parameters
+from recyclenet.training.checkpoint import LAST
+from recyclenet.training.fit import MANIFEST, resume_run, start_run
+from recyclenet.training.recipe import Recipe, load_recipe, to_toml
+
+MODEL = "model.onnx"
+NUM_LATENCIES = 30
+
+
+class Ablation(BaseModel):
+    """What to compare."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "ablation"
+    recipe: str = Field("default", description="name of a recipe, or a TOML file")
+    seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
+    split: str = Field("test", description="the photos that are scored: 'test' or 'val'")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="recipe fields that all variants share"
+    )
+    factors: dict[str, tuple[Any, ...]] = Field(
+        min_length=1, description="recipe fields and their values; the first is the baseline"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One combination of the factors' values.
+
+    Attributes:
+        name: the values, readable.
+        recipe: the recipe with these values.
+    """
+
+    name: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class AblationRow:
+    """One variant over all seeds.
+
+    Attributes:
+        variant: its name.
+        num_seeds: number of runs.
+        accuracy: mean over the seeds.
+        low: lower end of its 95% interval (Student's t over seeds; nan for one seed).
+        high: upper end.
+        difference: mean difference to the baseline, seed by seed.
+        p_value: of that difference, paired t-test (nan for the baseline, and for one seed).
+        parameters: number of parameters.
+        latency_ms: median time of one picture in ONNX Runtime.
+    """
+
+    variant: str
+    num_seeds: int
+    accuracy: float
+    low: float
+    high: float
+    difference: float
+    p_value: float
+    parameters: int
+    latency_ms: float
+
+
+def load_ablation(path: Path) -> Ablation:
+    """Read an ablation file.
+
+    Raises:
+        UsageError: it cannot be read, or a field is wrong; all in one message.
+    """
+    try:
+        return Ablation.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"cannot read the ablation {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg'].lower()}"
+            for detail in error.errors()
+        )
+        raise UsageError(f"ablation {path}: {problems}") from None
+
+
+def variants(ablation: Ablation) -> list[Variant]:
+    """Return every combination of the factors' values, the baseline first.
+
+    Raises:
+        UsageError: a value is no value of its recipe field.
+    """
+    shared = [f"{key}={to_toml(value)}" for key, value in ablation.settings.items()]
+    found = []
+    for values in itertools.product(*ablation.factors.values()):
+        chosen = dict(zip(ablation.factors, values, strict=True))
+        settings = [f"{key}={to_toml(value)}" for key, value in chosen.items()]
+        found.append(Variant(_name(chosen), load_recipe(ablation.recipe, [*shared, *settings])))
+    if len({_slug(variant.name) for variant in found}) < len(found):
+        raise UsageError("two variants of the ablation have the same name")
+    return found
+
+
+def run_ablation(
+    ablation: Ablation, manifest: Manifest, out: Path, console: Console
+) -> list[AblationRow]:
+    """Train and score whatever is not done yet; return one row a variant.
+
+    Args:
+        ablation: what to compare.
+        manifest: the photos.
+        out: folder of the run folders; made if missing.
+        console: where progress goes.
+
+    Raises:
+        Interrupted: the user stopped; the same call goes on.
+    """
+    chosen = variants(ablation)
+    table: dict[str, list[float]] = {variant.name: [] for variant in chosen}
+    total = len(chosen) * len(ablation.seeds)
+    # Seed by seed, so that an unfinished ablation compares all variants on the seeds it has.
+    for number, (seed, variant) in enumerate(itertools.product(ablation.seeds, chosen)):
+        run = out / _slug(variant.name) / f"seed-{seed}"
+        console.print(
+            f"[{number + 1}/{total}] {variant.name}, seed {seed}", highlight=False, markup=False
+        )
+        fit = variant.recipe.fit.model_copy(update={"seed": seed})
+        _complete(variant.recipe.model_copy(update={"fit": fit}), manifest, run, console)
+        table[variant.name].append(_score(run, ablation.split))
+    rows = []
+    baseline = np.array(table[chosen[0].name])
+    latencies = _latencies([out / _slug(v.name) / f"seed-{ablation.seeds[0]}" for v in chosen])
+    for variant, latency in zip(chosen, latencies, strict=True):
+        scores = np.array(table[variant.name])
+        low, high = _interval(scores)
+        num_classes = len(manifest.class_names)
+        config = variant.recipe.model.model_copy(update={"weights": "none"})
+        rows.append(
+            AblationRow(
+                variant=variant.name,
+                num_seeds=len(scores),
+                accuracy=float(scores.mean()),
+                low=low,
+                high=high,
+                difference=float((scores - baseline).mean()),
+                p_value=_p_value(scores, baseline),
+                parameters=num_parameters(create_model(config, num_classes)),
+                latency_ms=latency,
+            )
+        )
+    return rows
+
+
+def write_ablation(rows: Sequence[AblationRow], out: Path) -> None:
+    """Write the rows as CSV and as Markdown."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [f.name for f in fields(AblationRow)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    write_text(out / "ablation.csv", text.getvalue())
+    lines = ["| variant | accuracy | 95% interval | difference | p | M parameters | ms |"]
+    lines.append("|---" * 7 + "|")
+    lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
+    write_text(out / "ablation.md", "\n".join(lines) + "\n")
+
+
+def cells(row: AblationRow) -> tuple[str, ...]:
+    """Return a row as people read it."""
+    return (
+        row.variant,
+        f"{row.accuracy:.2%}",
+        f"{row.low:.2%} to {row.high:.2%}" if row.num_seeds > 1 else "one seed",
+        f"{100 * row.difference:+.2f}",
+        f"{row.p_value:.3f}" if np.isfinite(row.p_value) else "",
+        f"{row.parameters / 1e6:.2f}",
+        f"{row.latency_ms:.1f}",
+    )
+
+
+def draw_ablation(rows: Sequence[AblationRow], path: Path) -> None:
+    """Draw each variant's mean and interval; write a PNG."""
+    figure = Figure(figsize=(9, 1.2 + 0.45 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for place, row in enumerate(rows):
+        if row.num_seeds > 1:
+            axes.plot([100 * row.low, 100 * row.high], [place, place], color="#2d6fa3", lw=2)
+        axes.plot([100 * row.accuracy], [place], "o", color="#c65f2d")
+    axes.axvline(100 * rows[0].accuracy, color="#999999", lw=1, ls=":")
+    axes.set_yticks(range(len(rows)), [row.variant for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("accuracy, %: mean over seeds and its 95% interval")
+    axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_bytes(path, buffer.getvalue())
+
+
+def _complete(recipe: Recipe, manifest: Manifest, run: Path, console: Console) -> None:
+    if (run / MODEL).is_file():
+        return
+    if (run / LAST).is_file():
+        resume_run(read_manifest(run / MANIFEST), run, console)
+    else:
+        _clear(run)
+        start_run(manifest, recipe, run, console)
+    export_run(run, run / MODEL)
+
+
+def _clear(run: Path) -> None:
+    """Take away what an interrupted first epoch left: nothing of it can be continued."""
+    for path in sorted(run.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _score(run: Path, split: str) -> float:
+    classifier = Classifier(run / MODEL)
+    samples = read_manifest(run / MANIFEST).select(split)
+    names = classifier.info.class_names
+    rows = [logits for _, logits, _ in classifier.logits_many(s.path for s in samples)]
+    targets = np.array([names.index(sample.label) for sample in samples])
+    return evaluate(np.stack([row for row in rows if row is not None]), targets, names).accuracy
+
+
+def _latencies(runs: Sequence[Path]) -> list[float]:
+    """Return the median time of one picture for each run's model, ms, taken in turn."""
+    classifiers = [Classifier(run / MODEL) for run in runs]
+    seconds = np.empty((len(runs), NUM_LATENCIES))
+    for repeat in range(-3, NUM_LATENCIES):
+        for index, classifier in enumerate(classifiers):
+            size = classifier.info.preprocess.image_size
+            batch = np.zeros((1, 3, size, size), np.float32)
+            start = time.perf_counter()
+            classifier.logits(batch)
+            if repeat >= 0:
+                seconds[index, repeat] = time.perf_counter() - start
+    return [float(1000 * value) for value in np.median(seconds, axis=1)]
+
+
+def _interval(scores: npt.NDArray[np.float64]) -> tuple[float, float]:
+    if len(scores) < 2:
+        return float("nan"), float("nan")
+    half = stats.t.ppf(0.975, len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores))
+    return float(scores.mean() - half), float(scores.mean() + half)
+
+
+def _p_value(scores: npt.NDArray[np.float64], baseline: npt.NDArray[np.float64]) -> float:
+    differences = scores - baseline
+    if len(scores) < 2 or np.allclose(differences, differences[0]):
+        return float("nan")
+    return float(stats.ttest_rel(scores, baseline).pvalue)
+
+
+def _name(chosen: Mapping[str, Any]) -> str:
+    """Name a variant by its values; by their fields too where there are several factors."""
+    if len(chosen) == 1:
+        return str(*chosen.values())
+    return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in chosen.items())
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name).strip("-") or "empty"

@@ -1,0 +1,52 @@
+"""`recyclenet lr-find`: which learning rate to train with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def lr_find(
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
+    ],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Name of a recipe, or a TOML file.")
+    ] = "default",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a recipe field; repeatable."),
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", min=20, help="Steps of the sweep.")] = 100,
+    out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("lr-find.png"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Sweep the learning rate, draw the loss, and suggest where to train."""
+    from recyclenet.cli.extras import require_train
+
+    require_train("the learning-rate finder")
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from recyclenet.cli.rows import print_row
+    from recyclenet.data.scan import load_dataset
+    from recyclenet.training.fit import precision, prepare, usable
+    from recyclenet.training.lr_finder import draw_sweep, find_rates
+    from recyclenet.training.recipe import load_recipe
+
+    console = Console(stderr=True)
+    resolved = load_recipe(recipe, settings or ())
+    manifest = usable(load_dataset(data), resolved, console)
+    ready = prepare(manifest, resolved, console)
+    sweep = find_rates(
+        ready.module, ready.train, resolved, bf16=precision(resolved) == "bf16", num_steps=steps
+    )
+    draw_sweep(sweep, out)
+    if as_json:
+        print_row({**asdict(sweep), "picture": str(out)})
+        return
+    print(f"valley {sweep.valley:.2e}, steepest {sweep.steepest:.2e}; drawn in {out}")
+    print(f"train with: --set optim.learning_rate={sweep.valley:.1e}")

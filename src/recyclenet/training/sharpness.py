@@ -1,0 +1,56 @@
+"""Sharpness-aware minimisation: the gradient is taken at the worst point nearby."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@contextmanager
+def worst_nearby(
+    model: nn.Module, parameters: Sequence[nn.Parameter], rho: float, adaptive: bool
+) -> Iterator[None]:
+    """Move the parameters uphill along their gradients, and back afterwards.
+
+    SAM (https://arxiv.org/abs/2010.01412) moves by `rho * g / |g|`; ASAM
+    (https://arxiv.org/abs/2102.11600) by `rho * T^2 g / |T g|` with `T = |w|`. The gradients are
+    those of the whole batch, so the move is the same however the batch is divided, into parts or
+    among processes. Batch normalisation keeps its statistics meanwhile: they belong to where the
+    network is.
+
+    Args:
+        model: holds the parameters.
+        parameters: each with its gradient; the gradients are cleared for a second pass.
+        rho: length of the move.
+        adaptive: ASAM.
+    """
+    moved = [parameter for parameter in parameters if parameter.grad is not None]
+    here = [parameter.grad for parameter in moved if parameter.grad is not None]
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [module.momentum for module in norms]
+    tracked = [module.num_batches_tracked for module in norms]
+    with torch.no_grad():
+        before = [parameter.clone() for parameter in moved]
+        scales = [
+            parameter.abs() if adaptive else torch.ones_like(parameter) for parameter in moved
+        ]
+        gradients = [scale * gradient for scale, gradient in zip(scales, here, strict=True)]
+        length = torch.stack([g.float().norm() for g in gradients]).norm() + 1e-12
+        for parameter, scale, gradient in zip(moved, scales, gradients, strict=True):
+            parameter.add_(scale * gradient * (rho / length))
+            parameter.grad = None
+    try:
+        for module in norms:
+            module.momentum = 0.0
+            module.num_batches_tracked = None
+        yield
+    finally:
+        for module, momentum, count in zip(norms, momenta, tracked, strict=True):
+            module.momentum, module.num_batches_tracked = momentum, count
+        with torch.no_grad():
+            for parameter, old in zip(moved, before, strict=True):
+                parameter.copy_(old)

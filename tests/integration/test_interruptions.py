@@ -1,0 +1,137 @@
+"""Whatever stops a run, the run can go on, and ends as if nothing had stopped it."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+NUM_KILLS = 10
+SETTINGS = (
+    "model.backbone=test_efficientnet",
+    "model.weights=none",
+    "model.image_size=32",
+    "model.freeze_groups=0",
+    "augment.crop_size=32",
+    "fit.epochs=60",
+    "fit.batch_size=8",
+    "fit.precision=float32",
+)
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "recyclenet", "train", *map(str, words)]
+
+
+def new_run(data: Path, run: Path) -> list[str]:
+    overrides = [word for setting in SETTINGS for word in ("--set", setting)]
+    return command("--data", data, "--out", run, "--seed", 3, *overrides)
+
+
+def start(words: list[str]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+    )
+
+
+def num_epochs(run: Path) -> int:
+    table = run / "metrics.csv"
+    return len(table.read_text().splitlines()) - 1 if table.is_file() else 0
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    stored = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return {**stored["state_dict"], **stored["current_model_state"]}
+
+
+@pytest.fixture(scope="module")
+def whole(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("whole") / "run"
+    process = start(new_run(photo_folder, run))
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
+    return run
+
+
+def test_killed_at_any_moment_a_run_ends_with_the_same_weights(
+    photo_folder: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    moments = random.Random(0)
+    kills = 0
+    while num_epochs(run) < 60 or not (run / "model.onnx").is_file():
+        resumable = (run / "checkpoints" / "last.ckpt").is_file()
+        if not resumable:
+            shutil.rmtree(run, ignore_errors=True)
+        process = start(command("--resume", run) if resumable else new_run(photo_folder, run))
+        if kills < NUM_KILLS:
+            # Some epochs further on, and then anywhere within one, its writes included.
+            goal = min(num_epochs(run) + moments.randint(1, 5), 58)
+            while num_epochs(run) < goal and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(moments.random() * 0.2)
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        _, err = process.communicate(timeout=120)
+        assert b"Traceback" not in err, err.decode()
+    assert kills == NUM_KILLS
+    expected, found = weights(whole), weights(run)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_told_to_end_a_run_says_how_to_go_on(photo_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(new_run(photo_folder, run))
+    while num_epochs(run) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err.decode()
+    assert b"recyclenet train --resume" in err.splitlines()[-1]
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_the_last_checkpoint(
+    photo_folder: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    recipe = run / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("epochs = 60", "epochs = 70"))
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    limit = len(before) // 2
+    process = subprocess.Popen(
+        command("--resume", run),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err.decode()
+    assert b"Traceback" not in err
+    assert b"recyclenet train --resume" in err.splitlines()[-1]
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no file permissions on this system")
+def test_a_folder_that_cannot_be_written_ends_in_one_line(
+    photo_folder: Path, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("mine")
+    process = start(new_run(photo_folder, blocked / "run"))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (1, 2)
+    assert b"Traceback" not in err
+    assert blocked.read_text() == "mine"

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recyclenet.models.classifier import create_model
+from recyclenet.models.config import ModelConfig
+from recyclenet.training.module import TrainingModule, _paste
+from recyclenet.training.optim import build_optimizer
+from recyclenet.training.recipe import Recipe
+
+NUM_CLASSES = 3
+
+
+def module(**sections: dict[str, Any]) -> TrainingModule:
+    torch.manual_seed(0)
+    recipe = Recipe.model_validate(
+        {
+            "optim": {"optimizer": "sgd", "learning_rate": 0.1, **sections.get("optim", {})},
+            "fit": {"freeze_norm": True, **sections.get("fit", {})},
+            "augment": {"mixup": 0, **sections.get("augment", {})},
+            "model": {"drop_rate": 0, **sections.get("model", {})},
+        }
+    )
+    config = ModelConfig.from_name("test_resnet", weights="none", drop_rate=0)
+    model = create_model(config, NUM_CLASSES)
+    built = TrainingModule(model, torch.ones(NUM_CLASSES), recipe)
+    built.on_train_epoch_start()
+    return built
+
+
+def step(built: TrainingModule, seed: int = 0) -> tuple[float, dict[str, torch.Tensor]]:
+    torch.manual_seed(1)
+    batch = torch.randn(8, 3, 32, 32), torch.randint(0, NUM_CLASSES, (8,))
+    optimizer = build_optimizer(built.model, built._recipe.optim)
+    loss = built.step(batch, np.random.default_rng(seed), optimizer, torch.Tensor.backward)
+    return float(loss), built.model.state_dict()
+
+
+@pytest.mark.parametrize("sharpness", ["none", "sam", "asam"])
+def test_a_batch_in_parts_is_the_same_batch(sharpness: str) -> None:
+    optim = {"sharpness": sharpness, "gradient_clip": 1.0}
+    whole = step(module(optim=optim))
+    parts = step(module(optim=optim, fit={"accumulate": 4}))
+    assert parts[0] == pytest.approx(whole[0], rel=1e-5)
+    for name, tensor in whole[1].items():
+        torch.testing.assert_close(parts[1][name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_sharpness_changes_the_step() -> None:
+    plain = step(module())[1]
+    sharp = step(module(optim={"sharpness": "sam", "rho": 0.5}))[1]
+    assert any(not torch.equal(plain[name], sharp[name]) for name in plain)
+
+
+def test_class_weights_weigh_the_loss() -> None:
+    built = module(optim={"label_smoothing": 0})
+    loss, _ = step(built)
+    weighted = module(optim={"label_smoothing": 0})
+    weighted._class_weights = torch.full((NUM_CLASSES,), 2.0)
+    assert step(weighted)[0] == pytest.approx(2 * loss, rel=1e-5)
+
+
+def test_cutmix_pastes_a_box_and_tells_its_share() -> None:
+    images, others = torch.zeros(2, 3, 20, 30), torch.ones(2, 3, 20, 30)
+    random = np.random.default_rng(0)
+    for share in (0.1, 0.5, 0.9, 1.0):
+        mixed, kept = _paste(images, others, share, random)
+        assert kept == pytest.approx(1 - mixed.mean().item(), abs=1e-6)
+        assert images.sum() == 0
+        rows, columns = mixed[0, 0].amax(1), mixed[0, 0].amax(0)
+        assert mixed[0, 0].sum() == rows.sum() * columns.sum()  # one full box
+
+
+def test_layers_thaw_from_the_head_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = module(fit={"unfreeze_every": 2, "freeze_norm": False})
+    counts = []
+    for epoch in range(12):
+        monkeypatch.setattr(TrainingModule, "current_epoch", epoch)
+        built.on_train_epoch_start()
+        counts.append(sum(p.numel() for p in built.model.parameters() if p.requires_grad))
+    assert counts == sorted(counts)
+    assert counts[0] == counts[1] < counts[2]
+    assert counts[-1] == sum(p.numel() for p in built.model.parameters())
