@@ -42,7 +42,12 @@ def lr_find(
     manifest = usable(load_dataset(data), resolved, console)
     ready = prepare(manifest, resolved, console)
     sweep = find_rates(
-        ready.module, ready.train, resolved, bf16=precision(resolved) == "bf16", num_steps=steps
+        ready.module,
+        ready.train,
+        resolved,
+        console,
+        bf16=precision(resolved) == "bf16",
+        num_steps=steps,
     )
     draw_sweep(sweep, out)
     if as_json:

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
 
 from recyclenet.core.files import write_bytes
 from recyclenet.training.module import Batch, TrainingModule
@@ -47,6 +49,7 @@ def find_rates(
     module: TrainingModule,
     batches: Iterable[Batch],
     recipe: Recipe,
+    console: Console,
     *,
     bf16: bool,
     num_steps: int = 100,
@@ -57,6 +60,7 @@ def find_rates(
         module: what would be trained; it is left untouched.
         batches: training batches, repeated where they are too few.
         recipe: the resolved recipe; its rate is replaced, its multipliers are kept.
+        console: where progress goes.
         bf16: compute in bfloat16.
         num_steps: steps of the sweep; it ends early where the loss has grown fourfold.
     """
@@ -69,7 +73,15 @@ def find_rates(
     losses: list[float] = []
     stream = chain.from_iterable(repeat(batches))
     device = next(module.parameters()).device.type
-    for index, (rate, batch) in enumerate(zip(rates, stream, strict=False)):
+    steps = track(
+        zip(rates, stream, strict=False),
+        "sweeping",
+        num_steps,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    for index, (rate, batch) in enumerate(steps):
         for group, factor in zip(optimizer.param_groups, factors, strict=True):
             group["lr"] = float(rate) * factor
         random = np.random.default_rng([recipe.fit.seed, index])

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
@@ -22,7 +24,11 @@ def swept() -> tuple[TrainingModule, dict[str, torch.Tensor], RateSweep]:
     module = TrainingModule(model, torch.ones(3), recipe)
     before = {key: value.clone() for key, value in module.state_dict().items()}
     batches = [(torch.randn(8, 3, 32, 32), torch.arange(8) % 3) for _ in range(4)]
-    return module, before, find_rates(module, batches, recipe, bf16=False, num_steps=60)
+    return (
+        module,
+        before,
+        find_rates(module, batches, recipe, Console(file=io.StringIO()), bf16=False, num_steps=60),
+    )
 
 
 def test_the_network_is_left_untouched(
