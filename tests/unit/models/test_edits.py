@@ -107,3 +107,12 @@ def test_blocks_without_a_place_are_refused(name: str) -> None:
 def test_features_that_are_no_map_are_refused() -> None:
     with pytest.raises(UsageError, match="no map of"):
         build("test_vit@recyclenet")
+
+
+def test_attention_follows_features_whose_channels_come_last() -> None:
+    name = "swin_tiny_patch4_window7_224@recyclenet"
+    model = create_model(ModelConfig.from_name(name, weights="none"), 3)
+    model(torch.randn(2, 3, 224, 224)).sum().backward()
+    own = [p for n, p in model.named_parameters() if n.startswith("attention.")]
+    assert own
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in own)
