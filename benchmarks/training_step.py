@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
-from recyclenet.training.depthwise import FastDepthwise
+from recyclenet.training.convolution import Float32Gradients
 
 BATCH = 32
 WAYS = ("float32", "bf16, channels last", "bf16, channels last, depthwise gradients")
@@ -42,7 +42,7 @@ def trainer(name: str, image_size: int, way: str) -> Callable[[], None]:
     def step() -> None:
         with (
             torch.autocast("cpu", torch.bfloat16, enabled=way != WAYS[0]),
-            FastDepthwise() if way == WAYS[2] else nullcontext(),
+            Float32Gradients() if way == WAYS[2] else nullcontext(),
         ):
             logits = model(images)
         F.cross_entropy(logits.float(), targets).backward()

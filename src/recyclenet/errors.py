@@ -14,8 +14,11 @@ Exit code 3 (partly done) belongs to no error: a command returns it after finish
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -62,6 +65,17 @@ class Interrupted(RecycleNetError):  # noqa: N818 - it is no error of the progra
     """The user stopped the work; whatever was finished is kept."""
 
     exit_code = 130
+
+
+def look_up(name: str, table: Mapping[str, T], kind: str) -> T:
+    """Return the entry of a table.
+
+    Raises:
+        UsageError: there is none; the message says which `kind` of thing and names the nearest.
+    """
+    if name not in table:
+        raise UsageError(f"unknown {kind} {name!r}: {nearest(name, table)}")
+    return table[name]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

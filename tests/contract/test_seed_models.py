@@ -23,7 +23,7 @@ def recalibrate(model: nn.Module, batch: torch.Tensor) -> None:
         model.train()(batch)
 
 
-@pytest.mark.parametrize("name", [model.name for model in SEED_MODELS])
+@pytest.mark.parametrize("name", SEED_MODELS)
 def test_a_seed_network_learns_and_exports(name: str) -> None:
     size = 224 if name.startswith("swin") else 64
     torch.manual_seed(0)

@@ -6,25 +6,22 @@ variant. Each run has its folder; what is done is not done again, what was inter
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import re
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from rich.console import Console
 from scipy import stats
 
-from recyclenet.core.files import write_bytes, write_text
+from recyclenet.core.files import read_toml, write_figure, write_table, write_text
 from recyclenet.data.manifest import Manifest, read_manifest
 from recyclenet.errors import UsageError
 from recyclenet.evaluation.metrics import evaluate
@@ -32,18 +29,16 @@ from recyclenet.export.onnx import export_run
 from recyclenet.inference.classifier import Classifier
 from recyclenet.models.classifier import create_model
 from recyclenet.models.cost import num_parameters
-from recyclenet.training.checkpoint import LAST
-from recyclenet.training.fit import MANIFEST, resume_run, start_run
+from recyclenet.models.fields import Section, explain
+from recyclenet.training.fit import MANIFEST, RECIPE, resume_run, start_run
 from recyclenet.training.recipe import Recipe, load_recipe, to_toml
 
 MODEL = "model.onnx"
 NUM_LATENCIES = 30
 
 
-class Ablation(BaseModel):
+class Ablation(Section):
     """What to compare."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = "ablation"
     recipe: str = Field("default", description="name of a recipe, or a TOML file")
@@ -103,18 +98,11 @@ def load_ablation(path: Path) -> Ablation:
     Raises:
         UsageError: it cannot be read, or a field is wrong; all in one message.
     """
+    values = read_toml(path)
     try:
-        return Ablation.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise UsageError(f"cannot read the ablation {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+        return Ablation.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, detail['loc']))}: {detail['msg'].lower()}"
-            for detail in error.errors()
-        )
-        raise UsageError(f"ablation {path}: {problems}") from None
+        raise UsageError(f"ablation {path}: {explain(error, Ablation)}") from None
 
 
 def variants(ablation: Ablation) -> list[Variant]:
@@ -186,11 +174,8 @@ def run_ablation(
 
 def write_ablation(rows: Sequence[AblationRow], out: Path) -> None:
     """Write the rows as CSV and as Markdown."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [f.name for f in fields(AblationRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    write_text(out / "ablation.csv", text.getvalue())
+    columns = [field.name for field in fields(AblationRow)]
+    write_table(out / "ablation.csv", [columns, *map(astuple, rows)])
     lines = ["| variant | accuracy | 95% interval | difference | p | M parameters | ms |"]
     lines.append("|---" * 7 + "|")
     lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
@@ -223,26 +208,17 @@ def draw_ablation(rows: Sequence[AblationRow], path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("accuracy, %: mean over seeds and its 95% interval")
     axes.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_bytes(path, buffer.getvalue())
+    write_figure(path, figure)
 
 
 def _complete(recipe: Recipe, manifest: Manifest, run: Path, console: Console) -> None:
     if (run / MODEL).is_file():
         return
-    if (run / LAST).is_file():
+    if (run / RECIPE).is_file():
         resume_run(read_manifest(run / MANIFEST), run, console)
     else:
-        _clear(run)
         start_run(manifest, recipe, run, console)
     export_run(run, run / MODEL)
-
-
-def _clear(run: Path) -> None:
-    """Take away what an interrupted first epoch left: nothing of it can be continued."""
-    for path in sorted(run.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _score(run: Path, split: str) -> float:

@@ -6,15 +6,13 @@ falls on all of them alike. Memory is measured apart, each network in a process 
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from recyclenet.core.files import write_text
+from recyclenet.core.files import write_table
 from recyclenet.errors import RecycleNetError, UsageError
 from recyclenet.export.onnx import to_onnx
 from recyclenet.models.classifier import WasteClassifier, create_model
@@ -112,6 +110,7 @@ def measure_models(
                 peak = torch.cuda.max_memory_allocated() - before
                 memory[index, "pytorch-cuda"] = peak / 1e6
         times = _time(runs, image_size, repeats, console)
+    sizes = [(num_parameters(model), multiply_adds(model, image_size)) for model in models]
     rows = []
     for (index, runtime), (single, batch) in times.items():
         low, middle, high = (float(q) for q in np.quantile(single, (0.25, 0.5, 0.75)))
@@ -120,8 +119,8 @@ def measure_models(
             CostRow(
                 name=configs[index].name,
                 runtime=runtime,
-                parameters=num_parameters(models[index]),
-                multiply_adds=multiply_adds(models[index], image_size),
+                parameters=sizes[index][0],
+                multiply_adds=sizes[index][1],
                 memory_mb=round(memory[index, runtime], 1),
                 latency_ms=round(1000 * middle, 3),
                 latency_low_ms=round(1000 * low, 3),
@@ -136,11 +135,7 @@ def measure_models(
 
 def write_costs(rows: Sequence[CostRow], path: Path) -> None:
     """Write the rows as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(CostRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    write_text(path, text.getvalue())
+    write_table(path, [[field.name for field in fields(CostRow)], *map(astuple, rows)])
 
 
 def onnx_run(file: Path, threads: int) -> Run:

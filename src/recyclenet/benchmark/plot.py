@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recyclenet.benchmark.models import BATCH, CostRow
-from recyclenet.core.files import write_bytes
+from recyclenet.core.files import write_figure
 
 COLOURS = {"pytorch": "#c65f2d", "onnxruntime": "#2d6fa3", "pytorch-cuda": "#5a8f3c"}
 Triple = tuple[float, float, float]
@@ -28,9 +27,7 @@ def draw_costs(rows: Sequence[CostRow], path: Path) -> None:
     left.set_yticks(range(len(names)), names)
     left.invert_yaxis()
     right.legend(loc="lower center", bbox_to_anchor=(0, 1), ncols=len(COLOURS), frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_bytes(path, buffer.getvalue())
+    write_figure(path, figure)
 
 
 def _bars(

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from recyclenet.cli.options import DataOption
+
 
 def ablate(
     file: Annotated[Path, typer.Argument(help="TOML: recipe, seeds, factors; see docs/ablate.md.")],
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
-    ],
+    data: DataOption,
     out: Annotated[Path, typer.Option("--out", help="Folder for the runs and the tables.")],
 ) -> None:
     """Train every combination of factors over several seeds, and compare.

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recyclenet.cli.options import JsonOption, ModelOption, TtaOption
 from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
-
-ModelOption = Annotated[
-    Path | None, typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in one.")
-]
-TtaOption = Annotated[
-    bool, typer.Option("--tta", help="Average over the mirrored picture: slower, a bit better.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def classify(

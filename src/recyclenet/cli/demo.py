@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.classify import ModelOption
+from recyclenet.cli.options import ModelOption
 from recyclenet.errors import EXIT_FAILURE, UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recyclenet.cli.classify import ModelOption
+from recyclenet.cli.options import ModelOption
 from recyclenet.errors import EXIT_FAILURE, RecycleNetError
 
 LIGHT = ("numpy", "pillow", "onnxruntime", "simplejpeg", "typer", "rich", "jinja2")

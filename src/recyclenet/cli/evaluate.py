@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.classify import JsonOption, ModelOption, TtaOption
+from recyclenet.cli.options import DataOption, JsonOption, ModelOption, TtaOption
 from recyclenet.errors import EXIT_PARTIAL, DataError
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ NUM_WORST = 24
 
 
 def evaluate(
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
-    ],
+    data: DataOption,
     split: Annotated[
         str | None,
         typer.Option("--split", help="train, val, test or all; default: test where there is one."),

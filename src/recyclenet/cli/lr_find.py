@@ -7,21 +7,16 @@ from typing import Annotated
 
 import typer
 
+from recyclenet.cli.options import DataOption, JsonOption, RecipeOption, SettingsOption
+
 
 def lr_find(
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
-    ],
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="Name of a recipe, or a TOML file.")
-    ] = "default",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a recipe field; repeatable."),
-    ] = None,
+    data: DataOption,
+    recipe: RecipeOption = "default",
+    settings: SettingsOption = None,
     steps: Annotated[int, typer.Option("--steps", min=20, help="Steps of the sweep.")] = 100,
     out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("lr-find.png"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Sweep the learning rate, draw the loss, and suggest where to train."""
     from recyclenet.cli.extras import require_train

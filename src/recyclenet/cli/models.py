@@ -6,15 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from recyclenet.cli.options import JsonOption
+
 app = typer.Typer(name="models", help="List networks and look inside of one.", no_args_is_help=True)
 
 NUM_TAGS = 4
 NAME_HELP = "A model name: BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]."
-
-
-@app.callback()
-def models() -> None:
-    """List networks and look inside of one."""
 
 
 @app.command("list")
@@ -23,9 +20,7 @@ def list_models(
         str | None,
         typer.Argument(help="Only names like this one, timm's too, such as 'resnet*'."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line on stdout.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the source documents' networks, attention modules and edits, or timm's backbones."""
     from recyclenet.cli.extras import require_train
@@ -51,7 +46,7 @@ def list_models(
     for kind, title in titles.items():
         chosen = [row for row in rows if row["kind"] == kind]
         if chosen:
-            print(f"{title}")
+            print(title)
             for row in chosen:
                 print(f"  {row['name']:{width}}  {row['summary']}".rstrip())
     if pattern is None:
@@ -68,7 +63,7 @@ def _rows(pattern: str | None) -> list[dict[str, Any]]:
     from recyclenet.models.seeds import SEED_MODELS
 
     rows: list[dict[str, Any]] = [
-        {"kind": "model", "name": model.name, "summary": model.summary} for model in SEED_MODELS
+        {"kind": "model", "name": name, "summary": summary} for name, summary in SEED_MODELS.items()
     ]
     for name in attention_names():
         attention = find_attention(name)
@@ -111,7 +106,7 @@ def show(
             help="Also say what becomes of weights: 'imagenet' or a safetensors file.",
         ),
     ] = "none",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show a network's layers, parameters and multiply-adds, and where weights can be had."""
     from recyclenet.cli.extras import require_train

@@ -7,21 +7,15 @@ from typing import Annotated
 
 import typer
 
+from recyclenet.cli.options import DataOption, RecipeOption, SettingsOption
 from recyclenet.errors import UsageError
 
 
 def train(
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
-    ] = None,
+    data: DataOption | None = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run folder to make.")] = None,
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="Name of a recipe, or a TOML file.")
-    ] = "default",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a recipe field, such as fit.epochs=3; repeatable."),
-    ] = None,
+    recipe: RecipeOption = "default",
+    settings: SettingsOption = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Same as fit.seed.")] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Continue the interrupted run in this folder.")

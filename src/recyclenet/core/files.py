@@ -1,15 +1,18 @@
-"""Writing files so that a reader never meets half of one."""
+"""Writing files so that a reader never meets half of one, and reading TOML."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import secrets
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from recyclenet.errors import RecycleNetError
+from recyclenet.errors import RecycleNetError, UsageError
 
 
 @contextmanager
@@ -51,3 +54,37 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, as UTF-8."""
     write_bytes(path, text.encode("utf-8", errors="surrogateescape"))
+
+
+def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write rows as CSV to `path` atomically; the first row has the column names."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    # Before Python 3.13 the writer does not see by itself that "\r" needs quotes.
+    unusual = any("\r" in cell for row in texts for cell in row)
+    text = io.StringIO(newline="")
+    table = csv.writer(
+        text, lineterminator="\n", quoting=csv.QUOTE_ALL if unusual else csv.QUOTE_MINIMAL
+    )
+    table.writerows(texts)
+    write_text(path, text.getvalue())
+
+
+def write_figure(path: Path, figure: Any) -> None:
+    """Write a matplotlib figure as PNG to `path` atomically."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    write_bytes(path, content.getvalue())
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        UsageError: it cannot be read, or is not valid TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from recyclenet.core.files import write_text
+from recyclenet.core.files import write_table
 from recyclenet.errors import DataError, UsageError, nearest
 
 SPLITS = ("train", "val", "test")
@@ -146,14 +146,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         place = Path(os.path.abspath(sample.path))  # noqa: PTH100
         shown = place.relative_to(folder) if place.is_relative_to(folder) else place
         rows.append((shown.as_posix(), sample.label, sample.split, sample.sha256))
-    # Before Python 3.13 the writer does not see by itself that "\r" needs quotes.
-    unusual = any("\r" in field for row in rows for field in row)
-    text = io.StringIO(newline="")
-    table = csv.writer(
-        text, lineterminator="\n", quoting=csv.QUOTE_ALL if unusual else csv.QUOTE_MINIMAL
-    )
-    table.writerows(rows)
-    write_text(path, text.getvalue())
+    write_table(path, rows)
 
 
 def _sample(table: Path, line: int, row: dict[str | None, str | None]) -> Sample:

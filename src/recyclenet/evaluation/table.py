@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.files import write_text
+from recyclenet.core.files import write_table
 
 
 def write_predictions(
@@ -29,9 +27,9 @@ def write_predictions(
         logits: `(N, K)`.
         class_names: the K classes.
     """
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["path", "target", *(f"logit_{name}" for name in class_names)])
-    for photo, target, row in zip(paths, targets.tolist(), logits, strict=True):
-        table.writerow([photo, target, *(f"{value:.6g}" for value in row)])
-    write_text(path, text.getvalue())
+    columns = ["path", "target", *(f"logit_{name}" for name in class_names)]
+    rows = [
+        [photo, target, *(f"{value:.6g}" for value in row)]
+        for photo, target, row in zip(paths, targets.tolist(), logits, strict=True)
+    ]
+    write_table(path, [columns, *rows])

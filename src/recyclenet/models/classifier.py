@@ -15,9 +15,10 @@ from torch import nn
 from recyclenet.errors import ModelFileError, UsageError, nearest
 from recyclenet.models import pyramidnet  # noqa: F401 - makes its networks known to timm
 from recyclenet.models.attention import find_attention
-from recyclenet.models.config import AttentionConfig, ModelConfig
+from recyclenet.models.config import ModelConfig
 from recyclenet.models.edits import apply_edit
 from recyclenet.models.slots import attention_slots
+from recyclenet.models.tracing import run_blank
 from recyclenet.models.weights import imagenet_weights, local_weights
 
 
@@ -48,19 +49,21 @@ class WasteClassifier(nn.Module):
     Args:
         backbone: a timm network.
         attention: maps its features `(N, C, H, W)` to the same shape.
-        report: what became of the weights.
+
+    Attributes:
+        report: what became of the weights it started from; `create_model` fills it in.
     """
 
-    def __init__(self, backbone: nn.Module, attention: nn.Module, report: WeightsReport) -> None:
+    report = WeightsReport("none", (), (), ())
+
+    def __init__(self, backbone: nn.Module, attention: nn.Module) -> None:
         super().__init__()
         self.backbone: Any = backbone
         self.attention = attention
-        self.report = report
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Return logits `(N, K)` of pictures `(N, 3, H, W)`, float32 both."""
-        features = self.attention(self.backbone.forward_features(batch))
-        logits: torch.Tensor = self.backbone.forward_head(features)
+        logits: torch.Tensor = self.backbone.forward_head(self._features(batch))
         return logits
 
     @property
@@ -70,9 +73,12 @@ class WasteClassifier(nn.Module):
 
     def pre_logits(self, batch: torch.Tensor) -> torch.Tensor:
         """Return what the head's last layer sees, `(N, D)`, for pictures `(N, 3, H, W)`."""
-        features = self.attention(self.backbone.forward_features(batch))
-        found: torch.Tensor = self.backbone.forward_head(features, pre_logits=True)
+        found: torch.Tensor = self.backbone.forward_head(self._features(batch), pre_logits=True)
         return found
+
+    def _features(self, batch: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.attention(self.backbone.forward_features(batch))
+        return features
 
 
 class _ChannelsLast(nn.Module):
@@ -116,23 +122,26 @@ def create_model(config: ModelConfig | str, num_classes: int) -> WasteClassifier
         load_backbone(backbone, local_weights(Path(config.weights)), config.weights)
 
     head = tuple(f"{name}." for name in _head_names(backbone))
-    base = backbone.state_dict(keep_vars=True)
-    started = {id(t): n for n, t in base.items() if not n.startswith(head)}
+    base = {} if config.weights == "none" else backbone.state_dict(keep_vars=True)
+    started = {id(t): name for name, t in base.items() if not name.startswith(head)}
     for edit in config.edits:
         apply_edit(backbone, edit, config.image_size)
-    attention = _place_attention(backbone, config) if config.attention else nn.Identity()
-    model = WasteClassifier(backbone, attention, WeightsReport(config.weights, (), (), ()))
-    own = model.state_dict(keep_vars=True)
-    held = {id(tensor) for tensor in own.values()}
-    from_source = set() if config.weights == "none" else started.keys()
-    model.report = WeightsReport(
-        source=config.weights,
-        kept=tuple(name for name, tensor in own.items() if id(tensor) in from_source),
-        fresh=tuple(name for name, tensor in own.items() if id(tensor) not in from_source),
-        dropped=tuple(started[key] for key in from_source if key not in held),
-    )
+    attention = _place_attention(backbone, config)
+    model = WasteClassifier(backbone, attention)
+    model.report = _report(model, config.weights, started)
     _initialise(model, config)
     return model
+
+
+def _report(model: WasteClassifier, source: str, started: dict[int, str]) -> WeightsReport:
+    """Compare a finished network's tensors with those it started from, by identity."""
+    own = {name: id(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}
+    return WeightsReport(
+        source=source,
+        kept=tuple(name for name, key in own.items() if key in started),
+        fresh=tuple(name for name, key in own.items() if key not in started),
+        dropped=tuple(name for key, name in started.items() if key not in own.values()),
+    )
 
 
 def _create_backbone(config: ModelConfig, num_classes: int) -> nn.Module:
@@ -140,7 +149,7 @@ def _create_backbone(config: ModelConfig, num_classes: int) -> nn.Module:
     if not timm.is_model(name):
         raise UsageError(f"unknown backbone {name!r}: {nearest(name, timm.list_models())}")
     try:
-        options = size_option(name, config.image_size)
+        options = _size_option(name, config.image_size)
         backbone: nn.Module = timm.create_model(
             name, num_classes=num_classes, drop_rate=config.drop_rate, **options
         )
@@ -153,7 +162,7 @@ def _create_backbone(config: ModelConfig, num_classes: int) -> nn.Module:
     return backbone
 
 
-def size_option(backbone: str, image_size: int) -> dict[str, Any]:
+def _size_option(backbone: str, image_size: int) -> dict[str, Any]:
     """Return what timm must be told of the picture's size: transformers are built for one."""
     known = timm.models.get_pretrained_cfg(backbone)
     fixed = known is not None and known.fixed_input_size and known.input_size[1] != image_size
@@ -162,7 +171,9 @@ def size_option(backbone: str, image_size: int) -> dict[str, Any]:
 
 def _place_attention(backbone: Any, config: ModelConfig) -> nn.Module:
     """Put attention into the blocks, or return the module that goes after the features."""
-    chosen: AttentionConfig = config.attention  # type: ignore[assignment]
+    chosen = config.attention
+    if chosen is None:
+        return nn.Identity()
     build = find_attention(chosen.name)
     if chosen.placement == "blocks":
         slots = attention_slots(backbone, config.image_size)
@@ -175,11 +186,7 @@ def _place_attention(backbone: Any, config: ModelConfig) -> nn.Module:
             slot.fill(lambda channels: build(channels, chosen.options))
         return nn.Identity()
     channels = backbone.num_features
-    was_training = backbone.training
-    with torch.inference_mode():
-        blank = torch.zeros(1, 3, config.image_size, config.image_size)
-        shape = backbone.eval().forward_features(blank).shape
-    backbone.train(was_training)
+    shape = run_blank(backbone, config.image_size, backbone.forward_features).shape
     if len(shape) == 4 and shape[1] == channels:
         return build(channels, chosen.options)
     if len(shape) == 4 and shape[3] == channels:

@@ -10,20 +10,19 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from recyclenet.errors import UsageError
+from recyclenet.models.fields import OrNone, Section, explain
 
 Option = bool | int | float | str
 
 
-class AttentionConfig(BaseModel):
+class AttentionConfig(Section):
     """An attention module: its name, where it goes, and its own options."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
-    placement: Literal["features", "blocks"] = "blocks"
+    placement: Literal["features", "blocks"]
     options: dict[str, Option] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -61,13 +60,11 @@ class AttentionConfig(BaseModel):
         return f"{self.name}:" + ",".join(f"{key}={_word(v)}" for key, v in options.items())
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(Section):
     """The network and what it starts from."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     backbone: str = Field("tf_efficientnet_lite0", description="timm's name of the backbone")
-    attention: AttentionConfig | None = Field(
+    attention: OrNone[AttentionConfig] = Field(
         None,
         description="attention module: 'none', a name, 'NAME:OPTION=VALUE,...' or a table",
     )
@@ -82,11 +79,6 @@ class ModelConfig(BaseModel):
     head_init: Literal["timm", "xavier"] = Field("timm", description="of the new head")
     drop_rate: float = Field(0.2, ge=0, lt=1, description="dropout before the head")
     image_size: int = Field(224, ge=32, le=1024, description="side of the input square, pixels")
-
-    @field_validator("attention", mode="before")
-    @classmethod
-    def _none(cls, value: Any) -> Any:
-        return None if value == "none" else value
 
     @field_validator("edits")
     @classmethod
@@ -124,10 +116,8 @@ class ModelConfig(BaseModel):
             return cls(
                 backbone=backbone, edits=tuple(edits), attention=attention if at else None, **fields
             )
-        except ValueError as error:
-            problems: list[Any] = getattr(error, "errors", list)()
-            reasons = "; ".join(p["msg"].removeprefix("Value error, ") for p in problems)
-            raise UsageError(f"model {name!r}: {reasons or error}") from None
+        except ValidationError as error:
+            raise UsageError(f"model {name!r}: {explain(error, cls)}") from None
 
 
 def _parse_attention(text: str) -> dict[str, Any]:

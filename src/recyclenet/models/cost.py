@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from recyclenet.models.classifier import WasteClassifier
+from recyclenet.models.tracing import run_blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,9 @@ def count_layers(model: WasteClassifier, image_size: int) -> list[LayerCost]:
         stage.register_forward_hook(lambda _m, _i, output, name=name: remember(name, output))
         for name, stage in stages.items()
     ]
-    was_training = model.training
-    counter = FlopCounterMode(display=False)
     try:
-        with torch.inference_mode(), counter:
-            model.eval()(torch.zeros(1, 3, image_size, image_size))
+        counter = _count(model, image_size)
     finally:
-        model.train(was_training)
         for hook in hooks:
             hook.remove()
     counts = counter.get_flop_counts()
@@ -83,12 +80,14 @@ def count_layers(model: WasteClassifier, image_size: int) -> list[LayerCost]:
 
 def multiply_adds(model: nn.Module, image_size: int) -> int:
     """Return a network's multiply-adds for one picture; see `count_layers`."""
-    was_training = model.training
+    return _count(model, image_size).get_total_flops() // 2
+
+
+def _count(model: nn.Module, image_size: int) -> FlopCounterMode:
     counter = FlopCounterMode(display=False)
-    with torch.inference_mode(), counter:
-        model.eval()(torch.zeros(1, 3, image_size, image_size))
-    model.train(was_training)
-    return counter.get_total_flops() // 2
+    with counter:
+        run_blank(model, image_size)
+    return counter
 
 
 def _stages(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from timm.models._efficientnet_blocks import EdgeResidual
 from torch import nn
 
-from recyclenet.errors import UsageError, nearest
+from recyclenet.errors import UsageError, look_up
 from recyclenet.models.attention import find_attention
 from recyclenet.models.mobilevit import add_local_5x5, replace_self_attention
 from recyclenet.models.slots import Slot, attention_slots
@@ -91,9 +91,7 @@ def find_edit(name: str) -> Edit:
     Raises:
         UsageError: there is none of that name.
     """
-    if name not in EDITS:
-        raise UsageError(f"unknown edit {name!r}: {nearest(name, EDITS)}")
-    return EDITS[name]
+    return look_up(name, EDITS, "edit")
 
 
 def apply_edit(model: nn.Module, name: str, image_size: int) -> None:

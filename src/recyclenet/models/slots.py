@@ -16,9 +16,11 @@ from timm.layers.squeeze_excite import EffectiveSEModule, SEModule
 from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import nn
 
+from recyclenet.models.tracing import run_blank
+
 _SQUEEZE = (SqueezeExcite, SEModule, EffectiveSEModule)
-_GATES = (*_SQUEEZE, *map(get_attn, ("eca", "ceca", "ge", "cbam", "lcbam", "coord", "scoord")))
-_GATES += tuple(map(get_attn, ("ela", "strip", "nl", "bat")))
+_OTHERS = ("eca", "ceca", "ge", "cbam", "lcbam", "coord", "scoord", "ela", "strip", "nl", "bat")
+_GATES = (*_SQUEEZE, *map(get_attn, _OTHERS))
 _NAMES = ("se", "attn", "attn_last")
 
 
@@ -73,12 +75,9 @@ def attention_slots(model: nn.Module, image_size: int) -> list[Slot]:
     for block, name, _ in found:
         probes.append(_Probe())
         setattr(block, name, probes[-1])
-    was_training = model.training
     try:
-        with torch.inference_mode():
-            model.eval()(torch.zeros(1, 3, image_size, image_size))
+        run_blank(model, image_size)
     finally:
-        model.train(was_training)
         for block, name, module in found:
             setattr(block, name, module)
     return [

@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from recyclenet.core.files import write_text
+from recyclenet.core.files import write_table
 
 _FIGURES = ("train_loss", "val_loss", "val_accuracy")
 
@@ -50,11 +50,7 @@ class EpochTable(pl.Callback):
         rate = f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}"
         seconds = f"{time.monotonic() - self._started:.1f}"
         self._rows.append({"epoch": str(epoch), **values, "lr": rate, "seconds": seconds})
-        text = io.StringIO(newline="")
-        table = csv.DictWriter(text, self._rows[-1], lineterminator="\n")
-        table.writeheader()
-        table.writerows(self._rows)
-        write_text(self._path, text.getvalue())
+        write_table(self._path, [list(self._rows[-1]), *(list(row.values()) for row in self._rows)])
         self._console.print(
             f"epoch {epoch}/{trainer.max_epochs}  train loss {values['train_loss']}  "
             f"val loss {values['val_loss']}  val accuracy {float(values['val_accuracy']):.2%}",

@@ -71,8 +71,8 @@ def start_run(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -
             f"{run} is not an empty folder; continue its run with --resume, or choose another --out"
         )
     manifest = usable(manifest, recipe, console)
-    save_recipe(recipe, run / RECIPE)
     write_manifest(manifest, run / MANIFEST)
+    save_recipe(recipe, run / RECIPE)  # last: where it lies, the run can be resumed
     _fit(manifest, recipe, run, console)
 
 

@@ -6,7 +6,6 @@ Source: https://arxiv.org/abs/1506.01186; the valley is fastai's default suggest
 from __future__ import annotations
 
 import copy
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -18,7 +17,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 
-from recyclenet.core.files import write_bytes
+from recyclenet.core.files import write_figure
 from recyclenet.training.module import Batch, TrainingModule
 from recyclenet.training.optim import build_optimizer
 from recyclenet.training.recipe import Recipe
@@ -138,6 +137,4 @@ def draw_sweep(sweep: RateSweep, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    write_bytes(path, buffer.getvalue())
+    write_figure(path, figure)

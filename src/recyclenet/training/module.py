@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from recyclenet.errors import RecycleNetError
 from recyclenet.models.classifier import WasteClassifier, freeze_first, layer_groups
-from recyclenet.training.depthwise import FastDepthwise
+from recyclenet.training.convolution import Float32Gradients
 from recyclenet.training.optim import RateFactor, build_optimizer
 from recyclenet.training.recipe import Recipe
 from recyclenet.training.sharpness import worst_nearby
@@ -42,7 +43,7 @@ class TrainingModule(pl.LightningModule):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Return logits `(N, K)` for a batch `(N, 3, H, W)`."""
-        with FastDepthwise():
+        with Float32Gradients():
             logits: torch.Tensor = self.model(batch.contiguous(memory_format=torch.channels_last))
         return logits
 
@@ -153,6 +154,11 @@ class TrainingModule(pl.LightningModule):
         targets = torch.cat([targets for _, targets in self._validation])
         self._validation.clear()
         loss = F.cross_entropy(logits, targets)
+        if not loss.isfinite():
+            raise RecycleNetError(
+                f"training failed in epoch {self.current_epoch + 1}: the loss is no longer a "
+                "number; train again with a smaller rate (--set optim.learning_rate=...)"
+            )
         self.log("val_loss", loss)
         self.log("val_accuracy", (logits.argmax(1) == targets).float().mean())
         if self._rate is not None and not self.trainer.sanity_checking:

@@ -62,12 +62,12 @@ def _features(
     features, targets = [], []
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
+    with torch.no_grad():
         for images, batch_targets in loader:
             features.append(model.pre_logits(images).float())
             targets.append(batch_targets)
     model.train(was_training)
-    return torch.cat(features).clone(), torch.cat(targets).clone()
+    return torch.cat(features), torch.cat(targets)
 
 
 def _regress(

@@ -12,16 +12,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from recyclenet.core.files import write_text
+from recyclenet.core.files import read_toml, write_text
 from recyclenet.errors import UsageError, nearest
 from recyclenet.models.config import ModelConfig
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from recyclenet.models.fields import OrNone, Section, explain
 
 
 class ModelSection(ModelConfig):
@@ -35,7 +31,7 @@ class ModelSection(ModelConfig):
     )
 
 
-class AugmentSection(_Section):
+class AugmentSection(Section):
     """Random changes to each training picture."""
 
     crop_size: int = Field(224, ge=32, le=1024, description="side of a training crop, pixels")
@@ -49,7 +45,7 @@ class AugmentSection(_Section):
     cutmix: float = Field(0.0, ge=0, description="alpha of CutMix; 0 for none")
 
 
-class OptimSection(_Section):
+class OptimSection(Section):
     """The loss, the optimiser and its schedule."""
 
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
@@ -84,7 +80,7 @@ class OptimSection(_Section):
     gradient_clip: float = Field(0.0, ge=0, description="largest gradient norm; 0 for no limit")
 
 
-class FitSection(_Section):
+class FitSection(Section):
     """The loop."""
 
     epochs: int = Field(12, ge=1, description="passes over the training photos")
@@ -116,13 +112,8 @@ class FitSection(_Section):
     seed: int = Field(0, ge=0, description="of the split, the order, the changes and the head")
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A complete training configuration."""
-
-    @field_validator("split", mode="before")
-    @classmethod
-    def _none(cls, value: Any) -> Any:
-        return None if value == "none" else value
 
     @field_validator("split")
     @classmethod
@@ -136,7 +127,7 @@ class Recipe(_Section):
         default_factory=dict, description="disposal stream of a class, where not the usual one"
     )
     licence: str = Field("", description="terms of the resulting weights")
-    split: tuple[float, float, float] | None = Field(
+    split: OrNone[tuple[float, float, float]] = Field(
         None,
         description="shares of train, val and test to draw anew; none: the data's own splits, or "
         "else 70/13/17",
@@ -169,8 +160,7 @@ def load_recipe(source: str, settings: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_explain(detail) for detail in error.errors())
-        raise UsageError(f"recipe {source}: {problems}") from None
+        raise UsageError(f"recipe {source}: {explain(error, Recipe)}") from None
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
@@ -194,12 +184,7 @@ def _read(source: str) -> dict[str, Any]:
         if source not in recipe_names():
             raise UsageError(f"unknown recipe {source!r}: {nearest(source, recipe_names())}")
         path = Path(str(files("recyclenet") / "recipes" / f"{source}.toml"))
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    return read_toml(path)
 
 
 def _override(values: dict[str, Any], setting: str) -> None:
@@ -216,19 +201,6 @@ def _override(values: dict[str, Any], setting: str) -> None:
         if not isinstance(values, dict):
             raise UsageError(f"{section!r} in {setting!r} is no section")
     values[last] = value
-
-
-def _explain(detail: ErrorDetails) -> str:
-    place = [str(part) for part in detail["loc"]]
-    dotted = ".".join(place)
-    if detail["type"] == "extra_forbidden":
-        owner: Any = Recipe
-        for part in place[:-1]:
-            owner = owner.model_fields[part].annotation
-        return f"unknown field {dotted!r}, {nearest(place[-1], owner.model_fields)}"
-    if detail["type"] == "value_error":
-        return f"{dotted}: {detail['msg'].removeprefix('Value error, ')}"
-    return f"{dotted}: {detail['msg'][:1].lower()}{detail['msg'][1:]}, not {detail['input']!r}"
 
 
 def to_toml(value: Any) -> str:

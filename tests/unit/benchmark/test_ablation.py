@@ -86,7 +86,7 @@ def test_ablations_of_the_project_are_valid(path: Path) -> None:
     ("text", "reason"),
     [
         ("seeds = [0]", "factors: field required"),
-        ("[factors]\n'fit.epochs' = [1]\n[more]", "more: extra"),
+        ("[factors]\n'fit.epochs' = [1]\n[more]", "unknown field 'more'"),
         ("nonsense", "not valid TOML"),
         ("[factors]\n'fit.epoch' = [1]", "did you mean 'epochs'"),
     ],
@@ -99,5 +99,5 @@ def test_mistakes_are_named(text: str, reason: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the ablation"):
+    with pytest.raises(UsageError, match=r"cannot read .*none.toml: No such"):
         load_ablation(tmp_path / "none.toml")

@@ -13,7 +13,7 @@ from recyclenet.data.manifest import read_manifest
 from recyclenet.data.scan import load_dataset
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
 from recyclenet.evaluation.metrics import evaluate
-from recyclenet.export.onnx import export_run, torch_logits
+from recyclenet.export.onnx import export_run, to_onnx, torch_logits
 from recyclenet.export.verify import TOLERANCE, verify_parity
 from recyclenet.inference.classifier import Classifier
 from recyclenet.training.checkpoint import BEST, load_trained
@@ -130,3 +130,18 @@ def test_a_run_without_checkpoint_says_what_to_do(run: Path, tmp_path: Path) -> 
         (tmp_path / name).write_bytes((run / name).read_bytes())
     with pytest.raises(UsageError, match="train first"):
         export_run(tmp_path, tmp_path / "model.onnx")
+
+
+class Undecided(torch.nn.Module):
+    """Its path depends on the values of its input, which no fixed graph can express."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        if batch.sum() > 0:
+            return batch.mean((2, 3))
+        return batch.amax((2, 3))
+
+
+def test_a_network_that_no_graph_expresses_ends_in_one_line() -> None:
+    with pytest.raises(RecycleNetError, match=r"cannot export this network to ONNX: .") as caught:
+        to_onnx(Undecided(), 32)
+    assert "\n" not in str(caught.value)

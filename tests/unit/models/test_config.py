@@ -59,7 +59,7 @@ def test_attention_goes_where_its_kind_goes_unless_told() -> None:
         ("resnet18@recyclenet:combine=min", "combine is sum, max or mul, not 'min'"),
         ("resnet18@recyclenet:channel=false,spatial=false", "at least one"),
         ("resnet18@recyclenet:kernel_size=4", "must be odd, not 4"),
-        ("resnet18@se:reduction=0", "must be 1 to"),
+        ("resnet18@se:reduction=0", "must be 1 or more"),
         ("resnet18@se:placement=block", "'features' or 'blocks'"),
         ("resnet18@se:reduction", "reads NAME=VALUE"),
         ("resnet18@", "attention"),

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from recyclenet.data.manifest import Manifest, read_manifest
 from recyclenet.data.scan import load_dataset
-from recyclenet.errors import DataError, Interrupted, UsageError
+from recyclenet.errors import DataError, Interrupted, RecycleNetError, UsageError
 from recyclenet.training.checkpoint import LAST, START, load_trained
 from recyclenet.training.fit import resume_run, start_run
 from recyclenet.training.module import TrainingModule
@@ -263,3 +263,29 @@ def test_shares_of_a_recipe_draw_the_splits_anew(
     start_run(load_dataset(photo_folder), even, tmp_path / "run", console)
     manifest = read_manifest(tmp_path / "run" / "manifest.csv")
     assert [len(manifest.select(split)) for split in ("train", "val", "test")] == [18, 9, 9]
+
+
+def test_a_training_that_fails_says_so_and_keeps_the_last_good_epoch(
+    photo_folder: Path,
+    recipe: Recipe,
+    console: Console,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "run"
+    ordinary = TrainingModule.on_train_epoch_start
+    before = b""
+
+    def spoil(module: TrainingModule) -> None:
+        nonlocal before
+        ordinary(module)
+        if module.current_epoch == 1:
+            before = (run / LAST).read_bytes()
+            with torch.no_grad():
+                next(p for p in module.model.parameters() if p.requires_grad).fill_(torch.nan)
+
+    monkeypatch.setattr(TrainingModule, "on_train_epoch_start", spoil)
+    with pytest.raises(RecycleNetError, match=r"failed in epoch 2.*smaller rate"):
+        start_run(load_dataset(photo_folder), recipe, run, console)
+    assert before
+    assert (run / LAST).read_bytes() == before

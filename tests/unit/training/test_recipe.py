@@ -51,7 +51,7 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_names(tmp_path: Path
     ("source", "settings", "said"),
     [
         ("defualt", (), "did you mean 'default'"),
-        ("nowhere.toml", (), "cannot read the recipe"),
+        ("nowhere.toml", (), "cannot read nowhere.toml: No such"),
         ("default", ("fit.epochs",), "section.field=value"),
         ("default", ("name.epochs=3",), "no section"),
         ("default", ("fit.epochs=many",), "fit.epochs"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from timm.layers.cbam import CbamModule
 from torch import nn
 
+from recyclenet.models.attention.checks import check_odd, reduced
 from recyclenet.models.attention.registry import register_attention
 
 
@@ -22,13 +23,10 @@ def cbam(channels: int, reduction: int = 16, kernel_size: int = 7) -> nn.Module:
         reduction: r, 1 to C.
         kernel_size: k, odd.
     """
-    if not 1 <= reduction <= channels:
-        raise ValueError(f"reduction must be 1 to {channels}, not {reduction}")
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size must be odd, not {kernel_size}")
+    check_odd(kernel_size)
     module: nn.Module = CbamModule(
         channels,
-        rd_channels=channels // reduction,
+        rd_channels=reduced(channels, reduction),
         spatial_kernel_size=kernel_size,
         mlp_bias=True,
     )

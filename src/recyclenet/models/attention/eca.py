@@ -5,6 +5,7 @@ from __future__ import annotations
 from timm.layers.eca import EcaModule
 from torch import nn
 
+from recyclenet.models.attention.checks import check_odd
 from recyclenet.models.attention.registry import register_attention
 
 
@@ -20,7 +21,9 @@ def efficient_channel_attention(channels: int, kernel_size: int = 0) -> nn.Modul
         channels: C.
         kernel_size: k, odd; 0 chooses it from C.
     """
-    if kernel_size < 0 or (kernel_size and kernel_size % 2 == 0):
-        raise ValueError(f"kernel_size must be odd, or 0 to choose it, not {kernel_size}")
-    module: nn.Module = EcaModule(kernel_size=kernel_size) if kernel_size else EcaModule(channels)
+    if kernel_size:
+        check_odd(kernel_size)
+        module: nn.Module = EcaModule(kernel_size=kernel_size)
+    else:
+        module = EcaModule(channels)
     return module

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from recyclenet.models.attention.checks import check_odd, reduced
 from recyclenet.models.attention.registry import register_attention
 
 
@@ -46,12 +47,9 @@ class RecycleNetAttention(nn.Module):
             raise ValueError(f"combine is sum, max or mul, not {combine!r}")
         if not (channel or spatial):
             raise ValueError("at least one of channel and spatial must be on")
-        if not 1 <= reduction <= channels:
-            raise ValueError(f"reduction must be 1 to {channels}, not {reduction}")
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, not {kernel_size}")
+        check_odd(kernel_size)
+        hidden = reduced(channels, reduction)
         self._combine = combine
-        hidden = channels // reduction
         self.channel_gate = (
             nn.Sequential(
                 nn.AdaptiveAvgPool2d(1),

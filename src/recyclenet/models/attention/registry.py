@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from recyclenet.errors import UsageError, nearest
+from recyclenet.errors import UsageError, look_up, nearest
 
 _TRIAL_CHANNELS = 5040
 Placement = Literal["features", "blocks"]
@@ -69,7 +69,7 @@ class Attention:
             return self.build(channels, **options)
         except (ValueError, TypeError, AssertionError, RuntimeError) as error:
             reason = str(error) or "a value does not fit"
-            raise UsageError(f"attention {self.name!r} on {channels} channels: {reason}") from error
+            raise UsageError(f"attention {self.name!r}: {reason}") from error
 
 
 _REGISTER: dict[str, Attention] = {}
@@ -113,9 +113,7 @@ def find_attention(name: str) -> Attention:
     Raises:
         UsageError: there is none of that name.
     """
-    if name not in _REGISTER:
-        raise UsageError(f"unknown attention {name!r}: {nearest(name, _REGISTER)}")
-    return _REGISTER[name]
+    return look_up(name, _REGISTER, "attention")
 
 
 def attention_names() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from timm.layers.squeeze_excite import SEModule
 from torch import nn
 
+from recyclenet.models.attention.checks import reduced
 from recyclenet.models.attention.registry import register_attention
 
 
@@ -20,7 +21,5 @@ def squeeze_excitation(channels: int, reduction: int = 16) -> nn.Module:
         channels: C.
         reduction: r, 1 to C.
     """
-    if not 1 <= reduction <= channels:
-        raise ValueError(f"reduction must be 1 to {channels}, not {reduction}")
-    module: nn.Module = SEModule(channels, rd_channels=channels // reduction)
+    module: nn.Module = SEModule(channels, rd_channels=reduced(channels, reduction))
     return module

@@ -1,8 +1,10 @@
-"""Depthwise convolutions whose gradients a CPU computes in float32.
+"""Convolutions whose gradients a CPU computes in float32.
 
-On a CPU PyTorch computes the gradients of bfloat16 depthwise convolutions by a plain loop, unless
-they are 3x3 of stride 1; in float32 it has a fast kernel. `benchmarks/training_step.py` measures
-what that is worth: the plain loop was more than half of a training step of EfficientNet-Lite0.
+PyTorch's own bfloat16 gradients are not fit for two kinds of convolution on a CPU:
+
+- depthwise ones, unless they are 3x3 of stride 1, are slow (`benchmarks/training_step.py`);
+- those with more padding than the map has rows or columns read memory that nothing was written to,
+  and so may give anything for the weights (PyTorch 2.15; float32 is right).
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from torch.overrides import TorchFunctionMode
 Pair = tuple[int, int]
 
 
-class FastDepthwise(TorchFunctionMode):
-    """While active, bfloat16 depthwise convolutions on the CPU take their gradients in float32.
+class Float32Gradients(TorchFunctionMode):
+    """While active, such bfloat16 convolutions on the CPU take their gradients in float32.
 
     Results are those of PyTorch's own convolution; gradients are more exact.
     """
@@ -33,14 +35,21 @@ class FastDepthwise(TorchFunctionMode):
         if func is torch.conv2d and not kwargs and len(args) == 7:
             x, weight, bias, stride, padding, dilation, groups = args
             if (
-                1 < groups == x.shape[1] == weight.shape[0]
-                and x.device.type == "cpu"
+                x.device.type == "cpu"
                 and torch.is_autocast_enabled("cpu")
                 and torch.get_autocast_dtype("cpu") is torch.bfloat16
                 and not isinstance(padding, str)
-                and (tuple(weight.shape[2:]), _pair(stride)) != ((3, 3), (1, 1))
+                and (
+                    (
+                        1 < groups == x.shape[1] == weight.shape[0]
+                        and (tuple(weight.shape[2:]), _pair(stride)) != ((3, 3), (1, 1))
+                    )
+                    or any(
+                        more > side for more, side in zip(_pair(padding), x.shape[2:], strict=True)
+                    )
+                )
             ):
-                return _Depthwise.apply(
+                return _Convolution.apply(
                     x.bfloat16(),
                     weight.bfloat16(),
                     None if bias is None else bias.bfloat16(),
@@ -52,7 +61,7 @@ class FastDepthwise(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class _Depthwise(torch.autograd.Function):
+class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,

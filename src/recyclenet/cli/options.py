@@ -1,0 +1,24 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataOption = Annotated[
+    Path, typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in one.")
+]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="Name of a recipe, or a TOML file.")]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a recipe field, such as fit.epochs=3; repeatable."),
+]
+TtaOption = Annotated[
+    bool, typer.Option("--tta", help="Average over the mirrored picture: slower, a bit better.")
+]
