@@ -28,7 +28,7 @@ def lr_find(
 
     from recyclenet.cli.rows import print_row
     from recyclenet.data.scan import load_dataset
-    from recyclenet.training.fit import precision, prepare, usable
+    from recyclenet.training.fit import prepare, usable
     from recyclenet.training.lr_finder import draw_sweep, find_rates
     from recyclenet.training.recipe import load_recipe
 
@@ -36,14 +36,7 @@ def lr_find(
     resolved = load_recipe(recipe, settings or ())
     manifest = usable(load_dataset(data), resolved, console)
     ready = prepare(manifest, resolved, console)
-    sweep = find_rates(
-        ready.module,
-        ready.train,
-        resolved,
-        console,
-        bf16=precision(resolved) == "bf16",
-        num_steps=steps,
-    )
+    sweep = find_rates(ready.module, ready.train, resolved, console, num_steps=steps)
     draw_sweep(sweep, out)
     if as_json:
         print_row({**asdict(sweep), "picture": str(out)})

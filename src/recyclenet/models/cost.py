@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from recyclenet.models.classifier import WasteClassifier
-from recyclenet.models.tracing import run_blank
+from recyclenet.models.tracing import run_blank, stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ def count_layers(model: WasteClassifier, image_size: int) -> list[LayerCost]:
         model: the network; it is left as it was.
         image_size: side of the picture, pixels.
     """
-    stages = dict(_stages(model.backbone, "backbone"))
+    found = {f"backbone.{name}": stage for name, stage in stages(model.backbone)}
     if num_parameters(model.attention):
-        stages["attention"] = model.attention
+        found["attention"] = model.attention
     outputs: dict[str, tuple[int, ...]] = {}
 
     def remember(name: str, output: object) -> None:
@@ -57,7 +57,7 @@ def count_layers(model: WasteClassifier, image_size: int) -> list[LayerCost]:
 
     hooks = [
         stage.register_forward_hook(lambda _m, _i, output, name=name: remember(name, output))
-        for name, stage in stages.items()
+        for name, stage in found.items()
     ]
     try:
         counter = _count(model, image_size)
@@ -69,9 +69,9 @@ def count_layers(model: WasteClassifier, image_size: int) -> list[LayerCost]:
     return [
         LayerCost(
             name=name.removeprefix("backbone."),
-            kind=type(stages[name]).__name__,
+            kind=type(found[name]).__name__,
             output=shape,
-            parameters=num_parameters(stages[name]),
+            parameters=num_parameters(found[name]),
             multiply_adds=sum(counts.get(f"{root}.{name}", {}).values()) // 2,
         )
         for name, shape in outputs.items()
@@ -88,20 +88,3 @@ def _count(model: nn.Module, image_size: int) -> FlopCounterMode:
     with counter:
         run_blank(model, image_size)
     return counter
-
-
-def _stages(module: nn.Module, prefix: str) -> list[tuple[str, nn.Module]]:
-    """Return a backbone's children, and the stages inside of its sequences instead of those."""
-    found: list[tuple[str, nn.Module]] = []
-    for name, child in module.named_children():
-        path = f"{prefix}.{name}"
-        parts = list(child.children())
-        if (
-            isinstance(child, nn.Sequential)
-            and prefix == "backbone"
-            and all(isinstance(part, nn.Sequential) for part in parts)
-        ):
-            found += _stages(child, path)
-        else:
-            found.append((path, child))
-    return found

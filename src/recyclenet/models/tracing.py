@@ -1,4 +1,4 @@
-"""Sending one blank picture through a network, to see what happens inside."""
+"""Looking into a network: its stages, and what one blank picture does in it."""
 
 from __future__ import annotations
 
@@ -26,3 +26,19 @@ def run_blank(
             return (run or network)(torch.zeros(1, 3, image_size, image_size))
     finally:
         network.train(was_training)
+
+
+def stages(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return a backbone's children by name, and the stages inside of its sequences of stages."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, child in backbone.named_children():
+        parts = dict(child.named_children())
+        if isinstance(child, nn.Sequential) and all(map(_is_stage, parts.values())):
+            found += [(f"{name}.{place}", part) for place, part in parts.items()]
+        else:
+            found.append((name, child))
+    return found
+
+
+def _is_stage(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential) or hasattr(module, "blocks")

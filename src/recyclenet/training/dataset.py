@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,33 +15,67 @@ from torchvision.transforms import InterpolationMode, v2
 from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.data.manifest import Manifest
+from recyclenet.training.machine import memory_bytes
 from recyclenet.training.recipe import AugmentSection
 
+# Decoded photos of one dataset may take this share of the machine's memory.
+MEMORY_SHARE = 0.15
 Example = tuple[torch.Tensor, int]
 # What the sampler hands to the dataset: which photo, and the seed of its random changes.
 Draw = tuple[int, int]
 
 
-class EvaluationPhotos(Dataset[Example]):
+class Photos(Dataset[Example]):
+    """Examples whose targets are known beforehand."""
+
+    targets: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+class DecodedPhotos:
+    """Photos that are decoded when first asked for, and kept as long as there is memory.
+
+    Args:
+        paths: the files.
+        min_side: the shorter side may be decoded as small as this, pixels.
+    """
+
+    def __init__(self, paths: Sequence[Path], min_side: int) -> None:
+        self._paths = paths
+        self._min_side = min_side
+        self._kept: dict[int, npt.NDArray[np.uint8]] = {}
+        self._room = MEMORY_SHARE * memory_bytes()
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
+        """Return a photo, `(H, W, 3)`."""
+        image = self._kept.get(index)
+        if image is None:
+            image = decode_image(self._paths[index], min_side=self._min_side)
+            if image.nbytes <= self._room:
+                self._room -= image.nbytes
+                self._kept[index] = image
+        return image
+
+
+class EvaluationPhotos(Photos):
     """Each photo through the evaluation transform."""
 
     def __init__(
         self, manifest: Manifest, class_names: tuple[str, ...], preprocess: Preprocess
     ) -> None:
-        self._samples = manifest.samples
-        self._targets = [class_names.index(sample.label) for sample in manifest]
+        self.targets = [class_names.index(sample.label) for sample in manifest]
+        self._photos = DecodedPhotos([s.path for s in manifest], preprocess.min_side)
         self._preprocess = preprocess
-
-    def __len__(self) -> int:
-        return len(self._samples)
 
     def __getitem__(self, index: int) -> Example:
         """Return the picture `(3, S, S)` float32 and its target."""
-        image = decode_image(self._samples[index].path, min_side=self._preprocess.min_side)
-        return torch.from_numpy(self._preprocess(image)), self._targets[index]
+        picture = self._preprocess(self._photos[index])
+        return torch.from_numpy(picture), self.targets[index]
 
 
-class TrainingPhotos(Dataset[Example]):
+class TrainingPhotos(Photos):
     """Each photo cropped and changed at random, as its draw's seed says."""
 
     def __init__(
@@ -50,29 +85,19 @@ class TrainingPhotos(Dataset[Example]):
         preprocess: Preprocess,
         augment: AugmentSection,
     ) -> None:
-        self._samples = manifest.samples
-        self._targets = [class_names.index(sample.label) for sample in manifest]
+        self.targets = [class_names.index(sample.label) for sample in manifest]
+        self._photos = DecodedPhotos([s.path for s in manifest], 2 * augment.crop_size)
         self._preprocess = preprocess
-        self._min_side = 2 * augment.crop_size
         self._transform = augmentation(augment)
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def even_chances(self) -> list[float]:
-        """Return each photo's chance of being drawn if all classes are to come equally often."""
-        counts = np.bincount(self._targets)
-        present = np.count_nonzero(counts)
-        return [1 / (present * counts[target]) for target in self._targets]
 
     def __getitem__(self, draw: Draw) -> Example:
         """Return the picture `(3, crop_size, crop_size)` float32 and its target."""
         index, seed = draw
-        image = decode_image(self._samples[index].path, min_side=self._min_side)
+        image = self._photos[index]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             changed: npt.NDArray[np.uint8] = np.asarray(self._transform(Image.fromarray(image)))
-        return torch.from_numpy(self._preprocess.normalise(changed)), self._targets[index]
+        return torch.from_numpy(self._preprocess.normalise(changed)), self.targets[index]
 
 
 def augmentation(augment: AugmentSection) -> v2.Transform:
@@ -127,8 +152,15 @@ class SeededSampler(Sampler[Draw]):
         return iter(list(zip(order.tolist(), seeds.tolist(), strict=True)))
 
 
+def even_chances(targets: Sequence[int]) -> list[float]:
+    """Return each photo's chance of being drawn if all classes are to come equally often."""
+    counts = np.bincount(targets)
+    present = np.count_nonzero(counts)
+    return [1 / (present * counts[target]) for target in targets]
+
+
 def training_loader(
-    photos: TrainingPhotos, batch_size: int, seed: int, *, balanced: bool = False
+    photos: Photos, batch_size: int, seed: int, *, balanced: bool = False
 ) -> DataLoader[Example]:
     """Return shuffled batches: pictures `(N, 3, S, S)` float32 and targets `(N,)` int64.
 
@@ -138,12 +170,12 @@ def training_loader(
     return DataLoader(
         photos,
         batch_size=batch_size,
-        sampler=SeededSampler(len(photos), seed, photos.even_chances() if balanced else ()),
+        sampler=SeededSampler(len(photos), seed, even_chances(photos.targets) if balanced else ()),
         drop_last=len(photos) >= batch_size,
         num_workers=0,
     )
 
 
-def evaluation_loader(photos: EvaluationPhotos, batch_size: int) -> DataLoader[Example]:
+def evaluation_loader(photos: Photos, batch_size: int) -> DataLoader[Example]:
     """Return all photos in order, in batches."""
     return DataLoader(photos, batch_size=batch_size, num_workers=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -32,22 +31,21 @@ from recyclenet.errors import (
     UsageError,
 )
 from recyclenet.models.classifier import create_model
+from recyclenet.training.cache import cache_maps
 from recyclenet.training.callbacks import EpochTable, ProgressLine
 from recyclenet.training.checkpoint import BEST, LAST, backbone_preprocess, save_start
 from recyclenet.training.dataset import (
     EvaluationPhotos,
     Example,
+    Photos,
     TrainingPhotos,
     evaluation_loader,
     training_loader,
 )
+from recyclenet.training.machine import autocast, device, keep_freed_memory, precision
 from recyclenet.training.module import TrainingModule
 from recyclenet.training.probe import fit_head
 from recyclenet.training.recipe import Recipe, load_recipe, save_recipe
-
-# From malloc.h: never map single blocks (M_MMAP_MAX), keep and take memory in large pieces
-# (M_TRIM_THRESHOLD, M_TOP_PAD; bytes).
-_GLIBC_KNOBS = {-4: 0, -1: 2**31 - 1, -2: 2**28}
 
 RECIPE, MANIFEST, METRICS, TENSORBOARD = "recipe.toml", "manifest.csv", "metrics.csv", "tensorboard"
 
@@ -103,10 +101,10 @@ def prepare(manifest: Manifest, recipe: Recipe, console: Console) -> Preparation
         recipe: the resolved recipe.
         console: where the summary goes.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     names = manifest.class_names
     pl.seed_everything(recipe.fit.seed, verbose=False)
-    model = create_model(recipe.model, len(names))
+    model = create_model(recipe.model, len(names)).to(device())
     preprocess = backbone_preprocess(model, recipe)
     train, val = manifest.select("train"), manifest.select("val")
     fit = recipe.fit
@@ -116,18 +114,23 @@ def prepare(manifest: Manifest, recipe: Recipe, console: Console) -> Preparation
         highlight=False,
         soft_wrap=True,
     )
-    val_batches = evaluation_loader(EvaluationPhotos(val, names, preprocess), fit.batch_size)
-    if fit.probe:
-        photos = EvaluationPhotos(train, names, preprocess)
-        accuracy = fit_head(model, evaluation_loader(photos, fit.batch_size), val_batches)
-        console.print(f"head alone: val accuracy {accuracy:.2%}", highlight=False)
     counts = Counter(sample.label for sample in train)
     weights = torch.ones(len(names))
     if recipe.optim.class_weights == "balanced":
         weights = torch.tensor([len(train) / (len(names) * counts[name]) for name in names])
     module = TrainingModule(model, weights, recipe).to(memory_format=torch.channels_last)
-    changed = TrainingPhotos(train, names, preprocess, recipe.augment)
-    batches = training_loader(changed, fit.batch_size, fit.seed, balanced=fit.balanced_sampling)
+    examples: Photos = TrainingPhotos(train, names, preprocess, recipe.augment)
+    unchanged: Photos = EvaluationPhotos(train, names, preprocess)
+    checked: Photos = EvaluationPhotos(val, names, preprocess)
+    if fit.cached_views:
+        cached, checked = cache_maps(model, examples, checked, recipe, console)
+        examples, unchanged = cached, cached.one_by_one()
+    val_batches = evaluation_loader(checked, fit.batch_size)
+    if fit.probe:
+        with autocast(recipe):
+            accuracy = fit_head(model, evaluation_loader(unchanged, fit.batch_size), val_batches)
+        console.print(f"head alone: val accuracy {accuracy:.2%}", highlight=False)
+    batches = training_loader(examples, fit.batch_size, fit.seed, balanced=fit.balanced_sampling)
     return Preparation(module, batches, val_batches)
 
 
@@ -189,29 +192,6 @@ def _trainer(recipe: Recipe, run: Path, console: Console) -> pl.Trainer:
         num_sanity_val_steps=0,
         default_root_dir=run,
     )
-
-
-def precision(recipe: Recipe) -> str:
-    """Return "bf16" or "float32": what the recipe asks for, or what this machine does fast."""
-    if recipe.fit.precision != "auto":
-        return recipe.fit.precision
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "float32"
-
-
-def _keep_freed_memory() -> None:
-    """Have the C library reuse freed memory instead of handing it back at every step.
-
-    A step frees and takes hundreds of large tensors; getting each anew from the system, page by
-    page, cost a seventh to a third of the time where it was measured. Only glibc has the knobs.
-    """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    for knob, value in _GLIBC_KNOBS.items():
-        mallopt(knob, value)
 
 
 def usable(manifest: Manifest, recipe: Recipe, console: Console) -> Manifest:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from recyclenet.core.files import write_figure
+from recyclenet.training.machine import autocast
 from recyclenet.training.module import Batch, TrainingModule
 from recyclenet.training.optim import build_optimizer
 from recyclenet.training.recipe import Recipe
@@ -50,7 +51,6 @@ def find_rates(
     recipe: Recipe,
     console: Console,
     *,
-    bf16: bool,
     num_steps: int = 100,
 ) -> RateSweep:
     """Sweep the learning rate from `LOW` to `HIGH` on a copy of the network.
@@ -60,7 +60,6 @@ def find_rates(
         batches: training batches, repeated where they are too few.
         recipe: the resolved recipe; its rate is replaced, its multipliers are kept.
         console: where progress goes.
-        bf16: compute in bfloat16.
         num_steps: steps of the sweep; it ends early where the loss has grown fourfold.
     """
     module = copy.deepcopy(module)
@@ -71,7 +70,6 @@ def find_rates(
     smooth, least = 0.0, np.inf
     losses: list[float] = []
     stream = chain.from_iterable(repeat(batches))
-    device = next(module.parameters()).device.type
     steps = track(
         zip(rates, stream, strict=False),
         "sweeping",
@@ -84,8 +82,10 @@ def find_rates(
         for group, factor in zip(optimizer.param_groups, factors, strict=True):
             group["lr"] = float(rate) * factor
         random = np.random.default_rng([recipe.fit.seed, index])
-        with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            loss = module.step(batch, random, optimizer, torch.Tensor.backward)
+        images, targets = batch
+        with autocast(recipe):
+            there = images.to(module.device), targets.to(module.device)
+            loss = module.step(there, random, optimizer, torch.Tensor.backward)
         smooth = _SMOOTHING * smooth + (1 - _SMOOTHING) * float(loss)
         losses.append(smooth / (1 - _SMOOTHING ** (index + 1)))
         if not np.isfinite(losses[-1]):

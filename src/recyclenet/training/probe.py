@@ -61,10 +61,11 @@ def _features(
     """Return what the head sees, `(N, D)` float32, and targets `(N,)`."""
     features, targets = [], []
     was_training = model.training
+    device = next(model.parameters()).device
     model.eval()
     with torch.no_grad():
         for images, batch_targets in loader:
-            features.append(model.pre_logits(images).float())
+            features.append(model.pre_logits(images.to(device)).float().cpu())
             targets.append(batch_targets)
     model.train(was_training)
     return torch.cat(features), torch.cat(targets)

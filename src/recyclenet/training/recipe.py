@@ -88,6 +88,11 @@ class FitSection(Section):
     accumulate: int = Field(
         1, ge=1, description="parts a batch is worked off in, where memory is short"
     )
+    cached_views: int = Field(
+        0,
+        ge=0,
+        description="views of each photo to compute the frozen layers for, once; 0: anew each time",
+    )
     balanced_sampling: bool = Field(
         False, description="draw every class equally often, with repetition"
     )

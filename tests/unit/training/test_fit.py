@@ -193,8 +193,9 @@ def changed(recipe: Recipe, **fields: object) -> Recipe:
         {"optim__schedule": "cosine", "optim__layer_decay": 0.7, "fit__balanced_sampling": True},
         {"augment__cutmix": 1.0, "optim__class_weights": "balanced", "fit__freeze_norm": True},
         {"fit__unfreeze_every": 1, "fit__probe": True, "fit__wise": 0.5},
+        {"fit__cached_views": 2, "fit__probe": True},
     ],
-    ids=["asam", "plateau", "cosine", "cutmix", "thaw"],
+    ids=["asam", "plateau", "cosine", "cutmix", "thaw", "cached"],
 )
 def test_an_interrupted_run_of_any_kind_ends_as_if_it_had_never_been(
     photo_folder: Path,

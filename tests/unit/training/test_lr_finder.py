@@ -27,7 +27,7 @@ def swept() -> tuple[TrainingModule, dict[str, torch.Tensor], RateSweep]:
     return (
         module,
         before,
-        find_rates(module, batches, recipe, Console(file=io.StringIO()), bf16=False, num_steps=60),
+        find_rates(module, batches, recipe, Console(file=io.StringIO()), num_steps=60),
     )
 
 
