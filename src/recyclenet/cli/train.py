@@ -17,6 +17,12 @@ def train(
     recipe: RecipeOption = "default",
     settings: SettingsOption = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Same as fit.seed.")] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            "--devices", help="How many devices train together, or which GPUs: 2, or 0,1."
+        ),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Continue the interrupted run in this folder.")
     ] = None,
@@ -31,19 +37,24 @@ def train(
     from recyclenet.data.scan import load_dataset
     from recyclenet.export.onnx import export_run
     from recyclenet.training.fit import MANIFEST, resume_run, start_run
+    from recyclenet.training.machine import find_devices, process_rank
     from recyclenet.training.recipe import load_recipe
 
-    console = Console(stderr=True)
+    chosen = find_devices(devices)
+    # Of several processes that train together, one speaks and writes.
+    console = Console(stderr=True, quiet=process_rank() > 0)
     if resume is not None:
         if data is not None or out is not None or settings or seed is not None:
             raise UsageError("--resume takes everything from the run folder; give no other options")
-        resume_run(read_manifest(resume / MANIFEST), resume, console)
+        resume_run(read_manifest(resume / MANIFEST), resume, console, chosen)
         run = resume
     else:
         if data is None or out is None:
             raise UsageError("a new run needs --data and --out (or continue one with --resume)")
         overrides = [*(settings or ()), *([] if seed is None else [f"fit.seed={seed}"])]
-        start_run(load_dataset(data), load_recipe(recipe, overrides), out, console)
+        start_run(load_dataset(data), load_recipe(recipe, overrides), out, console, chosen)
         run = out
+    if process_rank() > 0:
+        return
     info = export_run(run, run / "model.onnx")
     print(f"{run / 'model.onnx'}: validation accuracy {info.metrics['accuracy']:.2%}")

@@ -45,6 +45,8 @@ class EpochTable(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the row of this epoch."""
+        if not trainer.is_global_zero:
+            return
         values = {name: f"{float(trainer.callback_metrics[name]):.6g}" for name in _FIGURES}
         epoch = trainer.current_epoch + 1
         rate = f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}"

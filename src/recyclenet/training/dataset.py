@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from torch import distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import InterpolationMode, v2
 
@@ -121,7 +122,8 @@ def augmentation(augment: AugmentSection) -> v2.Transform:
 class SeededSampler(Sampler[Draw]):
     """A fresh order each epoch, decided by the seed and the epoch alone.
 
-    So a resumed run sees what an uninterrupted one would have seen.
+    So a resumed run sees what an uninterrupted one would have seen. Where several processes train
+    together, each has its part of every batch.
 
     Args:
         num_samples: number of photos.
@@ -140,7 +142,7 @@ class SeededSampler(Sampler[Draw]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._num_samples
+        return self._num_samples // _processes()[1]
 
     def __iter__(self) -> Iterator[Draw]:
         random = np.random.default_rng([self._seed, self._epoch])
@@ -149,7 +151,16 @@ class SeededSampler(Sampler[Draw]):
         else:
             order = random.permutation(self._num_samples)
         seeds = random.integers(2**31, size=self._num_samples)
-        return iter(list(zip(order.tolist(), seeds.tolist(), strict=True)))
+        draws = list(zip(order.tolist(), seeds.tolist(), strict=True))
+        rank, num_processes = _processes()
+        return iter(draws[rank::num_processes][: len(self)])
+
+
+def _processes() -> tuple[int, int]:
+    """Return this process's number among those that train together, and how many they are."""
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
 
 
 def even_chances(targets: Sequence[int]) -> list[float]:

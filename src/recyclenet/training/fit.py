@@ -42,15 +42,25 @@ from recyclenet.training.dataset import (
     evaluation_loader,
     training_loader,
 )
-from recyclenet.training.machine import autocast, device, keep_freed_memory, precision
+from recyclenet.training.machine import (
+    Devices,
+    autocast,
+    device,
+    keep_freed_memory,
+    precision,
+    process_rank,
+)
 from recyclenet.training.module import TrainingModule
 from recyclenet.training.probe import fit_head
 from recyclenet.training.recipe import Recipe, load_recipe, save_recipe
 
+ONE = Devices()
 RECIPE, MANIFEST, METRICS, TENSORBOARD = "recipe.toml", "manifest.csv", "metrics.csv", "tensorboard"
 
 
-def start_run(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> None:
+def start_run(
+    manifest: Manifest, recipe: Recipe, run: Path, console: Console, devices: Devices = ONE
+) -> None:
     """Make a run folder and train in it.
 
     Args:
@@ -58,30 +68,33 @@ def start_run(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -
         recipe: the resolved recipe.
         run: a folder that does not exist yet, or is empty.
         console: where progress goes.
+        devices: what to train on.
 
     Raises:
         UsageError: the folder is in use.
         DataError: the photos cannot be trained on.
         Interrupted: the user stopped; `resume_run` goes on.
     """
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    leads = process_rank() == 0
+    if leads and run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise UsageError(
             f"{run} is not an empty folder; continue its run with --resume, or choose another --out"
         )
     manifest = usable(manifest, recipe, console)
-    write_manifest(manifest, run / MANIFEST)
-    save_recipe(recipe, run / RECIPE)  # last: where it lies, the run can be resumed
-    _fit(manifest, recipe, run, console)
+    if leads:
+        write_manifest(manifest, run / MANIFEST)
+        save_recipe(recipe, run / RECIPE)  # last: where it lies, the run can be resumed
+    _fit(manifest, recipe, run, console, devices)
 
 
-def resume_run(manifest: Manifest, run: Path, console: Console) -> None:
+def resume_run(manifest: Manifest, run: Path, console: Console, devices: Devices = ONE) -> None:
     """Continue an interrupted run from its last finished epoch.
 
     Raises:
         UsageError: there is no run to continue.
         Interrupted: the user stopped again.
     """
-    _fit(manifest, load_recipe(str(run / RECIPE)), run, console)
+    _fit(manifest, load_recipe(str(run / RECIPE)), run, console, devices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +106,16 @@ class Preparation:
     val: DataLoader[Example]
 
 
-def prepare(manifest: Manifest, recipe: Recipe, console: Console) -> Preparation:
+def prepare(
+    manifest: Manifest, recipe: Recipe, console: Console, devices: Devices = ONE
+) -> Preparation:
     """Build what a recipe trains and what it trains on, and say what it is.
 
     Args:
         manifest: photos with splits.
         recipe: the resolved recipe.
         console: where the summary goes.
+        devices: what will train; each process has its part of a batch.
     """
     keep_freed_memory()
     names = manifest.class_names
@@ -130,17 +146,20 @@ def prepare(manifest: Manifest, recipe: Recipe, console: Console) -> Preparation
         with autocast(recipe):
             accuracy = fit_head(model, evaluation_loader(unchanged, fit.batch_size), val_batches)
         console.print(f"head alone: val accuracy {accuracy:.2%}", highlight=False)
-    batches = training_loader(examples, fit.batch_size, fit.seed, balanced=fit.balanced_sampling)
+    part = devices.share(fit.batch_size)
+    batches = training_loader(examples, part, fit.seed, balanced=fit.balanced_sampling)
     return Preparation(module, batches, val_batches)
 
 
-def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> None:
-    ready = prepare(manifest, recipe, console)
+def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console, devices: Devices) -> None:
+    if devices.num_processes > 1 and recipe.fit.unfreeze_every:
+        raise UsageError("fit.unfreeze_every works on one device only; choose one of the two")
+    ready = prepare(manifest, recipe, console, devices)
     last = run / LAST
-    if recipe.fit.wise < 1 and not last.is_file():
+    if recipe.fit.wise < 1 and not last.is_file() and process_rank() == 0:
         save_start(ready.module.model, run)
     with _quiet():
-        trainer = _trainer(recipe, run, console)
+        trainer = _trainer(recipe, run, console, devices)
         try:
             trainer.fit(
                 ready.module,
@@ -164,7 +183,7 @@ def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console) -> Non
             raise stopped from None
 
 
-def _trainer(recipe: Recipe, run: Path, console: Console) -> pl.Trainer:
+def _trainer(recipe: Recipe, run: Path, console: Console, devices: Devices) -> pl.Trainer:
     checkpoints = ModelCheckpoint(
         dirpath=run / BEST.parent,
         filename=BEST.stem,
@@ -190,6 +209,11 @@ def _trainer(recipe: Recipe, run: Path, console: Console) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        accelerator=device(),
+        devices=list(devices.numbers) if device() == "cuda" else len(devices.numbers),
+        num_nodes=devices.num_nodes,
+        strategy="ddp" if devices.num_processes > 1 else "auto",
+        use_distributed_sampler=False,
         default_root_dir=run,
     )
 

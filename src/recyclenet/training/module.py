@@ -67,7 +67,10 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Take one optimiser step on one batch."""
         # All chance of a step comes from here, so that a resumed run agrees with an unbroken one.
-        random = np.random.default_rng([self._recipe.fit.seed, self.current_epoch, batch_idx])
+        place = [self._recipe.fit.seed, self.current_epoch, batch_idx]
+        if self.global_rank:  # processes that train together mix their pictures differently
+            place.append(self.global_rank)
+        random = np.random.default_rng(place)
         loss = self.step(batch, random, self.optimizers(), self.manual_backward)
         schedule: Any = self.lr_schedulers()
         schedule.step()
@@ -153,14 +156,15 @@ class TrainingModule(pl.LightningModule):
         logits = torch.cat([logits for logits, _ in self._validation])
         targets = torch.cat([targets for _, targets in self._validation])
         self._validation.clear()
-        loss = F.cross_entropy(logits, targets)
+        loss = self.trainer.strategy.reduce(F.cross_entropy(logits, targets), reduce_op="mean")
         if not loss.isfinite():
             raise RecycleNetError(
                 f"training failed in epoch {self.current_epoch + 1}: the loss is no longer a "
                 "number; train again with a smaller rate (--set optim.learning_rate=...)"
             )
         self.log("val_loss", loss)
-        self.log("val_accuracy", (logits.argmax(1) == targets).float().mean())
+        accuracy = (logits.argmax(1) == targets).float().mean()
+        self.log("val_accuracy", self.trainer.strategy.reduce(accuracy, reduce_op="mean"))
         if self._rate is not None and not self.trainer.sanity_checking:
             self._rate.observe(float(loss))
 
