@@ -21,19 +21,16 @@ from pydantic import Field, ValidationError
 from rich.console import Console
 from scipy import stats
 
+from recyclenet.benchmark.runs import MODEL, complete_run, mean_interval, score_run
 from recyclenet.core.files import read_toml, write_figure, write_table, write_text
-from recyclenet.data.manifest import Manifest, read_manifest
+from recyclenet.data.manifest import Manifest
 from recyclenet.errors import UsageError
-from recyclenet.evaluation.metrics import evaluate
-from recyclenet.export.onnx import export_run
 from recyclenet.inference.classifier import Classifier
 from recyclenet.models.classifier import create_model
 from recyclenet.models.cost import num_parameters
 from recyclenet.models.fields import Section, explain
-from recyclenet.training.fit import MANIFEST, RECIPE, resume_run, start_run
 from recyclenet.training.recipe import Recipe, load_recipe, to_toml
 
-MODEL = "model.onnx"
 NUM_LATENCIES = 30
 
 
@@ -146,14 +143,16 @@ def run_ablation(
             f"[{number + 1}/{total}] {variant.name}, seed {seed}", highlight=False, markup=False
         )
         fit = variant.recipe.fit.model_copy(update={"seed": seed})
-        _complete(variant.recipe.model_copy(update={"fit": fit}), manifest, run, console)
-        table[variant.name].append(_score(run, ablation.split))
+        complete_run(variant.recipe.model_copy(update={"fit": fit}), manifest, run, console)
+        _, logits, targets = score_run(run, ablation.split)
+        accuracy = float((logits.argmax(1) == targets).mean())
+        table[variant.name].append(accuracy)
     rows = []
     baseline = np.array(table[chosen[0].name])
     latencies = _latencies([out / _slug(v.name) / f"seed-{ablation.seeds[0]}" for v in chosen])
     for variant, latency in zip(chosen, latencies, strict=True):
         scores = np.array(table[variant.name])
-        low, high = _interval(scores)
+        low, high = mean_interval(scores)
         num_classes = len(manifest.class_names)
         config = variant.recipe.model.model_copy(update={"weights": "none"})
         rows.append(
@@ -211,25 +210,6 @@ def draw_ablation(rows: Sequence[AblationRow], path: Path) -> None:
     write_figure(path, figure)
 
 
-def _complete(recipe: Recipe, manifest: Manifest, run: Path, console: Console) -> None:
-    if (run / MODEL).is_file():
-        return
-    if (run / RECIPE).is_file():
-        resume_run(read_manifest(run / MANIFEST), run, console)
-    else:
-        start_run(manifest, recipe, run, console)
-    export_run(run, run / MODEL)
-
-
-def _score(run: Path, split: str) -> float:
-    classifier = Classifier(run / MODEL)
-    samples = read_manifest(run / MANIFEST).select(split)
-    names = classifier.info.class_names
-    rows = [logits for _, logits, _ in classifier.logits_many(s.path for s in samples)]
-    targets = np.array([names.index(sample.label) for sample in samples])
-    return evaluate(np.stack([row for row in rows if row is not None]), targets, names).accuracy
-
-
 def _latencies(runs: Sequence[Path]) -> list[float]:
     """Return the median time of one picture for each run's model, ms, taken in turn."""
     classifiers = [Classifier(run / MODEL) for run in runs]
@@ -243,13 +223,6 @@ def _latencies(runs: Sequence[Path]) -> list[float]:
             if repeat >= 0:
                 seconds[index, repeat] = time.perf_counter() - start
     return [float(1000 * value) for value in np.median(seconds, axis=1)]
-
-
-def _interval(scores: npt.NDArray[np.float64]) -> tuple[float, float]:
-    if len(scores) < 2:
-        return float("nan"), float("nan")
-    half = stats.t.ppf(0.975, len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores))
-    return float(scores.mean() - half), float(scores.mean() + half)
 
 
 def _p_value(scores: npt.NDArray[np.float64], baseline: npt.NDArray[np.float64]) -> float:

@@ -13,6 +13,7 @@ from recyclenet.cli import (
     ablate,
     benchmark,
     classify,
+    crossval,
     data,
     demo,
     doctor,
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, classify, evaluate, train, lr_find, ablate, export, doctor):
+for module in (demo, classify, evaluate, train, lr_find, crossval, ablate, export, doctor):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 for group in (data, models, benchmark):
     app.add_typer(group.app)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from recyclenet.data.manifest import SPLITS, Manifest, Sample
-from recyclenet.errors import DataError
+from recyclenet.errors import DataError, UsageError
 
 RATIOS = {"train": 0.70, "val": 0.13, "test": 0.17}
 
@@ -42,6 +42,37 @@ def with_splits(
         return manifest
     share = RATIOS["val"] / (RATIOS["train"] + RATIOS["val"])
     return _draw(manifest, "train", {"train": 1 - share, "val": share}, seed)
+
+
+def fold_splits(manifest: Manifest, num_folds: int, seed: int) -> list[Manifest]:
+    """Return a manifest for each fold: one part of the photos validates, all others train.
+
+    Every photo validates once. Test photos stay out. Stratified by label; files with the same bytes
+    stay together; the same photos and seed give the same folds.
+
+    Raises:
+        UsageError: fewer than two folds.
+        DataError: a class has fewer photos than there are folds.
+    """
+    if num_folds < 2:
+        raise UsageError(f"cross-validation needs 2 folds or more, not {num_folds}")
+    pool = [sample for sample in manifest if sample.split != "test"]
+    fold_of: dict[str, int] = {}
+    for label in sorted({sample.label for sample in pool}):
+        keys = {_key(sample) for sample in pool if sample.label == label}
+        if len(keys) < num_folds:
+            raise DataError(f"{num_folds} folds need {num_folds} photos of {label!r} or more")
+        for place, key in enumerate(sorted(keys, key=lambda key: _rank(seed, key))):
+            fold_of.setdefault(key, place % num_folds)
+    return [
+        Manifest(
+            tuple(
+                replace(sample, split="val" if fold_of[_key(sample)] == fold else "train")
+                for sample in pool
+            )
+        )
+        for fold in range(num_folds)
+    ]
 
 
 def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) -> Manifest:

@@ -224,12 +224,12 @@ def usable(manifest: Manifest, recipe: Recipe, console: Console) -> Manifest:
     Raises:
         DataError: the photos cannot be trained on.
     """
-    manifest = with_splits(_readable(manifest, console), recipe.fit.seed, recipe.split)
+    manifest = with_splits(readable(manifest, console), recipe.fit.seed, recipe.split)
     _check_trainable(manifest)
     return manifest
 
 
-def _readable(manifest: Manifest, console: Console) -> Manifest:
+def readable(manifest: Manifest, console: Console) -> Manifest:
     """Decode every photo once: leave out and name the unreadable, add digests."""
 
     def check(sample: Sample) -> Sample | str:

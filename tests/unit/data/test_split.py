@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.data.split import with_splits
-from recyclenet.errors import DataError
+from recyclenet.data.split import fold_splits, with_splits
+from recyclenet.errors import DataError, UsageError
 
 
 def photos(split: str = "", **counts: int) -> Manifest:
@@ -108,3 +108,25 @@ def test_unclear_splits_are_refused():
 def test_names_that_are_no_utf8_can_be_divided():
     manifest = Manifest(tuple(Sample(Path(f"\udcff{i}.jpg"), "glass") for i in range(9)))
     assert with_splits(manifest, 0).has_splits
+
+
+def test_every_photo_validates_in_one_fold_and_test_photos_in_none():
+    rows = [*photos(glass=20, metal=11), *photos("test", paper=5)]
+    rows.append(replace(rows[0], path=Path("copy.jpg"), label="metal"))
+    folds = fold_splits(Manifest(tuple(rows)), 5, 0)
+    validated = [s.path for fold in folds for s in fold.select("val")]
+    assert sorted(validated) == sorted(s.path for s in rows if s.split != "test")
+    for fold in folds:
+        assert len(fold) == 32
+        assert 4 <= fold.select("val").counts["glass"] <= 5
+        of_copy = {s.split for s in fold if s.sha256 == "glass0"}
+        assert len(of_copy) == 1  # the same bytes are never on both sides
+    assert folds == fold_splits(Manifest(tuple(rows)), 5, 0)
+    assert folds != fold_splits(Manifest(tuple(rows)), 5, 1)
+
+
+def test_folds_that_cannot_be_are_refused():
+    with pytest.raises(UsageError, match="2 folds or more"):
+        fold_splits(photos(glass=5), 1, 0)
+    with pytest.raises(DataError, match="5 photos of 'metal'"):
+        fold_splits(photos(glass=5, metal=4), 5, 0)

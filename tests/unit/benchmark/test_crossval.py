@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from recyclenet.benchmark import runs
+from recyclenet.benchmark.crossval import cross_validate
+from recyclenet.data.scan import load_dataset
+from recyclenet.training.recipe import load_recipe
+
+SETTINGS = (
+    "model.backbone=test_resnet",
+    "model.weights=none",
+    "model.freeze_groups=0",
+    "model.image_size=32",
+    "augment.crop_size=32",
+    "fit.epochs=1",
+    "fit.batch_size=8",
+)
+
+
+def test_every_photo_is_judged_once_by_a_model_new_to_it(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = load_dataset(photo_folder)
+    recipe = load_recipe("default", SETTINGS)
+    console = Console(file=io.StringIO())
+    folds = cross_validate(manifest, recipe, 3, tmp_path, console)
+    assert sum(fold.num_photos for fold in folds) == len(manifest)
+    rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
+    assert sorted(row["path"] for row in rows) == sorted(str(s.path) for s in manifest)
+    accuracy = sum(
+        max(("glass", "metal", "paper"), key=lambda name: float(row[f"logit_{name}"]))
+        == manifest.class_names[int(row["target"])]
+        for row in rows
+    ) / len(rows)
+    mean = sum(fold.accuracy * fold.num_photos for fold in folds) / len(manifest)
+    assert accuracy == pytest.approx(mean, abs=1e-6)
+    assert len((tmp_path / "folds.csv").read_text().splitlines()) == 4
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("a finished fold was done again")
+
+    monkeypatch.setattr(runs, "start_run", forbidden)
+    monkeypatch.setattr(runs, "resume_run", forbidden)
+    assert cross_validate(manifest, recipe, 3, tmp_path, console) == folds
