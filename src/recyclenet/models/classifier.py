@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import nn
 from recyclenet.errors import ModelFileError, UsageError, nearest
 from recyclenet.models import pyramidnet  # noqa: F401 - makes its networks known to timm
 from recyclenet.models.attention import find_attention
+from recyclenet.models.branches import BranchedBackbone
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.edits import apply_edit
 from recyclenet.models.slots import attention_slots
@@ -129,8 +129,31 @@ def create_model(config: ModelConfig | str, num_classes: int) -> WasteClassifier
     attention = _place_attention(backbone, config)
     model = WasteClassifier(backbone, attention)
     model.report = _report(model, config.weights, started)
+    if config.branches > 1:
+        _branch(model, config)
     _initialise(model, config)
     return model
+
+
+def _branch(model: WasteClassifier, config: ModelConfig) -> None:
+    """Replace the backbone by its branches, each with a head of its own."""
+    groups = _backbone_groups(model.backbone)
+    _check_freeze(groups, config.freeze_groups)
+    branched = BranchedBackbone(
+        model.backbone, groups, config.freeze_groups, config.branches, config.image_size
+    )
+    model.backbone = branched
+    for name in model.head_names:
+        head: Any = model.get_submodule(name)
+        head.reset_parameters()
+    kept = {name.removeprefix("backbone.") for name in model.report.kept}
+    names = [name for name in model.state_dict() if name.startswith("backbone.")]
+    known = {name for name in names if branched.origin(name.removeprefix("backbone.")) in kept}
+    model.report = replace(
+        model.report,
+        kept=tuple(name for name in model.state_dict() if name in known),
+        fresh=tuple(name for name in model.state_dict() if name not in known),
+    )
 
 
 def _report(model: WasteClassifier, source: str, started: dict[int, str]) -> WeightsReport:
@@ -250,8 +273,7 @@ def layer_groups(model: WasteClassifier) -> dict[str, int]:
     The groups are timm's coarse ones: the stem, then one a stage. Attention after the features
     belongs to the last group.
     """
-    groups = group_parameters(model.backbone, model.backbone.group_matcher(coarse=True))
-    found = {f"backbone.{name}": int(group) for group, names in groups.items() for name in names}
+    found = {f"backbone.{name}": group for name, group in _backbone_groups(model.backbone).items()}
     last = max(found.values())
     return {name: found.get(name, last) for name, _ in model.named_parameters()}
 
@@ -271,9 +293,7 @@ def freeze_first(model: WasteClassifier, num_groups: int) -> list[nn.Module]:
         UsageError: there are no such groups, or nothing but the head would be left.
     """
     groups = layer_groups(model)
-    sizes = Counter(groups.values())
-    if num_groups and num_groups >= len(sizes) - 1:
-        raise UsageError(f"freeze_groups must be 0 to {len(sizes) - 2} here, not {num_groups}")
+    _check_freeze(groups, num_groups)
     # Without weights to start from, everything is new, and freezing means what it says.
     fresh = set(model.report.fresh) if model.report.kept else set()
     for name, parameter in model.named_parameters():
@@ -283,3 +303,14 @@ def freeze_first(model: WasteClassifier, num_groups: int) -> list[nn.Module]:
         for module in model.modules()
         if (own := list(module.parameters())) and not any(p.requires_grad for p in own)
     ]
+
+
+def _backbone_groups(backbone: Any) -> dict[str, int]:
+    groups = group_parameters(backbone, backbone.group_matcher(coarse=True))
+    return {name: int(group) for group, names in groups.items() for name in names}
+
+
+def _check_freeze(groups: dict[str, int], num_groups: int) -> None:
+    most = max(groups.values()) - 1
+    if num_groups > max(most, 0):
+        raise UsageError(f"freeze_groups must be 0 to {most} here, not {num_groups}")

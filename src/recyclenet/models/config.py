@@ -78,6 +78,15 @@ class ModelConfig(Section):
     )
     head_init: Literal["timm", "xavier"] = Field("timm", description="of the new head")
     drop_rate: float = Field(0.2, ge=0, lt=1, description="dropout before the head")
+    freeze_groups: int = Field(
+        0, ge=0, description="leave the first layer groups as they are (1: the stem; then stages)"
+    )
+    branches: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="copies of the layers after those, trained apart; the model averages them",
+    )
     image_size: int = Field(224, ge=32, le=1024, description="side of the input square, pixels")
 
     @field_validator("edits")

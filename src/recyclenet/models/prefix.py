@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from recyclenet.models.classifier import WasteClassifier
-from recyclenet.models.tracing import run_blank, stages
+from recyclenet.models.tracing import chained_stages
 
 
 def frozen_prefix(model: WasteClassifier, image_size: int) -> FrozenPrefix:
@@ -18,29 +18,12 @@ def frozen_prefix(model: WasteClassifier, image_size: int) -> FrozenPrefix:
         model: a network whose frozen parameters ask for no gradient.
         image_size: side of the pictures, pixels.
     """
-    calls: list[tuple[nn.Module, object, object]] = []
 
-    def note(stage: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-        calls.append((stage, inputs[0] if len(inputs) == 1 else None, output))
+    def is_frozen(name: str) -> bool:
+        stage = model.backbone.get_submodule(name)
+        return not any(parameter.requires_grad for parameter in stage.parameters())
 
-    names = {stage: name for name, stage in stages(model.backbone)}
-    hooks = [stage.register_forward_hook(note) for stage in names]
-    picture: list[object] = []
-    start = model.register_forward_pre_hook(lambda _module, inputs: picture.append(inputs[0]))
-    try:
-        run_blank(model, image_size)
-    finally:
-        for hook in (*hooks, start):
-            hook.remove()
-    chain: dict[str, nn.Module] = {}
-    (last,) = picture
-    for stage, given, output in calls:
-        learns = any(parameter.requires_grad for parameter in stage.parameters())
-        if learns or given is not last or not isinstance(output, torch.Tensor) or output.ndim != 4:
-            break
-        chain[names[stage]] = stage
-        last = output
-    return FrozenPrefix(chain)
+    return FrozenPrefix(chained_stages(model.backbone, image_size, is_frozen))
 
 
 class FrozenPrefix:

@@ -40,5 +40,44 @@ def stages(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
     return found
 
 
+def chained_stages(
+    backbone: Any, image_size: int, wanted: Callable[[str], bool]
+) -> dict[str, nn.Module]:
+    """Return the stages from the picture on that are wanted, each fed by the one before alone.
+
+    Args:
+        backbone: a timm network.
+        image_size: side of the pictures, pixels.
+        wanted: whether a stage may belong to the chain, by its name.
+    """
+    calls: list[tuple[nn.Module, object, object]] = []
+
+    def note(stage: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        calls.append((stage, inputs[0] if len(inputs) == 1 else None, output))
+
+    names = {stage: name for name, stage in stages(backbone)}
+    hooks = [stage.register_forward_hook(note) for stage in names]
+    pictures: list[torch.Tensor] = []
+
+    def run(picture: torch.Tensor) -> None:
+        pictures.append(picture)
+        backbone.forward_features(picture)
+
+    try:
+        run_blank(backbone, image_size, run)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    chain: dict[str, nn.Module] = {}
+    last: object = pictures[0]
+    for stage, given, output in calls:
+        is_map = isinstance(output, torch.Tensor) and output.ndim == 4
+        if given is not last or not is_map or not wanted(names[stage]):
+            break
+        chain[names[stage]] = stage
+        last = output
+    return chain
+
+
 def _is_stage(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) or hasattr(module, "blocks")

@@ -129,12 +129,23 @@ class SeededSampler(Sampler[Draw]):
         num_samples: number of photos.
         seed: decides the order.
         chances: each photo's chance of being drawn, with repetition; empty for each photo once.
+        num_branches: how many orders there are; a batch has a block of each.
+        block_size: draws of one order in a batch.
     """
 
-    def __init__(self, num_samples: int, seed: int, chances: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        num_samples: int,
+        seed: int,
+        chances: Sequence[float] = (),
+        num_branches: int = 1,
+        block_size: int = 1,
+    ) -> None:
         self._num_samples = num_samples
         self._seed = seed
         self._chances = chances
+        self._num_branches = num_branches
+        self._block_size = block_size
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -142,18 +153,27 @@ class SeededSampler(Sampler[Draw]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._num_samples // _processes()[1]
+        return self._num_branches * self._num_samples // _processes()[1]
 
     def __iter__(self) -> Iterator[Draw]:
         random = np.random.default_rng([self._seed, self._epoch])
+        orders = [self._order(random) for _ in range(self._num_branches)]
+        draws = [
+            draw
+            for start in range(0, self._num_samples, self._block_size)
+            for order in orders
+            for draw in order[start : start + self._block_size]
+        ]
+        rank, num_processes = _processes()
+        return iter(draws[rank::num_processes][: len(self)])
+
+    def _order(self, random: np.random.Generator) -> list[Draw]:
         if self._chances:
             order = random.choice(self._num_samples, self._num_samples, p=self._chances)
         else:
             order = random.permutation(self._num_samples)
         seeds = random.integers(2**31, size=self._num_samples)
-        draws = list(zip(order.tolist(), seeds.tolist(), strict=True))
-        rank, num_processes = _processes()
-        return iter(draws[rank::num_processes][: len(self)])
+        return list(zip(order.tolist(), seeds.tolist(), strict=True))
 
 
 def _processes() -> tuple[int, int]:
@@ -171,17 +191,32 @@ def even_chances(targets: Sequence[int]) -> list[float]:
 
 
 def training_loader(
-    photos: Photos, batch_size: int, seed: int, *, balanced: bool = False
+    photos: Photos,
+    batch_size: int,
+    seed: int,
+    *,
+    balanced: bool = False,
+    num_branches: int = 1,
+    num_processes: int = 1,
 ) -> DataLoader[Example]:
     """Return shuffled batches: pictures `(N, 3, S, S)` float32 and targets `(N,)` int64.
 
     The last, smaller batch is left out where there is a full one: batch statistics of few
     pictures are noise. Balanced batches draw every class equally often, with repetition.
+
+    Args:
+        photos: the training photos.
+        batch_size: photos a step and branch, in all processes together.
+        seed: decides the order.
+        balanced: draw every class equally often, with repetition.
+        num_branches: a batch has `batch_size` photos for each, one after the other.
+        num_processes: how many share each batch.
     """
+    chances = even_chances(photos.targets) if balanced else ()
     return DataLoader(
         photos,
-        batch_size=batch_size,
-        sampler=SeededSampler(len(photos), seed, even_chances(photos.targets) if balanced else ()),
+        batch_size=num_branches * batch_size // num_processes,
+        sampler=SeededSampler(len(photos), seed, chances, num_branches, batch_size),
         drop_last=len(photos) >= batch_size,
         num_workers=0,
     )

@@ -146,8 +146,15 @@ def prepare(
         with autocast(recipe):
             accuracy = fit_head(model, evaluation_loader(unchanged, fit.batch_size), val_batches)
         console.print(f"head alone: val accuracy {accuracy:.2%}", highlight=False)
-    part = devices.share(fit.batch_size)
-    batches = training_loader(examples, part, fit.seed, balanced=fit.balanced_sampling)
+    devices.check(fit.batch_size)
+    batches = training_loader(
+        examples,
+        fit.batch_size,
+        fit.seed,
+        balanced=fit.balanced_sampling,
+        num_branches=recipe.model.branches,
+        num_processes=devices.num_processes,
+    )
     return Preparation(module, batches, val_batches)
 
 
@@ -194,7 +201,7 @@ def _trainer(recipe: Recipe, run: Path, console: Console, devices: Devices) -> p
     )
     callbacks: list[pl.Callback] = [
         EpochTable(run / METRICS, console),
-        ProgressLine(console, recipe.fit.batch_size),
+        ProgressLine(console, recipe.fit.batch_size * recipe.model.branches),
         checkpoints,
     ]
     if recipe.fit.early_stop:

@@ -33,18 +33,17 @@ class Devices:
         """Number of processes on all machines."""
         return len(self.numbers) * self.num_nodes
 
-    def share(self, batch_size: int) -> int:
-        """Return one process's part of a batch.
+    def check(self, batch_size: int) -> None:
+        """Refuse a batch that cannot be shared out evenly.
 
         Raises:
-            UsageError: the batch cannot be shared out evenly.
+            UsageError: it cannot.
         """
         if batch_size % self.num_processes or batch_size < 2 * self.num_processes:
             raise UsageError(
                 f"a batch of {batch_size} cannot be shared by {self.num_processes} processes; set "
                 "fit.batch_size"
             )
-        return batch_size // self.num_processes
 
 
 def find_devices(wanted: str | None) -> Devices:

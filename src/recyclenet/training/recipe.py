@@ -23,9 +23,6 @@ from recyclenet.models.fields import OrNone, Section, explain
 class ModelSection(ModelConfig):
     """The network, how much of it learns, and what it is given."""
 
-    freeze_groups: int = Field(
-        0, ge=0, description="leave the first layer groups as they are (1: the stem; then stages)"
-    )
     fit: Literal["crop", "stretch"] = Field(
         "crop", description="how a picture becomes square when the model is used"
     )
@@ -84,7 +81,7 @@ class FitSection(Section):
     """The loop."""
 
     epochs: int = Field(12, ge=1, description="passes over the training photos")
-    batch_size: int = Field(32, ge=2, description="photos a step")
+    batch_size: int = Field(32, ge=2, description="photos a step, for each branch")
     accumulate: int = Field(
         1, ge=1, description="parts a batch is worked off in, where memory is short"
     )

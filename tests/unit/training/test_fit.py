@@ -194,8 +194,9 @@ def changed(recipe: Recipe, **fields: object) -> Recipe:
         {"augment__cutmix": 1.0, "optim__class_weights": "balanced", "fit__freeze_norm": True},
         {"fit__unfreeze_every": 1, "fit__probe": True, "fit__wise": 0.5},
         {"fit__cached_views": 2, "fit__probe": True},
+        {"fit__cached_views": 2, "model__branches": 2},
     ],
-    ids=["asam", "plateau", "cosine", "cutmix", "thaw", "cached"],
+    ids=["asam", "plateau", "cosine", "cutmix", "thaw", "cached", "branches"],
 )
 def test_an_interrupted_run_of_any_kind_ends_as_if_it_had_never_been(
     photo_folder: Path,
