@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 
@@ -16,14 +17,16 @@ from recyclenet.models.classifier import WasteClassifier
 from recyclenet.models.cost import count_layers
 from recyclenet.models.prefix import FrozenPrefix, frozen_prefix
 from recyclenet.training.dataset import Draw, Example, Photos
-from recyclenet.training.machine import autocast, device, memory_bytes
+from recyclenet.training.machine import autocast, device, memory_bytes, precision
 from recyclenet.training.recipe import Recipe
 
 # The maps may take this share of the machine's memory.
 MEMORY_SHARE = 0.5
 _BATCH = 32
-# Keeps the views' draws apart from those of the epochs.
+# The views are the same ones for all seeds, so that the runs of a comparison can share them.
 _VIEWS = 0x76696577
+# The maps of the last network and photos: the next run of a comparison often wants the same.
+_last: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
 
 class CachedMaps(Photos):
@@ -52,6 +55,7 @@ def cache_maps(
     model: WasteClassifier,
     train: Photos,
     val: Photos,
+    photos: str,
     recipe: Recipe,
     console: Console,
 ) -> tuple[CachedMaps, CachedMaps]:
@@ -64,6 +68,7 @@ def cache_maps(
         model: the network, its frozen layers frozen.
         train: training photos.
         val: validation photos.
+        photos: fingerprint of both.
         recipe: the resolved recipe.
         console: where progress goes.
 
@@ -79,24 +84,41 @@ def cache_maps(
     share = skipped / sum(layer.multiply_adds for layer in layers)
     model.eval()
     views = recipe.fit.cached_views
-    random = np.random.default_rng([recipe.fit.seed, _VIEWS])
-    draws = [
-        (index, int(seed))
-        for row in random.integers(2**31, size=(views, len(train)))
-        for index, seed in enumerate(row)
-    ]
-    maps = _maps(prefix, train, draws, recipe, console)
-    maps = maps.view(views, len(train), *maps.shape[1:])
-    val_maps = _maps(prefix, val, range(len(val)), recipe, console)[None]
+    key = _key(prefix, photos, recipe)
+    known = key in _last
+    if not known:
+        random = np.random.default_rng(_VIEWS)
+        draws = [
+            (index, int(seed))
+            for row in random.integers(2**31, size=(views, len(train)))
+            for index, seed in enumerate(row)
+        ]
+        _last.clear()
+        maps = _maps(prefix, train, draws, recipe, console)
+        maps = maps.view(views, len(train), *maps.shape[1:])
+        _last[key] = maps, _maps(prefix, val, range(len(val)), recipe, console)[None]
+    maps, val_maps = _last[key]
     prefix.skip()
     console.print(
-        f"the first {len(prefix.stages)} stages are frozen: computed once, {views} views of each "
-        f"photo in {time.monotonic() - started:.0f} s, {maps.nbytes / 1e6:.0f} MB; from now on a "
-        f"step skips {share:.0%} of the network's work forward, and all of it back",
+        f"the first {len(prefix.stages)} stages are frozen: {views} views of each photo "
+        f"{'known already' if known else f'computed in {time.monotonic() - started:.0f} s'}, "
+        f"{maps.nbytes / 1e6:.0f} MB; from now on a step skips {share:.0%} of the network's work "
+        "forward, and all of it back",
         highlight=False,
         soft_wrap=True,
     )
     return CachedMaps(maps, train.targets), CachedMaps(val_maps, val.targets)
+
+
+def _key(prefix: FrozenPrefix, photos: str, recipe: Recipe) -> str:
+    """Return a digest of everything the maps depend on."""
+    digest = hashlib.sha256(photos.encode())
+    facts = (recipe.augment, recipe.fit.cached_views, precision(recipe), recipe.model.fit)
+    digest.update(repr((*facts, recipe.model.image_size, list(prefix.stages))).encode())
+    for stage in prefix.stages.values():
+        for tensor in stage.state_dict().values():
+            digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _maps(

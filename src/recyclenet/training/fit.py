@@ -139,7 +139,9 @@ def prepare(
     unchanged: Photos = EvaluationPhotos(train, names, preprocess)
     checked: Photos = EvaluationPhotos(val, names, preprocess)
     if fit.cached_views:
-        cached, checked = cache_maps(model, examples, checked, recipe, console)
+        cached, checked = cache_maps(
+            model, examples, checked, manifest.fingerprint, recipe, console
+        )
         examples, unchanged = cached, cached.one_by_one()
     val_batches = evaluation_loader(checked, fit.batch_size)
     if fit.probe:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from recyclenet.errors import RecycleNetError
+from recyclenet.evaluation.calibration import fit_temperature
 from recyclenet.models.classifier import WasteClassifier, freeze_first, layer_groups
 from recyclenet.training.convolution import Float32Gradients
 from recyclenet.training.optim import RateFactor, build_optimizer
@@ -152,16 +153,22 @@ class TrainingModule(pl.LightningModule):
         self._validation.append((self(images).float().cpu(), targets.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Log accuracy and loss over all validation photos."""
+        """Log accuracy and loss over all validation photos.
+
+        The loss is taken at the temperature that fits them, as in the model file: epochs that are
+        different only in how sure they are of themselves count the same.
+        """
         logits = torch.cat([logits for logits, _ in self._validation])
         targets = torch.cat([targets for _, targets in self._validation])
         self._validation.clear()
-        loss = self.trainer.strategy.reduce(F.cross_entropy(logits, targets), reduce_op="mean")
-        if not loss.isfinite():
+        if not logits.isfinite().all():
             raise RecycleNetError(
-                f"training failed in epoch {self.current_epoch + 1}: the loss is no longer a "
-                "number; train again with a smaller rate (--set optim.learning_rate=...)"
+                f"training failed in epoch {self.current_epoch + 1}: the logits are no longer "
+                "numbers; train again with a smaller rate (--set optim.learning_rate=...)"
             )
+        temperature = fit_temperature(logits.numpy(), targets.numpy())
+        loss = F.cross_entropy(logits / temperature, targets)
+        loss = self.trainer.strategy.reduce(loss, reduce_op="mean")
         self.log("val_loss", loss)
         accuracy = (logits.argmax(1) == targets).float().mean()
         self.log("val_accuracy", self.trainer.strategy.reduce(accuracy, reduce_op="mean"))

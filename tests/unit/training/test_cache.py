@@ -66,8 +66,31 @@ def test_each_view_is_another_and_the_draw_chooses(photo_folder: Path, console: 
     assert not torch.equal(views[1], views[2])
     assert len(maps.one_by_one()) == 3 * len(maps)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "computed once, 3 views of each photo" in text
+    assert "3 views of each photo computed in" in text
     assert "skips" in text
+
+
+def test_runs_of_a_comparison_share_their_maps(photo_folder: Path, console: Console) -> None:
+    manifest = usable(load_dataset(photo_folder), recipe(), console)
+    settings = ("fit.cached_views=2", "augment.min_scale=0.5")
+    text = console.file
+
+    def maps(*more: str) -> tuple[torch.Tensor, bool]:
+        before = len(text.getvalue())  # type: ignore[attr-defined]
+        torch.manual_seed(0)
+        ready = prepare(manifest, recipe(*settings, *more), console)
+        said = text.getvalue()[before:]  # type: ignore[attr-defined]
+        assert isinstance(ready.train.dataset, cache.CachedMaps)
+        return ready.train.dataset.maps, "known already" in said
+
+    first, known = maps()
+    assert not known
+    again, known = maps("fit.epochs=5", "optim.learning_rate=1e-3")
+    assert known
+    assert again is first
+    for other in ("augment.min_scale=0.6", "fit.seed=1", "fit.cached_views=3"):
+        _, known = maps(other)  # another seed draws other weights: nothing is loaded here
+        assert not known
 
 
 @pytest.mark.parametrize(
