@@ -29,8 +29,7 @@ def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int
     """
 
     def loss(log_temperature: float) -> float:
-        chosen = softmax(logits, float(np.exp(log_temperature)))[np.arange(len(targets)), targets]
-        return float(-np.log(np.maximum(chosen, 1e-300)).mean())
+        return negative_log_likelihood(logits, targets, float(np.exp(log_temperature)))
 
     low, high = float(np.log(0.05)), float(np.log(20.0))
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
@@ -45,6 +44,20 @@ def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int
             right = low + _GOLDEN * (high - low)
             loss_right = loss(right)
     return float(np.exp((low + high) / 2))
+
+
+def negative_log_likelihood(
+    logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], temperature: float
+) -> float:
+    """Return the mean negative log-likelihood of the labels, nats.
+
+    Args:
+        logits: `(N, K)`.
+        targets: `(N,)`.
+        temperature: divides the logits.
+    """
+    chosen = softmax(logits, temperature)[np.arange(len(targets)), targets]
+    return float(-np.log(np.maximum(chosen, 1e-300)).mean())
 
 
 def fit_threshold(logits: npt.NDArray[np.float32], temperature: float) -> float:

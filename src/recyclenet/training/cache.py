@@ -100,7 +100,7 @@ def cache_maps(
     maps, val_maps = _last[key]
     prefix.skip()
     console.print(
-        f"the first {len(prefix.stages)} stages are frozen: {views} views of each photo "
+        f"frozen layers: {views} views of each photo "
         f"{'known already' if known else f'computed in {time.monotonic() - started:.0f} s'}, "
         f"{maps.nbytes / 1e6:.0f} MB; from now on a step skips {share:.0%} of the network's work "
         "forward, and all of it back",

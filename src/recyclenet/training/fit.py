@@ -76,15 +76,21 @@ def start_run(
         Interrupted: the user stopped; `resume_run` goes on.
     """
     leads = process_rank() == 0
-    if leads and run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if (
+        leads
+        and run.exists()
+        and (not run.is_dir() or {p.name for p in run.iterdir()} - {MANIFEST})
+    ):
         raise UsageError(
             f"{run} is not an empty folder; continue its run with --resume, or choose another --out"
         )
     manifest = usable(manifest, recipe, console)
     if leads:
         write_manifest(manifest, run / MANIFEST)
-        save_recipe(recipe, run / RECIPE)  # last: where it lies, the run can be resumed
-    _fit(manifest, recipe, run, console, devices)
+    ready = prepare(manifest, recipe, console, devices)
+    if leads:
+        save_recipe(recipe, run / RECIPE)  # where it lies, the run can be resumed
+    _fit(ready, recipe, run, console, devices)
 
 
 def resume_run(manifest: Manifest, run: Path, console: Console, devices: Devices = ONE) -> None:
@@ -94,7 +100,8 @@ def resume_run(manifest: Manifest, run: Path, console: Console, devices: Devices
         UsageError: there is no run to continue.
         Interrupted: the user stopped again.
     """
-    _fit(manifest, load_recipe(str(run / RECIPE)), run, console, devices)
+    recipe = load_recipe(str(run / RECIPE))
+    _fit(prepare(manifest, recipe, console, devices), recipe, run, console, devices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +123,20 @@ def prepare(
         recipe: the resolved recipe.
         console: where the summary goes.
         devices: what will train; each process has its part of a batch.
+
+    Raises:
+        UsageError: the recipe does not fit the network or the devices.
     """
+    fit = recipe.fit
+    devices.check(fit.batch_size)
+    if devices.num_processes > 1 and fit.unfreeze_every:
+        raise UsageError("fit.unfreeze_every works on one device only; choose one of the two")
     keep_freed_memory()
     names = manifest.class_names
     pl.seed_everything(recipe.fit.seed, verbose=False)
     model = create_model(recipe.model, len(names)).to(device())
     preprocess = backbone_preprocess(model, recipe)
     train, val = manifest.select("train"), manifest.select("val")
-    fit = recipe.fit
     console.print(
         f"{len(train)} training and {len(val)} validation photos of {len(names)} classes; "
         f"{recipe.model.name}, {precision(recipe)}; {model.report}",
@@ -148,7 +161,6 @@ def prepare(
         with autocast(recipe):
             accuracy = fit_head(model, evaluation_loader(unchanged, fit.batch_size), val_batches)
         console.print(f"head alone: val accuracy {accuracy:.2%}", highlight=False)
-    devices.check(fit.batch_size)
     batches = training_loader(
         examples,
         fit.batch_size,
@@ -160,10 +172,7 @@ def prepare(
     return Preparation(module, batches, val_batches)
 
 
-def _fit(manifest: Manifest, recipe: Recipe, run: Path, console: Console, devices: Devices) -> None:
-    if devices.num_processes > 1 and recipe.fit.unfreeze_every:
-        raise UsageError("fit.unfreeze_every works on one device only; choose one of the two")
-    ready = prepare(manifest, recipe, console, devices)
+def _fit(ready: Preparation, recipe: Recipe, run: Path, console: Console, devices: Devices) -> None:
     last = run / LAST
     if recipe.fit.wise < 1 and not last.is_file() and process_rank() == 0:
         save_start(ready.module.model, run)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from recyclenet.errors import RecycleNetError
-from recyclenet.evaluation.calibration import fit_temperature
+from recyclenet.evaluation.calibration import fit_temperature, negative_log_likelihood
 from recyclenet.models.classifier import WasteClassifier, freeze_first, layer_groups
 from recyclenet.training.convolution import Float32Gradients
 from recyclenet.training.optim import RateFactor, build_optimizer
@@ -166,9 +166,9 @@ class TrainingModule(pl.LightningModule):
                 f"training failed in epoch {self.current_epoch + 1}: the logits are no longer "
                 "numbers; train again with a smaller rate (--set optim.learning_rate=...)"
             )
-        temperature = fit_temperature(logits.numpy(), targets.numpy())
-        loss = F.cross_entropy(logits / temperature, targets)
-        loss = self.trainer.strategy.reduce(loss, reduce_op="mean")
+        table, truth = logits.numpy(), targets.numpy()
+        nll = negative_log_likelihood(table, truth, fit_temperature(table, truth))
+        loss = self.trainer.strategy.reduce(torch.tensor(nll), reduce_op="mean")
         self.log("val_loss", loss)
         accuracy = (logits.argmax(1) == targets).float().mean()
         self.log("val_accuracy", self.trainer.strategy.reduce(accuracy, reduce_op="mean"))

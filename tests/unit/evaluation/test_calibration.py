@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recyclenet.core.decision import softmax
-from recyclenet.evaluation.calibration import KEPT_SHARE, fit_temperature, fit_threshold
+from recyclenet.evaluation.calibration import (
+    KEPT_SHARE,
+    fit_temperature,
+    fit_threshold,
+    negative_log_likelihood,
+)
 from recyclenet.evaluation.metrics import evaluate
 
 
@@ -28,6 +33,19 @@ def test_temperature_undoes_a_known_scale(scale):
     assert temperature == pytest.approx(scale, rel=0.05)
     names = tuple("abcde")
     assert evaluate(logits * scale, targets, names, temperature=temperature).ece < 0.02
+
+
+def test_at_its_temperature_the_likelihood_does_not_depend_on_the_scale():
+    random = np.random.default_rng(3)
+    logits = random.normal(size=(300, 4)).astype(np.float32)
+    targets = np.where(random.random(300) < 0.6, logits.argmax(1), 0)
+    losses = [
+        negative_log_likelihood(table, targets, fit_temperature(table, targets))
+        for table in (logits, 3 * logits, logits / 3)
+    ]
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
+    by_hand = -np.log(np.exp(logits[0])[targets[0]] / np.exp(logits[0]).sum())
+    assert negative_log_likelihood(logits[:1], targets[:1], 1.0) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_temperature_is_where_the_likelihood_peaks():

@@ -17,6 +17,7 @@ from recyclenet.data.scan import load_dataset
 from recyclenet.errors import DataError, Interrupted, RecycleNetError, UsageError
 from recyclenet.training.checkpoint import LAST, START, load_trained
 from recyclenet.training.fit import resume_run, start_run
+from recyclenet.training.machine import Devices
 from recyclenet.training.module import TrainingModule
 from recyclenet.training.recipe import Recipe, load_recipe
 
@@ -291,3 +292,40 @@ def test_a_training_that_fails_says_so_and_keeps_the_last_good_epoch(
         start_run(load_dataset(photo_folder), recipe, run, console)
     assert before
     assert (run / LAST).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"fit__unfreeze_every": 1}, "fit.unfreeze_every works on one device"),
+        ({"fit__batch_size": 7}, "cannot be shared by 2 processes"),
+    ],
+)
+def test_what_several_devices_cannot_do_is_refused(
+    photo_folder: Path,
+    recipe: Recipe,
+    console: Console,
+    tmp_path: Path,
+    fields: dict[str, object],
+    reason: str,
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        start_run(
+            load_dataset(photo_folder),
+            changed(recipe, **fields),
+            tmp_path / "run",
+            console,
+            Devices((0, 1)),
+        )
+
+
+def test_a_recipe_that_does_not_fit_leaves_a_folder_that_can_be_used_again(
+    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(UsageError, match="freeze_groups must be"):
+        start_run(
+            load_dataset(photo_folder), changed(recipe, model__freeze_groups=99), run, console
+        )
+    start_run(load_dataset(photo_folder), changed(recipe, fit__epochs=1), run, console)
+    assert (run / LAST).is_file()
