@@ -16,6 +16,8 @@ from recyclenet.training.recipe import load_recipe
 # Without batch statistics and chance in a step, a shared batch has the gradients of a whole one.
 SETTINGS = (
     "model.backbone=test_efficientnet",
+    "model.branches=1",
+    "fit.cached_views=0",
     "model.weights=none",
     "model.freeze_groups=0",
     "model.image_size=32",

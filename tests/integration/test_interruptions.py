@@ -18,6 +18,8 @@ import torch
 NUM_KILLS = 10
 SETTINGS = (
     "model.backbone=test_efficientnet",
+    "model.branches=1",
+    "fit.cached_views=0",
     "model.weights=none",
     "model.image_size=32",
     "model.freeze_groups=0",

@@ -23,13 +23,15 @@ from recyclenet.data.manifest import Manifest, read_manifest
 from recyclenet.errors import RecycleNetError
 from recyclenet.evaluation.calibration import fit_temperature, fit_threshold
 from recyclenet.evaluation.metrics import evaluate
-from recyclenet.export.verify import verify_parity
+from recyclenet.export.verify import HALF_TOLERANCE, verify_parity
 from recyclenet.training.checkpoint import backbone_preprocess, load_trained
 from recyclenet.training.dataset import EvaluationPhotos, evaluation_loader
 from recyclenet.training.fit import MANIFEST, RECIPE
 from recyclenet.training.recipe import Recipe, load_recipe
 
 NUM_PARITY_PHOTOS = 32
+# Weights are stored as float16 from this many numbers on, unless one is larger than this.
+_MIN_HALF, _MAX_HALF = 1024, 6e4
 
 
 def export_run(run: Path, out: Path) -> ModelInfo:
@@ -57,8 +59,11 @@ def export_run(run: Path, out: Path) -> ModelInfo:
     val = manifest.select("val")
     logits, targets = torch_logits(model, val, names, preprocess)
     info = _facts(recipe, manifest, preprocess, logits, targets)
-    content = seal(_to_bytes(model, info))
-    verify_parity(content, val.samples[:: max(1, len(val) // NUM_PARITY_PHOTOS)], model)
+    photos = val.samples[:: max(1, len(val) // NUM_PARITY_PHOTOS)]
+    proto = to_onnx(model, preprocess.image_size)
+    verify_parity(_to_bytes(proto, info), photos, model)
+    content = _to_bytes(store_in_half(proto), info)
+    verify_parity(content, photos, model, HALF_TOLERANCE)
     write_bytes(out, content)
     return info
 
@@ -142,9 +147,36 @@ def to_onnx(model: nn.Module, image_size: int) -> onnx.ModelProto:
     return proto
 
 
-def _to_bytes(model: nn.Module, info: ModelInfo) -> bytes:
-    """Return an ONNX file with the weights and the facts inside."""
-    proto = to_onnx(model, info.preprocess.image_size)
+def store_in_half(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph with its large weights as float16, which halves the file.
+
+    A cast before each gives the graph float32 again; the runtime does that once, on loading. What
+    does not fit into float16 stays as it is.
+    """
+    smaller = onnx.ModelProto()
+    smaller.CopyFrom(proto)
+    casts = []
+    for tensor in smaller.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if (
+            values.dtype != np.float32
+            or values.size < _MIN_HALF
+            or np.abs(values).max() > _MAX_HALF
+        ):
+            continue
+        stored = f"{tensor.name}.half"
+        casts.append(
+            onnx.helper.make_node("Cast", [stored], [tensor.name], to=onnx.TensorProto.FLOAT)
+        )
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), stored))
+    nodes = [*casts, *smaller.graph.node]
+    del smaller.graph.node[:]
+    smaller.graph.node.extend(nodes)
+    return smaller
+
+
+def _to_bytes(proto: onnx.ModelProto, info: ModelInfo) -> bytes:
+    """Return a sealed ONNX file with the facts inside."""
     onnx.helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
     content: bytes = proto.SerializeToString(deterministic=True)
-    return content
+    return seal(content)

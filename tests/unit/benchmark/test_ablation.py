@@ -26,6 +26,8 @@ from recyclenet.errors import UsageError
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
     "model.backbone": "test_resnet",
+    "model.branches": 1,
+    "fit.cached_views": 0,
     "model.weights": "none",
     "model.freeze_groups": 0,
     "model.image_size": 32,

@@ -14,6 +14,8 @@ from recyclenet.training.recipe import load_recipe
 
 SETTINGS = (
     "model.backbone=test_resnet",
+    "model.branches=1",
+    "fit.cached_views=0",
     "model.weights=none",
     "model.freeze_groups=0",
     "model.image_size=32",

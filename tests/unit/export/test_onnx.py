@@ -4,6 +4,8 @@ import io
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from rich.console import Console
@@ -13,8 +15,8 @@ from recyclenet.data.manifest import read_manifest
 from recyclenet.data.scan import load_dataset
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
 from recyclenet.evaluation.metrics import evaluate
-from recyclenet.export.onnx import export_run, to_onnx, torch_logits
-from recyclenet.export.verify import TOLERANCE, verify_parity
+from recyclenet.export.onnx import export_run, store_in_half, to_onnx, torch_logits
+from recyclenet.export.verify import HALF_TOLERANCE, verify_parity
 from recyclenet.inference.classifier import Classifier
 from recyclenet.training.checkpoint import BEST, load_trained
 from recyclenet.training.fit import start_run
@@ -29,6 +31,8 @@ def run(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "default",
         [
             "model.backbone=test_efficientnet",
+            "model.branches=1",
+            "fit.cached_views=0",
             "model.weights=none",
             "model.image_size=32",
             "model.freeze_groups=0",
@@ -86,7 +90,7 @@ def test_pytorch_and_the_engine_agree_from_the_file_to_the_logits(run: Path) -> 
         model, manifest, classifier.info.class_names, classifier.info.preprocess
     )
     found = np.stack([row for _, row, _ in classifier.logits_many(s.path for s in manifest)])
-    assert np.abs(expected - found).max() <= TOLERANCE
+    assert np.abs(expected - found).max() <= HALF_TOLERANCE
     assert (expected.argmax(1) == found.argmax(1)).all()
 
 
@@ -145,3 +149,26 @@ def test_a_network_that_no_graph_expresses_ends_in_one_line() -> None:
     with pytest.raises(RecycleNetError, match=r"cannot export this network to ONNX: .") as caught:
         to_onnx(Undecided(), 32)
     assert "\n" not in str(caught.value)
+
+
+def test_half_the_size_and_nearly_the_same_answers() -> None:
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 64, 5), torch.nn.ReLU(), torch.nn.Conv2d(64, 64, 5)]
+    network = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(64 * 8 * 8, 3))
+    with torch.no_grad():
+        layers[0].weight[0, 0, 0, 0] = 1e5  # does not fit into float16
+    whole = to_onnx(network, 16)
+    half = store_in_half(whole)
+    assert len(half.SerializeToString()) < 0.6 * len(whole.SerializeToString())
+    kinds = {tensor.name: tensor.data_type for tensor in half.graph.initializer}
+    assert kinds["0.weight"] == onnx.TensorProto.FLOAT
+    assert kinds["2.weight.half"] == onnx.TensorProto.FLOAT16
+    batch = np.random.default_rng(0).normal(size=(4, 3, 16, 16)).astype(np.float32) / 100
+    answers = [
+        ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+            None, {"batch": batch}
+        )[0]
+        for proto in (whole, half)
+    ]
+    np.testing.assert_allclose(answers[1], answers[0], rtol=5e-3, atol=1e-2 * abs(answers[0]).max())
+    assert not np.array_equal(answers[0], answers[1])

@@ -23,6 +23,8 @@ from recyclenet.training.recipe import Recipe, load_recipe
 
 TINY_SETTINGS = (
     "model.backbone=test_efficientnet",
+    "model.branches=1",
+    "fit.cached_views=0",
     "model.weights=none",
     "model.image_size=32",
     "model.freeze_groups=1",
