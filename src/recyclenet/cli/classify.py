@@ -11,6 +11,7 @@ from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
+    from recyclenet.core.taxonomy import Rules
 
 
 def classify(
@@ -23,6 +24,10 @@ def classify(
     ] = None,
     tta: TtaOption = False,
     model: ModelOption = None,
+    rules: Annotated[
+        str | None,
+        typer.Option("--rules", help="A city's rules: a name in the package, or a TOML file."),
+    ] = None,
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", min=0.01, max=178, help="Refuse larger pictures.")
     ] = 50,
@@ -34,7 +39,7 @@ def classify(
     from recyclenet.cli.rows import print_row
     from recyclenet.inference.classifier import Classifier
 
-    classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6))
+    classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules)
     pictures = expand(paths)
     num_bad = num_done = 0
     if not as_json:
@@ -47,18 +52,18 @@ def classify(
         elif prediction.error is not None:
             print(f"error: {prediction.error}", file=sys.stderr)
         else:
-            print(describe(prediction, top_k or 1), flush=True)
+            print(describe(prediction, top_k or 1, classifier.rules), flush=True)
     if num_bad:
         print(f"{num_bad} of {num_done} pictures could not be read", file=sys.stderr)
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def describe(prediction: Prediction, top_k: int = 1) -> str:
+def describe(prediction: Prediction, top_k: int = 1, rules: Rules | None = None) -> str:
     """Return one line: label, confidence, bin, picture, and the next classes where asked for."""
     from recyclenet.core.images import show_path
-    from recyclenet.core.taxonomy import BINS
+    from recyclenet.core.taxonomy import Rules
 
-    bin_name = BINS[prediction.stream or "other"]
+    bin_name = (rules or Rules()).bin_of(prediction.label or "", prediction.stream or "other")
     line = (
         f"{prediction.label:<14}{prediction.confidence:>5.0%}  "
         f"{bin_name if prediction.known else 'not sure: ask a person':<24}"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from recyclenet.core.decision import softmax
 from recyclenet.core.images import MAX_PIXELS, ImageArray, ImageSource, decode_image
 from recyclenet.core.prediction import Prediction
+from recyclenet.core.taxonomy import Rules, load_rules
 from recyclenet.errors import ImageError, UsageError
 from recyclenet.inference.session import Session
 
@@ -33,9 +34,10 @@ class Classifier:
         tta: also look at the mirrored picture and average the two (test-time augmentation).
         threads: cores to use; None for all.
         max_pixels: refuse larger pictures.
+        rules: a city's rules, by the name of those in the package or the path of a TOML file.
 
     Raises:
-        UsageError: there is no such model file.
+        UsageError: there is no such model file, or the rules are wrong.
         ModelFileError: the model file is damaged, altered or inconsistent.
 
     Example:
@@ -52,6 +54,7 @@ class Classifier:
         tta: bool = False,
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        rules: str | os.PathLike[str] | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be 1 or more, not {threads}")
@@ -60,6 +63,8 @@ class Classifier:
         self._tta = tta
         self._max_pixels = max_pixels
         self.info = self._session.info
+        names = self.info.class_names
+        self.rules = Rules() if rules is None else load_rules(os.fspath(rules), names)
 
     def classify(self, source: ImageSource) -> Prediction:
         """Classify one picture: a path, file bytes, a Pillow image or a uint8 array.
@@ -139,7 +144,7 @@ class Classifier:
             label=label,
             confidence=confidence,
             probabilities={names[i]: float(probabilities[i]) for i in order},
-            stream=self.info.streams[label],
+            stream=self.rules.streams.get(label, self.info.streams[label]),
             known=confidence >= self.info.threshold,
         )
 

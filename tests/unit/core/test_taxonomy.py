@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
+from importlib.resources import files
+
 import pytest
 
-from recyclenet.core.taxonomy import BINS, STREAMS, assign_streams
+from recyclenet.core.taxonomy import (
+    BINS,
+    STREAMS,
+    assign_streams,
+    known_streams,
+    load_rules,
+    rules_names,
+)
 from recyclenet.errors import UsageError
 
 TRASHNET = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
@@ -44,3 +54,67 @@ def test_class_that_nobody_knows_spoils_no_recycling():
 def test_mistakes_in_a_users_map_are_named(own, message):
     with pytest.raises(UsageError, match=message):
         assign_streams(["glass", "metal"], own)
+
+
+def test_taxonomies_name_each_class_once_and_only_real_streams():
+    known = known_streams()
+    assert set(known.values()) == set(STREAMS)
+    assert known["coffee_grounds"] == "kitchen"
+    assert known["有害垃圾_纽扣电池"] == "hazardous"
+    folder = files("recyclenet") / "taxonomies"
+    tables = [tomllib.loads(path.read_text("utf-8")) for path in folder.iterdir()]
+    assert sum(len(names) for table in tables for names in table.values()) == len(known)
+
+
+def test_chinese_names_go_by_their_group():
+    assert assign_streams(["厨余垃圾_新菜", "可回收物_新瓶", "草莓"]) == {
+        "厨余垃圾_新菜": "kitchen",
+        "可回收物_新瓶": "recyclable",
+        "草莓": "other",
+    }
+
+
+@pytest.mark.parametrize("name", rules_names())
+def test_rules_of_the_package_are_valid(name):
+    rules = load_rules(name)
+    for label, stream in known_streams().items():
+        assert rules.bin_of(label, stream)
+
+
+def test_a_class_comes_before_its_stream(tmp_path):
+    path = tmp_path / "city.toml"
+    path.write_text(
+        '[streams]\npaper_cups = "recyclable"\n[bins]\nglass = "bottle bank"\nother = "grey bin"\n'
+    )
+    rules = load_rules(str(path))
+    assert rules.streams == {"paper_cups": "recyclable"}
+    assert rules.bin_of("glass", "recyclable") == "bottle bank"
+    assert rules.bin_of("metal", "recyclable") == BINS["recyclable"]
+    assert rules.bin_of("trash", "other") == "grey bin"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[streams]\nglas = "other"', "did you mean 'glass'"),
+        ('[streams]\nglass = "recycleable"', "did you mean 'recyclable'"),
+        ("[streams]\nglass = 3", "stream 3 for 'glass'"),
+        ('[bins]\nkichen = "x"', "did you mean 'kitchen'"),
+        ("[bins]\nglass = 1", "must be words"),
+        ('[bin]\nglass = "x"', r"has 'bin'; rules are"),
+        ("streams = 1", "has 'streams'; rules are"),
+        ("nonsense", "not valid TOML"),
+    ],
+)
+def test_mistakes_in_rules_are_named(tmp_path, text, message):
+    path = tmp_path / "city.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_rules(str(path))
+
+
+def test_rules_that_are_not_there_are_named():
+    with pytest.raises(UsageError, match="did you mean 'germany'"):
+        load_rules("germny")
+    with pytest.raises(UsageError, match=r"cannot read nowhere.toml"):
+        load_rules("nowhere.toml")

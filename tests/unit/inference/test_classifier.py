@@ -146,6 +146,16 @@ def test_temperature_is_applied(make_model, photo_folder):
     assert cold.confidence > warm.confidence
 
 
+def test_a_citys_rules_go_before_the_model_file(make_model, photo_folder, tmp_path):
+    path = tmp_path / "city.toml"
+    path.write_text('[streams]\nglass = "other"\n[bins]\nother = "grey bin"\n')
+    streams = dict.fromkeys(("glass", "metal", "paper"), "recyclable")
+    classifier = Classifier(make_model(streams=streams), rules=path)
+    assert classifier.classify(glass_of(photo_folder)).stream == "other"
+    assert classifier.classify(photo_folder / "metal" / "metal1.jpg").stream == "recyclable"
+    assert classifier.rules.bin_of("glass", "other") == "grey bin"
+
+
 def test_streams_come_from_the_model_file(make_model, photo_folder):
     streams = {"glass": "hazardous", "metal": "other", "paper": "kitchen"}
     model = make_model(streams=streams)
