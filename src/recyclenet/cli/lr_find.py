@@ -34,6 +34,9 @@ def lr_find(
 
     console = Console(stderr=True)
     resolved = load_recipe(recipe, settings or ())
+    # One view of each photo is enough for a sweep.
+    fit = resolved.fit.model_copy(update={"cached_views": min(1, resolved.fit.cached_views)})
+    resolved = resolved.model_copy(update={"fit": fit})
     manifest = usable(load_dataset(data), resolved, console)
     ready = prepare(manifest, resolved, console)
     sweep = find_rates(ready.module, ready.train, resolved, console, num_steps=steps)

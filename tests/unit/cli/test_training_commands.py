@@ -1,0 +1,79 @@
+"""The commands around training: what they print, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., tuple[int, str, str]]
+SMALL = {
+    "model.backbone": "test_efficientnet",
+    "model.weights": "none",
+    "model.image_size": 32,
+    "model.freeze_groups": 2,
+    "augment.crop_size": 32,
+    "fit.epochs": 1,
+    "fit.batch_size": 8,
+}
+
+
+def settings() -> list[str]:
+    return [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+
+
+def test_lr_find_draws_and_suggests(command: Command, photo_folder: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "sweep.png"
+    options = ["--data", photo_folder, "--recipe", "quick", "--steps", 20, "--out", picture]
+    code, out, err = command("lr-find", *options, *settings())
+    assert code == 0, err
+    assert "train with: --set optim.learning_rate=" in out
+    assert "1 views of each photo" in err
+    assert picture.is_file()
+    code, out, err = command("lr-find", *options, "--json", *settings())
+    assert code == 0, err
+    row = json.loads(out)
+    assert row["rates"][0] <= row["valley"] <= row["rates"][-1]
+
+
+def test_crossval_prints_each_fold_and_the_mean(
+    command: Command, photo_folder: Path, tmp_path: Path
+) -> None:
+    options = ["--data", photo_folder, "--recipe", "quick", "--folds", 2, *settings()]
+    code, out, err = command("crossval", *options, "--out", tmp_path / "folds")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [["0", "18"], ["1", "18"]]
+    assert lines[3].startswith("mean ")
+    assert len((tmp_path / "folds" / "predictions.csv").read_text().splitlines()) == 37
+    code, _, err = command(
+        "crossval", *options, "--set", "fit.epochs=2", "--out", tmp_path / "folds"
+    )
+    assert code == 2
+    assert "another recipe" in err
+
+
+def test_ablate_prints_and_writes_the_table(
+    command: Command, photo_folder: Path, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.toml"
+    shared = ", ".join(f'"{key}" = {json.dumps(value)}' for key, value in SMALL.items())
+    plan.write_text(
+        f'recipe = "quick"\nseeds = [0]\nsettings = {{{shared}}}\n'
+        '[factors]\n"optim.label_smoothing" = [0.1, 0.0]\n'
+    )
+    out_folder = tmp_path / "out"
+    code, out, err = command("ablate", plan, "--data", photo_folder, "--out", out_folder)
+    assert code == 0, err
+    assert [line.split()[0] for line in out.splitlines()[:3]] == ["variant", "0.1", "0.0"]
+    assert {"ablation.csv", "ablation.md", "ablation.png"} <= {p.name for p in out_folder.iterdir()}
+
+
+@pytest.mark.parametrize("verb", ["lr-find", "crossval"])
+def test_a_misspelt_field_is_named(command: Command, photo_folder: Path, verb: str) -> None:
+    out = ["--out", "x"] if verb == "crossval" else []
+    code, _, err = command(verb, "--data", photo_folder, *out, "--set", "fit.epoch=1")
+    assert code == 2
+    assert "did you mean 'epochs'" in err
