@@ -23,7 +23,7 @@ from recyclenet.training.recipe import Recipe
 # The maps may take this share of the machine's memory.
 MEMORY_SHARE = 0.5
 _BATCH = 32
-# The views are the same ones for all seeds, so that the runs of a comparison can share them.
+# Keeps the views' draws apart from those of the epochs.
 _VIEWS = 0x76696577
 # The maps of the last network and photos: the next run of a comparison often wants the same.
 _last: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -87,7 +87,7 @@ def cache_maps(
     key = _key(prefix, photos, recipe)
     known = key in _last
     if not known:
-        random = np.random.default_rng(_VIEWS)
+        random = np.random.default_rng([recipe.fit.seed, _VIEWS])
         draws = [
             (index, int(seed))
             for row in random.integers(2**31, size=(views, len(train)))
@@ -113,7 +113,8 @@ def cache_maps(
 def _key(prefix: FrozenPrefix, photos: str, recipe: Recipe) -> str:
     """Return a digest of everything the maps depend on."""
     digest = hashlib.sha256(photos.encode())
-    facts = (recipe.augment, recipe.fit.cached_views, precision(recipe), recipe.model.fit)
+    fit = recipe.fit
+    facts = (recipe.augment, fit.cached_views, fit.seed, precision(recipe), recipe.model.fit)
     digest.update(repr((*facts, recipe.model.image_size, list(prefix.stages))).encode())
     for stage in prefix.stages.values():
         for tensor in stage.state_dict().values():

@@ -91,7 +91,7 @@ def test_runs_of_a_comparison_share_their_maps(photo_folder: Path, console: Cons
     assert known
     assert again is first
     for other in ("augment.min_scale=0.6", "fit.seed=1", "fit.cached_views=3"):
-        _, known = maps(other)  # another seed draws other weights: nothing is loaded here
+        _, known = maps(other)
         assert not known
 
 
