@@ -15,6 +15,7 @@ from recyclenet.data.manifest import read_manifest
 from recyclenet.data.scan import load_dataset
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
 from recyclenet.evaluation.metrics import evaluate
+from recyclenet.export import onnx as subject
 from recyclenet.export.onnx import export_run, store_in_half, to_onnx, torch_logits
 from recyclenet.export.verify import HALF_TOLERANCE, verify_parity
 from recyclenet.inference.classifier import Classifier
@@ -172,3 +173,17 @@ def test_half_the_size_and_nearly_the_same_answers() -> None:
     ]
     np.testing.assert_allclose(answers[1], answers[0], rtol=5e-3, atol=1e-2 * abs(answers[0]).max())
     assert not np.array_equal(answers[0], answers[1])
+
+
+def test_a_network_that_needs_all_its_digits_keeps_them(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_run(run, tmp_path / "half.onnx")
+    monkeypatch.setattr(subject, "HALF_TOLERANCE", 0.0)
+    export_run(run, tmp_path / "whole.onnx")
+    kinds = {
+        name: {tensor.data_type for tensor in onnx.load(tmp_path / name).graph.initializer}
+        for name in ("half.onnx", "whole.onnx")
+    }
+    assert onnx.TensorProto.FLOAT16 in kinds["half.onnx"]
+    assert onnx.TensorProto.FLOAT16 not in kinds["whole.onnx"]
