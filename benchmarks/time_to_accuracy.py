@@ -1,13 +1,13 @@
 """How long training takes to a validation accuracy, beside fastai with the same network.
 
-    python benchmarks/time_to_accuracy.py --data photos/trashnet [--recipe quick] [--goals 90 94]
-        [--epochs 3]
+    python benchmarks/time_to_accuracy.py --data photos/trashnet [--recipes quick default]
+        [--goals 90 94] [--epochs 5]
 
 Each side is one process, timed from its start: reading photos, computing features and validating
-count. One after the other, on the same photos, splits and ImageNet weights. fastai fine-tunes as
-its tutorials do (`fine_tune`: one epoch with the body frozen, then `--epochs` with all of it;
-`aug_transforms`; batches of 64). Needs the full install and `pip install fastai`; nothing else
-should run meanwhile.
+count; it is stopped when it has reached all goals. One after the other, on the same photos, splits
+and ImageNet weights. fastai fine-tunes as its tutorials do: `vision_learner(...).fine_tune(5)`, its
+own head, `aug_transforms`, batches of 64. Needs the full install and `pip install fastai`; nothing
+else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -23,40 +23,43 @@ from pathlib import Path
 FASTAI = """
 import sys
 import pandas as pd
+import timm
 from fastai.vision.all import *
+from safetensors.torch import save_file
 from recyclenet.data.scan import load_dataset
 from recyclenet.data.split import with_splits
-from recyclenet.models.classifier import create_model
-from recyclenet.models.config import ModelConfig
+from recyclenet.models.weights import imagenet_weights
 
-samples = with_splits(load_dataset(Path(sys.argv[1])), 0)
+data, folder, epochs = sys.argv[1:]
+samples = with_splits(load_dataset(Path(data)), 0)
 rows = [(str(s.path.absolute()), s.label, s.split == "val") for s in samples if s.split != "test"]
-table = pd.DataFrame(rows, columns=["name", "label", "is_valid"])
 loaders = ImageDataLoaders.from_df(
-    table, path="/", valid_col="is_valid", item_tfms=Resize(224), batch_tfms=aug_transforms(),
-    bs=64, num_workers=0,
+    pd.DataFrame(rows, columns=["name", "label", "is_valid"]), path="/", valid_col="is_valid",
+    item_tfms=Resize(224), batch_tfms=aug_transforms(),
 )
-model = create_model(ModelConfig(backbone="tf_efficientnet_lite0"), loaders.c)
-loaders.add_tfms([Normalize.from_stats([0.5] * 3, [0.5] * 3)], "after_batch")
-
-def splitter(model):
-    head = list(model.backbone.classifier.parameters())
-    known = {id(p) for p in head}
-    return [[p for p in model.parameters() if id(p) not in known], head]
+name, weights = "tf_efficientnet_lite0", f"{folder}/weights.safetensors"
+save_file(imagenet_weights(name, timm.create_model(name)), weights)
 
 class Say(Callback):
     order = 60  # after the recorder
     def after_epoch(self):
         print("val accuracy", float(self.recorder.values[-1][-1]), flush=True)
 
-learner = Learner(loaders, model, metrics=accuracy, splitter=splitter, cbs=Say())
+learner = vision_learner(
+    loaders, name, metrics=accuracy, cbs=Say(), pretrained_cfg_overlay={"file": weights}
+)
 with learner.no_bar(), learner.no_logging():
-    learner.fine_tune(int(sys.argv[2]))
+    learner.fine_tune(int(epochs))
 """
 
 
-def reached(command: list[str]) -> list[tuple[float, float]]:
-    """Run a command; return (seconds since its start, accuracy) for each accuracy it tells."""
+def reached(command: list[str], enough: float) -> list[tuple[float, float]]:
+    """Run a command; return (seconds since its start, percent) for each accuracy it tells.
+
+    Args:
+        command: the words of it.
+        enough: the accuracy in percent at which it is stopped.
+    """
     start = time.perf_counter()
     found: list[tuple[float, float]] = []
     with subprocess.Popen(
@@ -67,9 +70,12 @@ def reached(command: list[str]) -> list[tuple[float, float]]:
         for line in process.stdout:
             said = line.strip() or said
             if match := re.search(r"val accuracy ([\d.]+)(%?)", line):
-                accuracy = float(match[1]) / (100 if match[2] else 1)
-                found.append((time.perf_counter() - start, accuracy))
-                print(f"  {found[-1][0]:7.1f} s  {accuracy:.2%}", flush=True)
+                percent = float(match[1]) * (1 if match[2] else 100)
+                found.append((time.perf_counter() - start, percent))
+                print(f"  {found[-1][0]:7.1f} s  {percent:.2f}%", flush=True)
+                if percent >= enough:
+                    process.terminate()
+                    return found
     if process.returncode:
         sys.exit(f"failed: {said}")
     return found
@@ -78,29 +84,31 @@ def reached(command: list[str]) -> list[tuple[float, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
-    parser.add_argument("--recipe", default="quick")
+    parser.add_argument("--recipes", nargs="+", default=["quick", "default"])
     parser.add_argument("--goals", type=float, nargs="+", default=[90.0, 94.0], help="percent")
-    parser.add_argument("--epochs", type=int, default=3, help="of fastai's second phase")
+    parser.add_argument("--epochs", type=int, default=5, help="of fastai's second phase")
     options = parser.parse_args()
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         train = [sys.executable, "-m", "recyclenet", "train", "--data", options.data]
         commands = {
-            "RecycleNet": [*train, "--recipe", options.recipe, "--out", str(Path(folder) / "run")],
-            "fastai": [sys.executable, "-c", FASTAI, options.data, str(options.epochs)],
+            recipe: [*train, "--recipe", recipe, "--out", str(Path(folder) / recipe)]
+            for recipe in options.recipes
         }
-        results = {}
-        for name, command in commands.items():
+        script = [sys.executable, "-c", FASTAI, options.data, folder, str(options.epochs)]
+        for name, command in {**commands, "fastai": script}.items():
             print(name)
-            results[name] = reached(command)
+            results[name] = reached(command, max(options.goals))
     for goal in options.goals:
         times = {
-            name: next((seconds for seconds, accuracy in found if 100 * accuracy >= goal), None)
+            name: next((seconds for seconds, percent in found if percent >= goal), None)
             for name, found in results.items()
         }
-        own, peer = times["RecycleNet"], times["fastai"]
-        said = {n: "not reached" if t is None else f"{t:.0f} s" for n, t in times.items()}
-        ratio = f", ratio {peer / own:.1f}" if own and peer else ""
-        print(f"{goal:.0f}%: RecycleNet {said['RecycleNet']}, fastai {said['fastai']}{ratio}")
+        peer = times["fastai"]
+        print(f"{goal:.0f}%")
+        for name, seconds in times.items():
+            ratio = f", {peer / seconds:.1f} times as fast" if seconds and peer else ""
+            print(f"  {name}: {'not reached' if seconds is None else f'{seconds:.0f} s'}{ratio}")
 
 
 if __name__ == "__main__":

@@ -80,6 +80,12 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny() -> str:
+    """A recipe file that trains in a second."""
+    return str(REPOSITORY / "tests" / "tiny.toml")
+
+
+@pytest.fixture(scope="session")
 def messy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Awkward pictures and names in `good/`, files that are none in `bad/`; do not change it."""
     root = tmp_path_factory.mktemp("messy")

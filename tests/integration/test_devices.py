@@ -15,23 +15,14 @@ from recyclenet.training.recipe import load_recipe
 
 # Without batch statistics and chance in a step, a shared batch has the gradients of a whole one.
 SETTINGS = (
-    "model.backbone=test_efficientnet",
-    "model.branches=1",
-    "fit.cached_views=0",
-    "model.weights=none",
-    "model.freeze_groups=0",
-    "model.image_size=32",
     "model.drop_rate=0",
-    "augment.crop_size=32",
     "augment.mixup=0",
     "optim.optimizer=sgd",
     "optim.learning_rate=1e-2",
     "fit.epochs=2",
-    "fit.batch_size=8",
     "fit.freeze_norm=true",
-    "fit.precision=float32",
-    "fit.seed=0",
 )
+TINY = Path(__file__).resolve().parents[1] / "tiny.toml"
 
 
 def train(photos: Path, run: Path, *options: str, launcher: tuple[str, ...] = ()) -> str:
@@ -39,7 +30,7 @@ def train(photos: Path, run: Path, *options: str, launcher: tuple[str, ...] = ()
     command = [sys.executable, *launcher, "-m", "recyclenet", "train", "--data", str(photos)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, "--out", str(run), *settings, *options],
+        [*command, "--recipe", str(TINY), "--out", str(run), *settings, *options],
         capture_output=True,
         text=True,
         check=False,

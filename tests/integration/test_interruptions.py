@@ -16,18 +16,7 @@ import pytest
 import torch
 
 NUM_KILLS = 10
-SETTINGS = (
-    "model.backbone=test_efficientnet",
-    "model.branches=1",
-    "fit.cached_views=0",
-    "model.weights=none",
-    "model.image_size=32",
-    "model.freeze_groups=0",
-    "augment.crop_size=32",
-    "fit.epochs=60",
-    "fit.batch_size=8",
-    "fit.precision=float32",
-)
+TINY = Path(__file__).resolve().parents[1] / "tiny.toml"
 
 
 def command(*words: object) -> list[str]:
@@ -35,8 +24,8 @@ def command(*words: object) -> list[str]:
 
 
 def new_run(data: Path, run: Path) -> list[str]:
-    overrides = [word for setting in SETTINGS for word in ("--set", setting)]
-    return command("--data", data, "--out", run, "--seed", 3, *overrides)
+    options = ("--recipe", TINY, "--seed", 3, "--set", "fit.epochs=60")
+    return command("--data", data, "--out", run, *options)
 
 
 def start(words: list[str]) -> subprocess.Popen[bytes]:

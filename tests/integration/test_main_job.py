@@ -20,30 +20,23 @@ from recyclenet.training.recipe import load_recipe
 
 RunCli = Callable[..., Any]
 SMALL = (
-    "model.backbone=test_efficientnet",
-    "model.branches=1",
-    "fit.cached_views=0",
-    "model.weights=none",
-    "model.image_size=32",
-    "model.freeze_groups=0",
-    "augment.crop_size=32",
     "augment.mixup=0",
     "augment.trivial_augment=false",
     "optim.learning_rate=5e-3",
     "optim.head_multiplier=1",
     "fit.ema_decay=0.5",
     "fit.epochs=12",
-    "fit.batch_size=8",
-    "fit.precision=float32",
 )
 
 
 @pytest.fixture(scope="module")
-def trained(run_cli: RunCli, photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    run_cli: RunCli, photo_folder: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A run folder made by the command line."""
     run = tmp_path_factory.mktemp("main") / "my run 一"
-    settings = [word for setting in SMALL for word in ("--set", setting)]
-    done = run_cli("train", "--data", photo_folder, "--out", run, "--seed", "1", *settings)
+    options = ["--recipe", tiny, "--seed", "1", *(word for s in SMALL for word in ("--set", s))]
+    done = run_cli("train", "--data", photo_folder, "--out", run, *options)
     assert done.code == 0, done.err
     assert "validation accuracy 100.00%" in done.out
     assert "epoch 12/12" in done.err

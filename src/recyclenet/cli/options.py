@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-DataOption = Annotated[
-    Path, typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
-]
+_DATA = typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
+DataOption = Annotated[Path, _DATA]
+DataOptionOrNone = Annotated[Path | None, _DATA]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 ModelOption = Annotated[
     Path | None, typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in one.")

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from recyclenet.cli.options import DataOption, RecipeOption, SettingsOption
+from recyclenet.cli.options import DataOptionOrNone, RecipeOption, SettingsOption
 from recyclenet.errors import UsageError
 
 
 def train(
-    data: DataOption | None = None,
+    data: DataOptionOrNone = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run folder to make.")] = None,
     recipe: RecipeOption = "default",
     settings: SettingsOption = None,

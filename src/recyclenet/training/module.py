@@ -110,8 +110,7 @@ class TrainingModule(pl.LightningModule):
         """Add up the gradients of a batch, part by part; return its loss."""
         torch.manual_seed(dropout_seed)
         total = torch.zeros((), device=images.device)
-        parts = self._recipe.fit.accumulate
-        for some, their_soft in zip(images.chunk(parts), soft.chunk(parts), strict=True):
+        for some, their_soft in zip(self._parts(images), self._parts(soft), strict=True):
             logits = self(some).float()
             share = len(some) / len(images)
             weights = self._class_weights.to(logits)
@@ -119,6 +118,12 @@ class TrainingModule(pl.LightningModule):
             backward(loss)
             total += loss.detach()
         return total
+
+    def _parts(self, batch: torch.Tensor) -> list[torch.Tensor]:
+        """Cut a batch into parts for one pass each, every branch's block alike."""
+        blocks = batch.tensor_split(self._recipe.model.branches)
+        pieces = [block.chunk(self._recipe.fit.accumulate) for block in blocks]
+        return [torch.cat(part) for part in zip(*pieces, strict=True)]
 
     def _soften(self, targets: torch.Tensor) -> torch.Tensor:
         num_classes = len(self._class_weights)

@@ -24,25 +24,12 @@ from recyclenet.data.scan import load_dataset
 from recyclenet.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = {
-    "model.backbone": "test_resnet",
-    "model.branches": 1,
-    "fit.cached_views": 0,
-    "model.weights": "none",
-    "model.freeze_groups": 0,
-    "model.image_size": 32,
-    "augment.crop_size": 32,
-    "fit.epochs": 1,
-    "fit.batch_size": 8,
-}
 
 
 def test_runs_are_compared_resumed_and_never_repeated(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = Ablation(
-        seeds=(0, 1), settings=SMALL, factors={"model.attention": ("none", "recyclenet")}
-    )
+    plan = Ablation(recipe=tiny, seeds=(0, 1), factors={"model.attention": ("none", "recyclenet")})
     manifest = load_dataset(photo_folder)
     console = Console(file=io.StringIO())
     rows = run_ablation(plan, manifest, tmp_path / "out", console)

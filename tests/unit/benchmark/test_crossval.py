@@ -12,24 +12,12 @@ from recyclenet.benchmark.crossval import cross_validate
 from recyclenet.data.scan import load_dataset
 from recyclenet.training.recipe import load_recipe
 
-SETTINGS = (
-    "model.backbone=test_resnet",
-    "model.branches=1",
-    "fit.cached_views=0",
-    "model.weights=none",
-    "model.freeze_groups=0",
-    "model.image_size=32",
-    "augment.crop_size=32",
-    "fit.epochs=1",
-    "fit.batch_size=8",
-)
-
 
 def test_every_photo_is_judged_once_by_a_model_new_to_it(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = load_dataset(photo_folder)
-    recipe = load_recipe("default", SETTINGS)
+    recipe = load_recipe(tiny)
     console = Console(file=io.StringIO())
     folds = cross_validate(manifest, recipe, 3, tmp_path, console)
     assert sum(fold.num_photos for fold in folds) == len(manifest)

@@ -15,22 +15,10 @@ from recyclenet.data.scan import load_dataset
 from recyclenet.errors import UsageError
 from recyclenet.training.recipe import Recipe, load_recipe
 
-SETTINGS = (
-    "model.backbone=test_resnet",
-    "model.branches=1",
-    "fit.cached_views=0",
-    "model.weights=none",
-    "model.freeze_groups=0",
-    "model.image_size=32",
-    "augment.crop_size=32",
-    "fit.epochs=1",
-    "fit.batch_size=8",
-)
-
 
 @pytest.fixture(scope="module")
-def recipe() -> Recipe:
-    return load_recipe("default", SETTINGS)
+def recipe(tiny: str) -> Recipe:
+    return load_recipe(tiny)
 
 
 @pytest.fixture(scope="module")

@@ -9,39 +9,29 @@ from pathlib import Path
 import pytest
 
 Command = Callable[..., tuple[int, str, str]]
-SMALL = {
-    "model.backbone": "test_efficientnet",
-    "model.weights": "none",
-    "model.image_size": 32,
-    "model.freeze_groups": 2,
-    "augment.crop_size": 32,
-    "fit.epochs": 1,
-    "fit.batch_size": 8,
-}
+CACHED = ("--set", "model.freeze_groups=2", "--set", "fit.cached_views=2")
 
 
-def settings() -> list[str]:
-    return [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
-
-
-def test_lr_find_draws_and_suggests(command: Command, photo_folder: Path, tmp_path: Path) -> None:
+def test_lr_find_draws_and_suggests(
+    command: Command, photo_folder: Path, tiny: str, tmp_path: Path
+) -> None:
     picture = tmp_path / "sweep.png"
-    options = ["--data", photo_folder, "--recipe", "quick", "--steps", 20, "--out", picture]
-    code, out, err = command("lr-find", *options, *settings())
+    options = ["--data", photo_folder, "--recipe", tiny, "--steps", 20, "--out", picture]
+    code, out, err = command("lr-find", *options, *CACHED)
     assert code == 0, err
     assert "train with: --set optim.learning_rate=" in out
     assert "1 views of each photo" in err
     assert picture.is_file()
-    code, out, err = command("lr-find", *options, "--json", *settings())
+    code, out, err = command("lr-find", *options, "--json", *CACHED)
     assert code == 0, err
     row = json.loads(out)
     assert row["rates"][0] <= row["valley"] <= row["rates"][-1]
 
 
 def test_crossval_prints_each_fold_and_the_mean(
-    command: Command, photo_folder: Path, tmp_path: Path
+    command: Command, photo_folder: Path, tiny: str, tmp_path: Path
 ) -> None:
-    options = ["--data", photo_folder, "--recipe", "quick", "--folds", 2, *settings()]
+    options = ["--data", photo_folder, "--recipe", tiny, "--folds", 2, *CACHED]
     code, out, err = command("crossval", *options, "--out", tmp_path / "folds")
     assert code == 0, err
     lines = out.splitlines()
@@ -56,13 +46,11 @@ def test_crossval_prints_each_fold_and_the_mean(
 
 
 def test_ablate_prints_and_writes_the_table(
-    command: Command, photo_folder: Path, tmp_path: Path
+    command: Command, photo_folder: Path, tiny: str, tmp_path: Path
 ) -> None:
     plan = tmp_path / "plan.toml"
-    shared = ", ".join(f'"{key}" = {json.dumps(value)}' for key, value in SMALL.items())
     plan.write_text(
-        f'recipe = "quick"\nseeds = [0]\nsettings = {{{shared}}}\n'
-        '[factors]\n"optim.label_smoothing" = [0.1, 0.0]\n'
+        f'recipe = "{tiny}"\nseeds = [0]\n[factors]\n"optim.label_smoothing" = [0.1, 0.0]\n'
     )
     out_folder = tmp_path / "out"
     code, out, err = command("ablate", plan, "--data", photo_folder, "--out", out_folder)

@@ -25,25 +25,11 @@ from recyclenet.training.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
-def run(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(photo_folder: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on the generated photos, exported."""
     place = tmp_path_factory.mktemp("runs") / "run"
-    recipe = load_recipe(
-        "default",
-        [
-            "model.backbone=test_efficientnet",
-            "model.branches=1",
-            "fit.cached_views=0",
-            "model.weights=none",
-            "model.image_size=32",
-            "model.freeze_groups=0",
-            "augment.crop_size=32",
-            "optim.learning_rate=5e-3",
-            "fit.epochs=4",
-            "fit.batch_size=8",
-            "streams.paper=kitchen",
-        ],
-    )
+    settings = ["optim.learning_rate=5e-3", "fit.epochs=4", "streams.paper=kitchen"]
+    recipe = load_recipe(tiny, settings)
     start_run(load_dataset(photo_folder), recipe, place, Console(file=io.StringIO()))
     export_run(place, place / "model.onnx")
     return place

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,6 @@ from recyclenet.training import cache
 from recyclenet.training.fit import prepare, usable
 from recyclenet.training.recipe import Recipe, load_recipe
 
-SETTINGS = (
-    "model.backbone=test_efficientnet",
-    "model.branches=1",
-    "fit.cached_views=0",
-    "model.weights=none",
-    "model.image_size=32",
-    "model.freeze_groups=2",
-    "augment.crop_size=32",
-    "fit.batch_size=8",
-    "fit.precision=float32",
-)
 PLAIN = (
     "augment.min_scale=1",
     "augment.horizontal_flip=false",
@@ -33,8 +23,9 @@ PLAIN = (
 )
 
 
-def recipe(*settings: str) -> Recipe:
-    return load_recipe("default", (*SETTINGS, *settings))
+@pytest.fixture
+def recipe(tiny: str) -> Callable[..., Recipe]:
+    return lambda *settings: load_recipe(tiny, ("model.freeze_groups=2", *settings))
 
 
 @pytest.fixture
@@ -42,7 +33,9 @@ def console() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
-def test_maps_give_the_logits_of_their_photos(photo_folder: Path, console: Console) -> None:
+def test_maps_give_the_logits_of_their_photos(
+    photo_folder: Path, recipe: Callable[..., Recipe], console: Console
+) -> None:
     plain = recipe(*PLAIN)
     manifest = usable(load_dataset(photo_folder), plain, console)
     usual = prepare(manifest, plain, console)
@@ -57,7 +50,9 @@ def test_maps_give_the_logits_of_their_photos(photo_folder: Path, console: Conso
             assert torch.equal(maps[1], pictures[1])
 
 
-def test_each_view_is_another_and_the_draw_chooses(photo_folder: Path, console: Console) -> None:
+def test_each_view_is_another_and_the_draw_chooses(
+    photo_folder: Path, recipe: Callable[..., Recipe], console: Console
+) -> None:
     mine = recipe("fit.cached_views=3")
     ready = prepare(usable(load_dataset(photo_folder), mine, console), mine, console)
     maps = ready.train.dataset
@@ -72,7 +67,9 @@ def test_each_view_is_another_and_the_draw_chooses(photo_folder: Path, console: 
     assert "skips" in text
 
 
-def test_runs_of_a_comparison_share_their_maps(photo_folder: Path, console: Console) -> None:
+def test_runs_of_a_comparison_share_their_maps(
+    photo_folder: Path, recipe: Callable[..., Recipe], console: Console
+) -> None:
     manifest = usable(load_dataset(photo_folder), recipe(), console)
     settings = ("fit.cached_views=2", "augment.min_scale=0.5")
     text = console.file
@@ -104,6 +101,7 @@ def test_runs_of_a_comparison_share_their_maps(photo_folder: Path, console: Cons
 )
 def test_what_cannot_be_cached_is_refused(
     photo_folder: Path,
+    recipe: Callable[..., Recipe],
     console: Console,
     monkeypatch: pytest.MonkeyPatch,
     settings: tuple[str, ...],

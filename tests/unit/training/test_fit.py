@@ -21,27 +21,19 @@ from recyclenet.training.machine import Devices
 from recyclenet.training.module import TrainingModule
 from recyclenet.training.recipe import Recipe, load_recipe
 
-TINY_SETTINGS = (
-    "model.backbone=test_efficientnet",
-    "model.branches=1",
-    "fit.cached_views=0",
-    "model.weights=none",
-    "model.image_size=32",
+SETTINGS = (
     "model.freeze_groups=1",
-    "augment.crop_size=32",
     "optim.learning_rate=5e-3",
     "optim.head_multiplier=1",
     "fit.ema_decay=0.5",
     "fit.epochs=3",
-    "fit.batch_size=8",
-    "fit.precision=float32",
 )
 
 
 @pytest.fixture
-def recipe() -> Recipe:
-    """The default recipe, made small enough for a test."""
-    return load_recipe("default", TINY_SETTINGS)
+def recipe(tiny: str) -> Recipe:
+    """The tiny recipe with a frozen stem."""
+    return load_recipe(tiny, SETTINGS)
 
 
 @pytest.fixture
@@ -79,10 +71,10 @@ def test_a_run_is_described_by_its_folder(
 
 
 def test_training_learns_what_can_be_learnt(
-    photo_folder: Path, console: Console, tmp_path: Path
+    photo_folder: Path, tiny: str, console: Console, tmp_path: Path
 ) -> None:
-    settings = [*TINY_SETTINGS, "fit.epochs=12", "model.freeze_groups=0", "augment.mixup=0"]
-    recipe = load_recipe("default", [*settings, "augment.trivial_augment=false"])
+    settings = [*SETTINGS, "fit.epochs=12", "model.freeze_groups=0", "augment.mixup=0"]
+    recipe = load_recipe(tiny, [*settings, "augment.trivial_augment=false"])
     start_run(load_dataset(photo_folder), recipe, tmp_path / "run", console)
     assert float(epochs(tmp_path / "run")[-1]["val_accuracy"]) == 1.0
 

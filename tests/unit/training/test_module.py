@@ -25,7 +25,9 @@ def module(**sections: dict[str, Any]) -> TrainingModule:
             "model": {"drop_rate": 0, **sections.get("model", {})},
         }
     )
-    config = ModelConfig.from_name("test_resnet", weights="none", drop_rate=0)
+    config = ModelConfig.from_name(
+        "test_resnet", weights="none", drop_rate=0, **sections.get("model", {})
+    )
     model = create_model(config, NUM_CLASSES)
     built = TrainingModule(model, torch.ones(NUM_CLASSES), recipe)
     built.on_train_epoch_start()
@@ -34,17 +36,20 @@ def module(**sections: dict[str, Any]) -> TrainingModule:
 
 def step(built: TrainingModule, seed: int = 0) -> tuple[float, dict[str, torch.Tensor]]:
     torch.manual_seed(1)
-    batch = torch.randn(8, 3, 32, 32), torch.randint(0, NUM_CLASSES, (8,))
+    batch = torch.randn(12, 3, 32, 32), torch.randint(0, NUM_CLASSES, (12,))
     optimizer = build_optimizer(built.model, built._recipe.optim)
     loss = built.step(batch, np.random.default_rng(seed), optimizer, torch.Tensor.backward)
     return float(loss), built.model.state_dict()
 
 
-@pytest.mark.parametrize("sharpness", ["none", "sam", "asam"])
-def test_a_batch_in_parts_is_the_same_batch(sharpness: str) -> None:
+@pytest.mark.parametrize(
+    ("sharpness", "branches"), [("none", 1), ("sam", 1), ("asam", 1), ("none", 3), ("asam", 3)]
+)
+def test_a_batch_in_parts_is_the_same_batch(sharpness: str, branches: int) -> None:
     optim = {"sharpness": sharpness, "gradient_clip": 1.0}
-    whole = step(module(optim=optim))
-    parts = step(module(optim=optim, fit={"accumulate": 4}))
+    model = {"branches": branches, "freeze_groups": 1} if branches > 1 else {}
+    whole = step(module(optim=optim, model=model))
+    parts = step(module(optim=optim, model=model, fit={"accumulate": 4}))
     assert parts[0] == pytest.approx(whole[0], rel=1e-5)
     for name, tensor in whole[1].items():
         torch.testing.assert_close(parts[1][name], tensor, rtol=1e-4, atol=1e-5)
