@@ -81,14 +81,17 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_weights(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_told_to_end_a_run_says_how_to_go_on(photo_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_a_run_says_how_to_go_on(
+    photo_folder: Path, tmp_path: Path, told: signal.Signals
+) -> None:
     run = tmp_path / "run"
     process = start(new_run(photo_folder, run))
     while num_epochs(run) < 2 and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(told)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 143, err.decode()
+    assert process.returncode == 128 + told, err.decode()
     assert b"recyclenet train --resume" in err.splitlines()[-1]
     assert (run / "checkpoints" / "last.ckpt").is_file()
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import signal
+import threading
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -20,6 +23,7 @@ from rich.progress import (
 )
 
 from recyclenet.core.files import write_table
+from recyclenet.errors import EXIT_TERMINATED, Interrupted
 
 _FIGURES = ("train_loss", "val_loss", "val_accuracy")
 
@@ -27,7 +31,8 @@ _FIGURES = ("train_loss", "val_loss", "val_accuracy")
 class EpochTable(pl.Callback):
     """Keeps `metrics.csv`, one row an epoch, and prints each row to stderr.
 
-    A resumed run drops the rows of epochs it does again.
+    A resumed run drops the rows of epochs it does again. The training loss of an epoch that was
+    stopped midway is that of its steps since then.
     """
 
     def __init__(self, path: Path, console: Console) -> None:
@@ -102,3 +107,57 @@ class ProgressLine(pl.Callback):
     ) -> None:
         """Take the bar away."""
         self._progress.stop()
+
+
+class GracefulStop(pl.Callback):
+    """Told to end (Ctrl-C or SIGTERM), finishes the step, saves everything, and stops there.
+
+    A second Ctrl-C stops at once. A run that goes on leaves out the steps its epoch has behind it.
+
+    Args:
+        checkpoint: where to save.
+        hint: how to go on, for the user.
+    """
+
+    def __init__(self, checkpoint: Path, hint: str) -> None:
+        self._checkpoint = checkpoint
+        self._hint = hint
+        self._told: int | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Skip what is done, and listen; the trainer puts the signals' old handlers back."""
+        num_batches = int(trainer.num_training_batches)
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.ready % num_batches
+        loader: Any = trainer.train_dataloader
+        loader.sampler.skip(done * loader.batch_size)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._told is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._told = number
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Save and stop; after an epoch's last step its validation comes first."""
+        if self._is_told(trainer) and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            trainer.save_checkpoint(self._checkpoint)
+            self._stop(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop between two epochs, where everything is saved already."""
+        if trainer.global_step and self._is_told(trainer):
+            self._stop(trainer)
+
+    def _is_told(self, trainer: pl.Trainer) -> bool:
+        """Return whether any of the processes is: they have to stop at the same step."""
+        told = self._told is not None
+        return bool(trainer.strategy.reduce_boolean_decision(told, all=False))
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        total = int(trainer.estimated_stepping_batches)
+        stopped = Interrupted(f"stopped after step {trainer.global_step} of {total}; {self._hint}")
+        if self._told != signal.SIGINT:
+            stopped.exit_code = EXIT_TERMINATED
+        raise stopped

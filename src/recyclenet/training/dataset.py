@@ -147,10 +147,15 @@ class SeededSampler(Sampler[Draw]):
         self._num_branches = num_branches
         self._block_size = block_size
         self._epoch = 0
+        self._skipped = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; the training loop calls this."""
         self._epoch = epoch
+
+    def skip(self, num_draws: int) -> None:
+        """Leave out this process's first draws of the next epoch: they are done already."""
+        self._skipped = num_draws
 
     def __len__(self) -> int:
         return self._num_branches * self._num_samples // _processes()[1]
@@ -165,7 +170,8 @@ class SeededSampler(Sampler[Draw]):
             for draw in order[start : start + self._block_size]
         ]
         rank, num_processes = _processes()
-        return iter(draws[rank::num_processes][: len(self)])
+        skipped, self._skipped = self._skipped, 0
+        return iter(draws[rank::num_processes][skipped : len(self)])
 
     def _order(self, random: np.random.Generator) -> list[Draw]:
         if self._chances:

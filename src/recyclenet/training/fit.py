@@ -22,17 +22,10 @@ from torch.utils.data import DataLoader
 from recyclenet.core.images import decode_image
 from recyclenet.data.manifest import Manifest, Sample, file_digest, write_manifest
 from recyclenet.data.split import with_splits
-from recyclenet.errors import (
-    EXIT_TERMINATED,
-    DataError,
-    ImageError,
-    Interrupted,
-    RecycleNetError,
-    UsageError,
-)
+from recyclenet.errors import DataError, ImageError, Interrupted, RecycleNetError, UsageError
 from recyclenet.models.classifier import create_model
 from recyclenet.training.cache import cache_maps
-from recyclenet.training.callbacks import EpochTable, ProgressLine
+from recyclenet.training.callbacks import EpochTable, GracefulStop, ProgressLine
 from recyclenet.training.checkpoint import BEST, LAST, backbone_preprocess, save_start
 from recyclenet.training.dataset import (
     EvaluationPhotos,
@@ -94,7 +87,7 @@ def start_run(
 
 
 def resume_run(manifest: Manifest, run: Path, console: Console, devices: Devices = ONE) -> None:
-    """Continue an interrupted run from its last finished epoch.
+    """Continue an interrupted run from its last checkpoint.
 
     Raises:
         UsageError: there is no run to continue.
@@ -189,36 +182,41 @@ def _fit(ready: Preparation, recipe: Recipe, run: Path, console: Console, device
         except OSError as error:
             raise RecycleNetError(
                 f"cannot write to {run}: {error.strerror or error}; make room or give leave, then "
-                f"continue with: recyclenet train --resume {run}"
+                f"{_hint(run)}"
             ) from error
         except SystemExit:
-            # The loop turns Ctrl-C into an exit, and from then on ignores it.
+            # The loop turns a Ctrl-C that does not wait into an exit, and from then on ignores it.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            hint = f"continue with: recyclenet train --resume {run}"
-            stopped = Interrupted(f"stopped after {trainer.current_epoch} epochs; {hint}")
-            if trainer.received_sigterm:
-                stopped.exit_code = EXIT_TERMINATED
-            raise stopped from None
+            raise Interrupted(f"stopped at once; {_hint(run)}") from None
+
+
+def _hint(run: Path) -> str:
+    return f"continue with: recyclenet train --resume {run}"
 
 
 def _trainer(recipe: Recipe, run: Path, console: Console, devices: Devices) -> pl.Trainer:
-    checkpoints = ModelCheckpoint(
+    best = ModelCheckpoint(
         dirpath=run / BEST.parent,
         filename=BEST.stem,
         monitor="val_loss",
         mode="min",
-        save_last=True,
         enable_version_counter=False,
+    )
+    # Its own `save_last` would write only where an epoch is a new best.
+    last = ModelCheckpoint(
+        dirpath=run / LAST.parent, filename=LAST.stem, enable_version_counter=False
     )
     callbacks: list[pl.Callback] = [
         EpochTable(run / METRICS, console),
         ProgressLine(console, recipe.fit.batch_size * recipe.model.branches),
-        checkpoints,
+        best,
+        last,  # after the best: it remembers which that is
     ]
     if recipe.fit.early_stop:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.fit.early_stop))
     if recipe.fit.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=recipe.fit.ema_decay))
+    callbacks.append(GracefulStop(run / LAST, _hint(run)))  # the average is of the step before
     return pl.Trainer(
         max_epochs=recipe.fit.epochs,
         precision="bf16-mixed" if precision(recipe) == "bf16" else "32-true",

@@ -48,6 +48,10 @@ class TrainingModule(pl.LightningModule):
             logits: torch.Tensor = self.model(batch.contiguous(memory_format=torch.channels_last))
         return logits
 
+    def on_train_start(self) -> None:
+        """Freeze for the rest of an epoch: such a one has no start."""
+        self.on_train_epoch_start()
+
     def on_train_epoch_start(self) -> None:
         """Freeze what this epoch freezes; its batch normalisation must not learn either."""
         self.model.train()

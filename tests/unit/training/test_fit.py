@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,47 @@ def test_an_interrupted_run_ends_as_if_it_had_never_been(
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert [row["epoch"] for row in epochs(broken)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("last_step", [1, 4, 6])  # within the first epoch, the second; its end
+def test_told_to_end_a_run_saves_its_step_and_goes_on_there(
+    photo_folder: Path,
+    recipe: Recipe,
+    console: Console,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: signal.Signals,
+    last_step: int,
+) -> None:
+    manifest = load_dataset(photo_folder)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    start_run(manifest, recipe, whole, console)
+
+    step = TrainingModule.training_step
+    steps: list[int] = []
+
+    def counted(self: TrainingModule, batch: Any, batch_idx: int) -> None:
+        step(self, batch, batch_idx)
+        steps.append(self.global_step)
+        if len(steps) == last_step:
+            os.kill(os.getpid(), told)
+
+    monkeypatch.setattr(TrainingModule, "training_step", counted)
+    before = signal.getsignal(told)
+    with pytest.raises(Interrupted, match=f"stopped after step {last_step} of 9;") as stopped:
+        start_run(manifest, recipe, broken, console)
+    assert stopped.value.exit_code == 128 + told
+    assert signal.getsignal(told) is before
+    assert torch.load(broken / LAST, weights_only=True)["global_step"] == last_step
+    resume_run(read_manifest(broken / "manifest.csv"), broken, console)
+    assert steps == list(range(1, 10))
+
+    expected, found = state(whole / LAST), state(broken / LAST)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    kept = "epoch", "val_loss", "val_accuracy", "lr"
+    rows = [[[row[name] for name in kept] for row in epochs(run)] for run in (whole, broken)]
+    assert rows[0] == rows[1]
 
 
 def test_frozen_groups_keep_weights_and_statistics(
