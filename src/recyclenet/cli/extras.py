@@ -21,11 +21,34 @@ TRAIN_MODULES = (
 )
 
 
+DATA_MODULES = (
+    "cleanlab",
+    "cleanvision",
+    "icrawler",
+    "imagehash",
+    "matplotlib",
+    "noto_cjk_sans_otc",
+)
+
+
 def require_train(feature: str) -> None:
     """Check for the training extra without importing it.
 
     Raises:
         MissingExtraError: some part of it is not installed.
     """
-    if any(find_spec(name) is None for name in TRAIN_MODULES):
-        raise MissingExtraError(feature, "train")
+    _require(TRAIN_MODULES, feature, "train")
+
+
+def require_data(feature: str) -> None:
+    """Check for the data extra without importing it.
+
+    Raises:
+        MissingExtraError: some part of it is not installed.
+    """
+    _require(DATA_MODULES, feature, "data")
+
+
+def _require(modules: tuple[str, ...], feature: str, extra: str) -> None:
+    if any(find_spec(name) is None for name in modules):
+        raise MissingExtraError(feature, extra)

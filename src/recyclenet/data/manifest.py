@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from recyclenet.core.files import write_table
 from recyclenet.errors import DataError, UsageError, nearest
@@ -18,6 +19,9 @@ from recyclenet.errors import DataError, UsageError, nearest
 SPLITS = ("train", "val", "test")
 MANIFEST_NAME = "manifest.csv"
 COLUMNS = ("path", "label", "split", "sha256")
+# What a scan and a collection add; a manifest has such a column where some row fills it.
+NUMBERS = ("width", "height", "num_bytes")
+TEXTS = ("taken", "source", "licence", "phash", "group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +33,28 @@ class Sample:
         label: the name of its true class.
         split: "train", "val" or "test"; empty where none is assigned.
         sha256: hexadecimal digest of the file's bytes; empty where unknown.
+        width: of the upright picture, pixels; 0 where unknown, like the next two.
+        height: of the upright picture, pixels.
+        num_bytes: size of the file.
+        taken: when, as the camera wrote it (EXIF); empty where unknown, like all that follow.
+        source: where the photo comes from: an address, or the path it is a copy of.
+        licence: under which terms.
+        phash: perceptual hashes of the picture and its mirror images; see `data.duplicates`.
+        group: rows with the same one belong into one split.
     """
 
     path: Path
     label: str
     split: str = ""
     sha256: str = ""
+    width: int = 0
+    height: int = 0
+    num_bytes: int = 0
+    taken: str = ""
+    source: str = ""
+    licence: str = ""
+    phash: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,11 +161,13 @@ def read_manifest(path: Path) -> Manifest:
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write `manifest` as CSV, atomically; paths inside the file's own folder become relative."""
     folder = Path(os.path.abspath(path.parent))  # noqa: PTH100 - resolve() would follow links
-    rows: list[tuple[str, ...]] = [COLUMNS]
+    more = [name for name in (*NUMBERS, *TEXTS) if any(getattr(s, name) for s in manifest)]
+    rows: list[tuple[object, ...]] = [(*COLUMNS, *more)]
     for sample in manifest:
         place = Path(os.path.abspath(sample.path))  # noqa: PTH100
         shown = place.relative_to(folder) if place.is_relative_to(folder) else place
-        rows.append((shown.as_posix(), sample.label, sample.split, sample.sha256))
+        known = (getattr(sample, name) or "" for name in more)
+        rows.append((shown.as_posix(), sample.label, sample.split, sample.sha256, *known))
     write_table(path, rows)
 
 
@@ -158,7 +180,14 @@ def _sample(table: Path, line: int, row: dict[str | None, str | None]) -> Sample
         raise DataError(f"{table}, line {line}: split {split!r} is none of {', '.join(SPLITS)}")
     if "\0" in photo:
         raise DataError(f"{table}, line {line}: the path holds a zero byte")
-    return Sample(table.parent / photo, label, split, (row.get("sha256") or "").strip().lower())
+    known: dict[str, Any] = {name: (row.get(name) or "").strip() for name in TEXTS}
+    for name in NUMBERS:
+        text = (row.get(name) or "").strip() or "0"
+        if not (text.isascii() and text.isdecimal()):
+            raise DataError(f"{table}, line {line}: {name} is {text!r}, no whole number")
+        known[name] = int(text)
+    digest = (row.get("sha256") or "").strip().lower()
+    return Sample(table.parent / photo, label, split, digest, **known)
 
 
 def file_digest(path: Path) -> str:

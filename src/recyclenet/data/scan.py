@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from recyclenet.core.images import SUFFIXES
+from recyclenet.core.images import SUFFIXES, decode_image, read_header, show_path
 from recyclenet.data.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -17,8 +19,10 @@ from recyclenet.data.manifest import (
     read_manifest,
     trashnet_manifest,
 )
-from recyclenet.errors import UsageError
+from recyclenet.errors import DataError, ImageError, UsageError
 
+# Photos described before the progress is told and more are begun.
+_CHUNK = 256
 _SPLIT_FOLDERS = {
     "train": "train",
     "val": "val",
@@ -67,6 +71,94 @@ def load_dataset(source: Path) -> Manifest:
     return _with_published_splits(Manifest(samples))
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that is not in the manifest, and why.
+
+    Attributes:
+        sample: the row it would have been; None for what is no photo.
+        reason: one line.
+    """
+
+    sample: Sample | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan found.
+
+    Attributes:
+        manifest: the photos that can be read, described.
+        problems: what was left out and why.
+    """
+
+    manifest: Manifest
+    problems: tuple[Problem, ...]
+
+
+def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *_: None) -> Scan:
+    """Read every photo of a dataset once and describe it; photos that are one share a group.
+
+    Args:
+        source: as for `load_dataset`.
+        progress: called with the number of photos done and the number of all.
+
+    Raises:
+        UsageError: the source does not exist, or holds no labelled pictures.
+        DataError: no photo can be read.
+    """
+    from recyclenet.data.duplicates import find_pairs, with_groups
+
+    manifest = load_dataset(source)
+    problems = [
+        Problem(None, f"{show_path(link)} leads back to its own folder")
+        for link in find_loops(source)
+    ]
+    described: list[Sample] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(manifest), _CHUNK):
+            for result in pool.map(_described, manifest.samples[start : start + _CHUNK]):
+                if isinstance(result, Sample):
+                    described.append(result)
+                else:
+                    problems.append(result)
+            progress(min(start + _CHUNK, len(manifest)), len(manifest))
+    if not described:
+        raise DataError(
+            f"none of the {len(manifest)} photos can be read; the first: {problems[0].reason}"
+        )
+    found = Manifest(tuple(described))
+    return Scan(with_groups(found, find_pairs(found)), tuple(problems))
+
+
+def _described(sample: Sample) -> Sample | Problem:
+    """Return the row with everything its file tells, or why that cannot be read."""
+    from recyclenet.data.duplicates import SIDE, perceptual_hashes
+
+    try:
+        decoded = decode_image(sample.path, min_side=SIDE)  # checks that it is a file, and its size
+        content = sample.path.read_bytes()
+        header = read_header(content)
+    except (ImageError, OSError) as error:
+        return Problem(sample, str(error))
+    return replace(
+        sample,
+        sha256=hashlib.sha256(content).hexdigest(),
+        width=header.width,
+        height=header.height,
+        num_bytes=len(content),
+        taken=header.taken,
+        phash=perceptual_hashes(decoded),
+    )
+
+
+def find_loops(folder: Path) -> Iterator[Path]:
+    """Yield the links in a folder and below it that lead back to where they lie, or above."""
+    for place, names, _ in os.walk(folder):
+        yield from (path for path in (Path(place, name) for name in names) if _is_loop(path))
+
+
 def find_pictures(folder: Path) -> Iterator[Path]:
     """Yield the picture files of a folder and the folders below it, sorted, links not followed."""
     for place, folders, names in os.walk(folder):
@@ -87,7 +179,15 @@ def _subfolders(folder: Path) -> list[Path]:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
-    return [entry for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    return [
+        entry
+        for entry in entries
+        if entry.is_dir() and not entry.name.startswith((".", "__")) and not _is_loop(entry)
+    ]
+
+
+def _is_loop(folder: Path) -> bool:
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _with_published_splits(manifest: Manifest) -> Manifest:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from recyclenet.data.duplicates import Pair
 from recyclenet.data.manifest import SPLITS, Manifest, Sample
 from recyclenet.errors import DataError, UsageError
 
@@ -75,27 +80,143 @@ def fold_splits(manifest: Manifest, num_folds: int, seed: int) -> list[Manifest]
     ]
 
 
+def fill_splits(manifest: Manifest, shares: tuple[float, float, float], seed: int) -> Manifest:
+    """Return the manifest with every row in a split; rows that have one keep it.
+
+    Photos that are added later so leave all others where they are. Rows of one group share a split;
+    of a group with rows in a split already, the rest follow.
+
+    Args:
+        manifest: the photos.
+        shares: of train, val and test.
+        seed: decides the order.
+    """
+    return _draw(manifest, "", dict(zip(SPLITS, shares, strict=True)), seed)
+
+
+def legacy_splits(manifest: Manifest, train_share: float) -> Manifest:
+    """Divide as the 55-class report does: of each class the first rows train, the others test.
+
+    Neither drawn nor aware of copies; for comparison with figures made that way.
+    """
+    sizes, seen = manifest.counts, dict.fromkeys(manifest.class_names, 0)
+    rows = []
+    for sample in manifest:
+        first = seen[sample.label] < int(sizes[sample.label] * train_share)
+        seen[sample.label] += 1
+        rows.append(replace(sample, split="train" if first else "test"))
+    return Manifest(tuple(rows))
+
+
+def parse_ratios(text: str) -> tuple[float, float, float]:
+    """Read the parts of train, val and test: "70/13/17", "3:1:1"; "90/10" has no validation.
+
+    Raises:
+        UsageError: it is no such thing.
+    """
+    parts = re.split("[/:,]", text)
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 2:
+        numbers.insert(1, 0.0)
+    total = sum(numbers)
+    usable = len(numbers) == 3 and min(numbers) >= 0 and numbers[0] > 0 and math.isfinite(total)
+    if not usable:
+        raise UsageError(f"ratios are like 70/13/17, 3:1:1 or 90/10, not {text!r}")
+    return numbers[0] / total, numbers[1] / total, numbers[2] / total
+
+
+def read_lists(options: Sequence[str]) -> dict[str, list[str]]:
+    """Read lists of file names, each given as "SPLIT=FILE"; of a line the first word counts.
+
+    Raises:
+        UsageError: no such split, or a list that cannot be read.
+    """
+    lists: dict[str, list[str]] = {}
+    for option in options:
+        split, _, name = option.partition("=")
+        if split not in SPLITS or not name:
+            raise UsageError(f"--list takes SPLIT=FILE with train, val or test, not {option!r}")
+        try:
+            lines = Path(name).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read the list {name}: {error}") from error
+        lists[split] = [line.split()[0] for line in lines if line.strip()]
+    return lists
+
+
+def listed_splits(manifest: Manifest, lists: Mapping[str, Sequence[str]]) -> Manifest:
+    """Take the splits from lists of file names; photos in no list are left out.
+
+    Args:
+        manifest: the photos.
+        lists: for each split the names, with as many of their folders as it takes to be clear.
+
+    Raises:
+        DataError: a name fits no photo, or several.
+    """
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for row, sample in enumerate(manifest):
+        by_name[sample.path.name].append(row)
+    chosen: dict[int, str] = {}
+    for split, names in lists.items():
+        for name in names:
+            parts = Path(name).parts
+            fits = [
+                row
+                for row in by_name.get(parts[-1] if parts else "", ())
+                if manifest.samples[row].path.parts[-len(parts) :] == parts
+            ]
+            if len(fits) != 1:
+                raise DataError(f"the list for {split!r} names {name!r}: {len(fits)} photos fit")
+            if chosen.setdefault(fits[0], split) != split:
+                raise DataError(f"{name!r} is in the lists for {chosen[fits[0]]!r} and {split!r}")
+    return Manifest(tuple(replace(manifest.samples[r], split=chosen[r]) for r in sorted(chosen)))
+
+
+def find_leaks(manifest: Manifest, pairs: Sequence[Pair]) -> list[tuple[Sample, Sample]]:
+    """Return photos that are in two splits at once: pairs of rows of one picture or one group."""
+    samples = manifest.samples
+    joined = {(pair.first, pair.second) for pair in pairs}
+    seen: dict[str, dict[str, int]] = defaultdict(dict)
+    for row, sample in enumerate(samples):
+        if sample.group:
+            seen[sample.group].setdefault(sample.split, row)
+            joined |= {(other, row) for other in seen[sample.group].values() if other != row}
+    both = ((samples[one], samples[other]) for one, other in sorted(joined))
+    return [(one, other) for one, other in both if one.split and other.split != one.split]
+
+
 def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) -> Manifest:
     """Divide the rows whose split is `source`, label by label, in an order drawn from the seed."""
-    keys: dict[str, set[str]] = defaultdict(set)
-    for sample in manifest:
-        if sample.split == source:
-            keys[sample.label].add(_key(sample))
-    chosen: dict[str, str] = {}
-    for _, distinct in sorted(keys.items()):
-        order = sorted(distinct, key=lambda key: _rank(seed, key))
-        # Each split but the last gets at least one of a class, where there are enough.
-        num_val = max(1, round(len(order) * shares["val"])) if len(order) > 1 else 0
-        num_test = round(len(order) * shares.get("test", 0.0)) if len(order) > 2 else 0
-        for place, key in enumerate(order):
-            split = SPLITS[1] if place < num_val else SPLITS[2]
-            # The same bytes under two labels are one photo: the first label decides.
-            chosen.setdefault(key, split if place < num_val + num_test else SPLITS[0])
+    drawn = [sample for sample in manifest if sample.split == source]
+    # The same picture under two labels is one photo: what is first decides.
+    chosen = {} if source else {_key(s): s.split for s in reversed(manifest.samples) if s.split}
+    for label in sorted({sample.label for sample in drawn}):
+        sizes = Counter(_key(sample) for sample in drawn if sample.label == label)
+        kept = Counter(s.split for s in manifest if s.label == label) if not source else Counter()
+        total = sizes.total() + sum(kept[split] for split in SPLITS)
+        wanted = {
+            # Each split but the last gets at least one of a class, where there are enough.
+            "val": (max(1, round(total * shares["val"])) if total > 1 else 0) - kept["val"],
+            "test": (round(total * shares.get("test", 0)) if total > 2 else 0) - kept["test"],
+        }
+        order = sorted(sizes.keys() - chosen.keys(), key=lambda key: _rank(seed, key))
+        for key in sizes.keys() & chosen.keys():
+            if chosen[key] in wanted:
+                wanted[chosen[key]] -= sizes[key]
+        for key in order:
+            fitting = (split for split, left in wanted.items() if sizes[key] <= left)
+            chosen[key] = next(fitting, "train")
+            if chosen[key] in wanted:
+                wanted[chosen[key]] -= sizes[key]
+        in_train = [key for key in order if chosen[key] == "train"]
+        if len(in_train) > 1 and not kept["val"] and "val" not in {chosen[key] for key in sizes}:
+            chosen[min(in_train, key=lambda key: sizes[key])] = "val"
     return Manifest(
-        tuple(
-            replace(sample, split=chosen[_key(sample)]) if sample.split == source else sample
-            for sample in manifest
-        )
+        tuple(replace(s, split=chosen[_key(s)]) if s.split == source else s for s in manifest)
     )
 
 
@@ -104,4 +225,4 @@ def _rank(seed: int, key: str) -> bytes:
 
 
 def _key(sample: Sample) -> str:
-    return sample.sha256 or sample.path.as_posix()
+    return sample.group or sample.sha256 or sample.path.as_posix()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recyclenet.core.files import write_table
+from recyclenet.errors import DataError, UsageError
 
 
 def write_predictions(
@@ -33,3 +36,32 @@ def write_predictions(
         for photo, target, row in zip(paths, targets.tolist(), logits, strict=True)
     ]
     write_table(path, [columns, *rows])
+
+
+def read_predictions(
+    path: Path,
+) -> tuple[list[Path], npt.NDArray[np.float32], tuple[str, ...]]:
+    """Read such a table.
+
+    Returns:
+        The N paths, the logits `(N, K)`, and the K classes.
+
+    Raises:
+        UsageError: the file cannot be read.
+        DataError: it is no such table.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    names = tuple(name.removeprefix("logit_") for name in rows[0][2:]) if rows else ()
+    try:
+        logits = np.array([[float(cell) for cell in row[2:]] for row in rows[1:]], np.float32)
+        if rows[0][:2] != ["path", "target"] or logits.shape != (len(rows) - 1, len(names)):
+            raise ValueError
+    except (ValueError, IndexError):
+        raise DataError(
+            f"{path} is no prediction table; crossval and evaluate --predictions write them"
+        ) from None
+    return [Path(row[0]) for row in rows[1:]], logits, names

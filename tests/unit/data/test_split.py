@@ -11,8 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recyclenet.data.duplicates import Pair
 from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.data.split import fold_splits, with_splits
+from recyclenet.data.split import (
+    fill_splits,
+    find_leaks,
+    fold_splits,
+    legacy_splits,
+    listed_splits,
+    parse_ratios,
+    read_lists,
+    with_splits,
+)
 from recyclenet.errors import DataError, UsageError
 
 
@@ -130,3 +140,96 @@ def test_folds_that_cannot_be_are_refused():
         fold_splits(photos(glass=5), 1, 0)
     with pytest.raises(DataError, match="5 photos of 'metal'"):
         fold_splits(photos(glass=5, metal=4), 5, 0)
+
+
+def grouped(manifest: Manifest, size: int) -> Manifest:
+    """Give every so many rows of a class a group."""
+    return Manifest(
+        tuple(replace(s, group=f"{s.label}{n // size}") for n, s in enumerate(manifest))
+    )
+
+
+@given(st.integers(1, 7), st.integers(0, 5))
+def test_a_group_is_never_on_two_sides(size, seed):
+    divided = fill_splits(grouped(photos(glass=70, metal=35), size), (0.6, 0.2, 0.2), seed)
+    sides = {(sample.group, sample.split) for sample in divided}
+    assert len(sides) == len({group for group, _ in sides})
+    assert find_leaks(divided, []) == []
+    for split, share in (("train", 0.6), ("val", 0.2), ("test", 0.2)):
+        found = sum(s.split == split for s in divided if s.label == "glass")
+        assert abs(found - 70 * share) <= 2 * size
+
+
+def test_added_photos_leave_the_others_where_they_are():
+    before = fill_splits(photos(glass=50), (0.7, 0.13, 0.17), 0)
+    added = Manifest((*before, *photos(metal=20), *photos(glass=120).samples[50:]))
+    after = fill_splits(added, (0.7, 0.13, 0.17), 0)
+    assert after.samples[:50] == before.samples
+    assert Counter(s.split for s in after if s.label == "glass") == {
+        "train": 84,
+        "val": 16,
+        "test": 20,
+    }
+
+
+def test_an_added_copy_follows_its_photo():
+    before = fill_splits(photos(glass=50), (0.5, 0.25, 0.25), 0)
+    copies = [replace(s, path=Path(f"copy of {s.path}"), split="") for s in before]
+    after = fill_splits(Manifest((*before, *copies)), (0.5, 0.25, 0.25), 0)
+    assert [s.split for s in after.samples[50:]] == [s.split for s in before]
+
+
+def test_a_class_of_two_groups_has_something_to_validate_on():
+    divided = fill_splits(grouped(photos(glass=10), 5), (0.8, 0.1, 0.1), 0)
+    assert Counter(s.split for s in divided) == {"train": 5, "val": 5}
+
+
+def test_the_old_way_leaks_and_that_shows():
+    manifest = photos(glass=10)
+    twins = Manifest(tuple(replace(s, group="pair" if n in (8, 9) else "") for n, s in
+                           enumerate(manifest)))  # fmt: skip
+    divided = legacy_splits(twins, 0.9)
+    assert [s.split for s in divided] == ["train"] * 9 + ["test"]
+    assert [(a.path.name, b.path.name) for a, b in find_leaks(divided, [])] == [
+        ("glass8.jpg", "glass9.jpg")
+    ]
+    assert find_leaks(divided, [Pair(0, 9, 3), Pair(0, 1, 3)])[0] == (
+        divided.samples[0],
+        divided.samples[9],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [
+        ("70/13/17", (0.70, 0.13, 0.17)),
+        ("3:1:1", (0.6, 0.2, 0.2)),
+        ("50,25,25", (0.5, 0.25, 0.25)),
+        ("90/10", (0.9, 0.0, 0.1)),
+    ],
+)
+def test_ratios_as_people_write_them(text, shares):
+    assert parse_ratios(text) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("text", ["", "70", "a/b/c", "0/1/1", "1/-1/1", "1/2/3/4", "inf/1/1"])
+def test_other_ratios_are_refused(text):
+    with pytest.raises(UsageError, match="ratios are like"):
+        parse_ratios(text)
+
+
+def test_published_lists_decide(tmp_path):
+    (tmp_path / "a.txt").write_text("glass1.jpg 1\n\nglass2.jpg 1\n")
+    (tmp_path / "b.txt").write_text("glass0.jpg 1\n")
+    lists = read_lists([f"train={tmp_path / 'a.txt'}", f"test={tmp_path / 'b.txt'}"])
+    divided = listed_splits(photos(glass=5), lists)
+    assert splits(divided) == {"glass0.jpg": "test", "glass1.jpg": "train", "glass2.jpg": "train"}
+    for wrong, message in (
+        ({"train": ["glass9.jpg"]}, "0 photos fit"),
+        ({"train": ["glass1.jpg"], "test": ["glass1.jpg"]}, "in the lists for"),
+    ):
+        with pytest.raises(DataError, match=message):
+            listed_splits(photos(glass=5), wrong)
+    for option in ("all=x", "train", f"train={tmp_path / 'none.txt'}"):
+        with pytest.raises(UsageError):
+            read_lists([option])

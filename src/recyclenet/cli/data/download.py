@@ -1,4 +1,4 @@
-"""`recyclenet data ...`: getting photos and getting them in order."""
+"""`recyclenet data download`: a published data set, verified photo by photo."""
 
 from __future__ import annotations
 
@@ -16,18 +16,10 @@ if TYPE_CHECKING:
 
     from recyclenet.data.download import DownloadReport
 
-app = typer.Typer(name="data", help="Get photos and get them in order.", no_args_is_help=True)
-
 DATASETS = ("trashnet",)
 NUM_NAMED = 3
 
 
-@app.callback()
-def data() -> None:
-    """Get photos and get them in order."""
-
-
-@app.command()
 def download(
     dataset: Annotated[str, typer.Argument(help="Which data set: trashnet.")],
     to: Annotated[

@@ -1,0 +1,24 @@
+"""`recyclenet data ...`: getting photos and getting them in order.
+
+Every command reads a folder or a manifest and writes a manifest; no command changes a photo.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from recyclenet.cli.data import augment, balance, clean, download, scan, split
+
+app = typer.Typer(name="data", help="Get photos and get them in order.", no_args_is_help=True)
+
+for command in (
+    download.download,
+    scan.scan,
+    clean.clean,
+    clean.undo,
+    split.split,
+    split.check_leaks,
+    balance.balance,
+    augment.augment,
+):
+    app.command()(command)

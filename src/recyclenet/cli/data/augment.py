@@ -1,0 +1,55 @@
+"""`recyclenet data augment`: changed copies of the training photos, as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
+
+
+def augment(
+    dataset: SourceArgument,
+    copies: Annotated[
+        Path | None, typer.Option("--copies", help="New folder for the changed copies.")
+    ] = None,
+    out: OutOption = None,
+    groups: Annotated[
+        str, typer.Option("--groups", help="Out of basic, affine, blur-distortion, flips.")
+    ] = "basic,affine,blur-distortion",
+    probability: Annotated[
+        str, typer.Option("--probability", help="Of each change: low .1, mid .3, high .5.")
+    ] = "low",
+    seed: SeedOption = 0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Write a changed copy of every training photo for each group of changes.
+
+    A copy stays in the split of its photo. Training does the same on the fly:
+    `--set augment.groups=...`.
+    """
+    from recyclenet.cli.data.common import write
+    from recyclenet.cli.extras import require_train
+    from recyclenet.cli.progress import counting
+    from recyclenet.data.scan import load_dataset
+    from recyclenet.errors import UsageError, look_up
+
+    require_train("changing photos")
+    from recyclenet.training.augment import GROUPS, PROBABILITIES, write_copies
+
+    chosen = groups.split(",")
+    for group in chosen:
+        look_up(group, dict.fromkeys(GROUPS), "group of changes")
+    p = look_up(probability, PROBABILITIES, "probability")
+    manifest = load_dataset(dataset)
+    if dry_run:
+        num_sources = sum(sample.split in ("", "train") for sample in manifest)
+        typer.echo(f"{num_sources} training photos would get {len(chosen)} copies each")
+        return
+    if copies is None or out is None:
+        raise UsageError("where to? give --copies FOLDER and --out MANIFEST.csv, or --dry-run")
+    with counting("changing photos") as progress:
+        manifest = write_copies(manifest, chosen, p, copies, seed, progress)
+    write(manifest, out, dry_run, dataset)

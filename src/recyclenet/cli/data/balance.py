@@ -1,0 +1,54 @@
+"""`recyclenet data balance`: as many photos of one class as of another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
+
+
+def balance(
+    dataset: SourceArgument,
+    out: OutOption = None,
+    most: Annotated[
+        int, typer.Option("--cap", min=0, help="At most so many photos of a class; 0: no limit.")
+    ] = 0,
+    least: Annotated[
+        int | None,
+        typer.Option(
+            "--oversample",
+            min=0,
+            help="Repeat photos until each class has so many; 0: as many as the largest.",
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Cap or repeat the training photos of each class; validation and test stay as they are.
+
+    Also prints the class weights that balance without either
+    (`recyclenet train --set optim.class_weights=balanced`).
+    """
+    from recyclenet.cli.data.common import write
+    from recyclenet.cli.rows import print_columns
+    from recyclenet.data.balance import cap, class_weights, oversample, training_counts
+    from recyclenet.data.scan import load_dataset
+    from recyclenet.errors import UsageError
+
+    if not dry_run and not most and least is None:
+        raise UsageError("balance how? give --cap N or --oversample N (or --dry-run to look)")
+    before = load_dataset(dataset)
+    after = cap(before, most, seed) if most else before
+    after = after if least is None else oversample(after, least, seed)
+    weights = class_weights(after)
+    counts = [training_counts(manifest) for manifest in (before, after)]
+    print_columns(
+        ("class", "train before", "after", "weight"),
+        [
+            (label, *(str(count[label]) for count in counts), f"{weights[label]:.3f}")
+            for label in sorted(weights)
+        ],
+    )
+    write(after, out, dry_run, dataset)

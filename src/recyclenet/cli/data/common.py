@@ -1,0 +1,65 @@
+"""What the commands that read and write manifests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from recyclenet.data.manifest import Manifest
+    from recyclenet.data.scan import Scan
+
+SourceArgument = Annotated[
+    Path, typer.Argument(help="Folder of class folders, or a CSV manifest.", metavar="DATASET")
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="The manifest (.csv) to write.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Decides everything that is drawn.")]
+NUM_NAMED = 10
+
+
+def scanned(source: Path) -> Scan:
+    """Return the described photos of a dataset: read anew, unless its manifest has it all."""
+    from recyclenet.cli.extras import require_data
+    from recyclenet.cli.progress import counting
+    from recyclenet.data.manifest import read_manifest
+    from recyclenet.data.scan import Scan, scan_dataset
+
+    require_data("looking into photos")
+    if source.is_file() and source.suffix.lower() == ".csv":
+        manifest = read_manifest(source)
+        if all(sample.phash for sample in manifest):
+            return Scan(manifest, ())
+    with counting("reading photos") as progress:
+        return scan_dataset(source, progress)
+
+
+def say_problems(scan: Scan) -> None:
+    """Name on stderr what could not be read."""
+    for problem in scan.problems[:NUM_NAMED]:
+        typer.echo(f"left out: {problem.reason}", err=True)
+    if len(scan.problems) > NUM_NAMED:
+        typer.echo(f"left out: {len(scan.problems) - NUM_NAMED} more", err=True)
+
+
+def write(manifest: Manifest, out: Path | None, dry_run: bool, source: Path) -> None:
+    """Write a manifest and say so; a dry run does neither.
+
+    Raises:
+        UsageError: there is no `out`, or it is the table that was read.
+    """
+    from recyclenet.data.manifest import write_manifest
+    from recyclenet.errors import UsageError
+
+    if dry_run:
+        return
+    if out is None:
+        raise UsageError("where to? give --out MANIFEST.csv, or --dry-run")
+    if out.exists() and source.exists() and out.samefile(source):
+        raise UsageError(f"{out} is what is read; choose another --out")
+    write_manifest(manifest, out)
+    typer.echo(f"wrote {len(manifest)} rows to {out}")

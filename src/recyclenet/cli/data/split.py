@@ -1,0 +1,122 @@
+"""`recyclenet data split` and `check-leaks`: no photo on two sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
+from recyclenet.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from recyclenet.data.manifest import Manifest
+
+
+def split(
+    dataset: SourceArgument,
+    out: OutOption = None,
+    ratios: Annotated[
+        str, typer.Option("--ratios", help="Parts for train, val and test, such as 70/13/17.")
+    ] = "70/13/17",
+    lists: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--list", help="SPLIT=FILE: take a split from a list of file names, one a line."
+        ),
+    ] = None,
+    redraw: Annotated[
+        bool, typer.Option("--redraw", help="Forget the splits that photos have.")
+    ] = False,
+    legacy: Annotated[
+        bool,
+        typer.Option(
+            "--legacy",
+            help="The 55-class report's way: of each class the first files train, the rest test.",
+        ),
+    ] = False,
+    seed: SeedOption = 0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Divide photos, each class alike; copies of one photo stay together.
+
+    Photos that have a split keep it, so added ones leave the others where they are.
+    """
+    from dataclasses import replace
+
+    from recyclenet.cli.data.common import say_problems, scanned, write
+    from recyclenet.data.duplicates import find_pairs
+    from recyclenet.data.manifest import Manifest
+    from recyclenet.data.split import (
+        fill_splits,
+        find_leaks,
+        legacy_splits,
+        listed_splits,
+        parse_ratios,
+        read_lists,
+    )
+
+    shares = parse_ratios(ratios)
+    found = scanned(dataset)
+    say_problems(found)
+    manifest = found.manifest
+    if redraw or legacy or lists:
+        manifest = Manifest(tuple(replace(sample, split="") for sample in manifest))
+    if lists:
+        manifest = listed_splits(manifest, read_lists(lists))
+    elif legacy:
+        manifest = legacy_splits(manifest, shares[0])
+    else:
+        manifest = fill_splits(manifest, shares, seed)
+    leaks = find_leaks(manifest, find_pairs(manifest))
+    if leaks:
+        typer.echo(
+            f"warning: {len(leaks)} pairs of copies are on two sides of this split, so a model is "
+            f"tested on what it has seen; such as {leaks[0][0].path} and {leaks[0][1].path}",
+            err=True,
+        )
+    _print_counts(manifest)
+    write(manifest, out, dry_run, dataset)
+
+
+def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
+    """Look for copies of one photo on both sides of a split. Exit code 1: there are some."""
+    from recyclenet.cli.data.common import say_problems, scanned
+    from recyclenet.cli.rows import print_row
+    from recyclenet.data.duplicates import find_pairs
+    from recyclenet.data.split import find_leaks
+    from recyclenet.errors import EXIT_FAILURE, UsageError
+
+    found = scanned(dataset)
+    say_problems(found)
+    if not found.manifest.has_splits:
+        raise UsageError(f"{dataset} has no splits to check; first: recyclenet data split")
+    leaks = find_leaks(found.manifest, find_pairs(found.manifest))
+    for one, other in leaks:
+        if as_json:
+            print_row(
+                {
+                    "paths": [str(one.path), str(other.path)],
+                    "splits": [one.split, other.split],
+                    "labels": [one.label, other.label],
+                }
+            )
+        else:
+            typer.echo(f"{one.split}: {one.path}\t{other.split}: {other.path}")
+    typer.echo(f"{len(leaks)} pairs of copies are on two sides", err=True)
+    if leaks:
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _print_counts(manifest: Manifest) -> None:
+    from collections import Counter
+
+    from recyclenet.cli.rows import print_columns
+    from recyclenet.data.manifest import SPLITS
+
+    counts = Counter((sample.label, sample.split) for sample in manifest)
+    rows = [
+        (label, *(str(counts[label, split]) for split in SPLITS)) for label in manifest.class_names
+    ]
+    sums = [str(sum(s.split == split for s in manifest)) for split in SPLITS]
+    print_columns(("class", *SPLITS), [*rows, ("all", *sums)])

@@ -1,0 +1,82 @@
+"""Giving every class its due: fewer rows of the common ones, or more of the rare."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from itertools import cycle, islice
+
+from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.errors import DataError, UsageError
+
+
+def cap(manifest: Manifest, most: int, seed: int) -> Manifest:
+    """Keep at most so many training rows of each class, drawn at random.
+
+    Args:
+        manifest: photos; where they have splits, only the training rows change.
+        most: rows of a class.
+        seed: decides which; a photo's chance does not depend on the others, so the choice changes
+            little when photos are added.
+
+    Raises:
+        UsageError: `most` is no positive number.
+    """
+    if most < 1:
+        raise UsageError(f"a class needs a photo at least, not {most}")
+    kept = set()
+    for rows in _training_rows(manifest).values():
+        kept |= set(sorted(rows, key=lambda row: _rank(seed, manifest.samples[row]))[:most])
+    others = {row for row, sample in enumerate(manifest) if sample.split not in ("", "train")}
+    chosen = sorted(kept | others)
+    return Manifest(tuple(manifest.samples[row] for row in chosen))
+
+
+def oversample(manifest: Manifest, least: int, seed: int) -> Manifest:
+    """Repeat training rows until each class has so many.
+
+    Args:
+        manifest: photos with splits; without them a repeated photo could land on two sides.
+        least: rows of a class; 0 for as many as the largest has.
+        seed: decides which rows come once more than others.
+
+    Raises:
+        DataError: the rows have no splits.
+    """
+    if not manifest.has_splits:
+        raise DataError(
+            "repeating photos before they are split leaks; first: recyclenet data split"
+        )
+    by_label = _training_rows(manifest)
+    least = least or max((len(rows) for rows in by_label.values()), default=0)
+    repeated: list[Sample] = []
+    for _, rows in sorted(by_label.items()):
+        order = sorted(rows, key=lambda row: _rank(seed, manifest.samples[row]))
+        extra = islice(cycle(order), max(0, least - len(rows)))
+        repeated += [manifest.samples[row] for row in extra]
+    return Manifest((*manifest.samples, *repeated))
+
+
+def class_weights(manifest: Manifest) -> dict[str, float]:
+    """Return the weight of each class under which all count the same; on average 1 a photo."""
+    counts = training_counts(manifest)
+    total = counts.total()
+    return {label: total / (len(counts) * counts[label]) for label in sorted(counts)}
+
+
+def training_counts(manifest: Manifest) -> Counter[str]:
+    """Return the number of training rows of each class; rows without a split are such."""
+    return Counter(sample.label for sample in manifest if sample.split in ("", "train"))
+
+
+def _training_rows(manifest: Manifest) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, sample in enumerate(manifest):
+        if sample.split in ("", "train"):
+            rows[sample.label].append(row)
+    return rows
+
+
+def _rank(seed: int, sample: Sample) -> bytes:
+    key = f"{seed}\t{sample.sha256 or sample.path.as_posix()}"
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()

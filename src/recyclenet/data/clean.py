@@ -1,0 +1,259 @@
+"""What is wrong with the photos of a dataset, and which of them should go."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from recyclenet.core.images import decode_image
+from recyclenet.data.duplicates import Pair, find_pairs
+from recyclenet.data.manifest import Manifest, Sample
+
+# What is wrong -> whether a photo goes for it unless the user says otherwise.
+KINDS = {
+    "unreadable": True,
+    "small": True,
+    "odd_aspect": True,
+    "dark": True,
+    "light": True,
+    "overexposed": True,
+    "low_information": False,
+    "duplicate": True,
+    "near_duplicate": True,
+    "two_labels": True,
+    "label": False,
+    "blurry": False,
+    "grey": False,
+}
+MIN_SIDE = 64
+MAX_ASPECT = 3.0
+# Pixels with all channels this high have lost their detail.
+BLOWN = 250
+# A photo is overexposed if more of it is blown than this, and much more than usual in its dataset:
+# pictures of goods on pure white are no accident.
+MIN_BLOWN_SHARE = 0.25
+# Pixels whose channels differ by more have colour; a photo with hardly any is grey.
+COLOURED = 8
+MIN_COLOURED_SHARE = 0.001
+# 0 is sharp, 1 without an edge. Of TrashNet's photos 1% have more, blurred with a radius of 4 of
+# their 512 pixels 92% (every fifth photo looked at).
+MAX_BLUR = 0.52
+_CHUNK = 512
+# The looks of a picture show at this size, pixels.
+_SIDE = 256
+# What cleanvision looks for (https://github.com/cleanlab/cleanvision). Not its blur: TrashNet
+# photos blurred with a radius of 16 pixels keep a score far from its threshold.
+_VISION = ("dark", "light", "low_information")
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One fault of one photo.
+
+    Attributes:
+        sample: the photo.
+        kind: one of `KINDS`.
+        detail: in words or numbers.
+        other: the photo it is a copy of; None where that is not the point.
+    """
+
+    sample: Sample
+    kind: str
+    detail: str
+    other: Sample | None = None
+
+
+def find_issues(
+    manifest: Manifest,
+    *,
+    min_side: int = MIN_SIDE,
+    max_aspect: float = MAX_ASPECT,
+    progress: Callable[[int, int], object] = lambda *_: None,
+) -> list[Issue]:
+    """Look for every fault that the photos themselves show.
+
+    Args:
+        manifest: photos as a scan describes them.
+        min_side: pixels; a photo with a shorter side is small.
+        max_aspect: long side over short side; above it is odd.
+        progress: called with the number of photos done and the number of all.
+
+    Raises:
+        DataError: the photos were not scanned.
+    """
+    issues = [*_shapes(manifest, min_side, max_aspect), *_copies(manifest, find_pairs(manifest))]
+    issues += _tones(manifest)
+    for start in range(0, len(manifest), _CHUNK):
+        issues += _looks(manifest.samples[start : start + _CHUNK])
+        progress(min(start + _CHUNK, len(manifest)), len(manifest))
+    return issues
+
+
+def find_label_issues(
+    samples: Sequence[Sample],
+    probabilities: npt.NDArray[np.floating],
+    class_names: Sequence[str],
+) -> list[Issue]:
+    """Look for labels that are likely wrong, by confident learning (arXiv:1911.00068).
+
+    Args:
+        samples: N photos.
+        probabilities: `(N, K)`, each row from a model that did not train on its photo.
+        class_names: K names.
+
+    Returns:
+        The likely errors, the worst first.
+    """
+    from cleanlab.filter import find_label_issues as confident_learning
+
+    labels = np.array([class_names.index(sample.label) for sample in samples])
+    rows = confident_learning(labels, probabilities, return_indices_ranked_by="self_confidence")
+    return [
+        Issue(
+            samples[row],
+            "label",
+            f"rather {class_names[int(probabilities[row].argmax())]} "
+            f"({probabilities[row].max():.0%}, {samples[row].label} "
+            f"{probabilities[row, labels[row]]:.0%})",
+        )
+        for row in rows
+    ]
+
+
+def without(manifest: Manifest, issues: Iterable[Issue], kinds: Iterable[str]) -> Manifest:
+    """Return the manifest without the photos that have an issue of these kinds."""
+    chosen = frozenset(kinds)
+    gone = {issue.sample.path for issue in issues if issue.kind in chosen}
+    return Manifest(tuple(sample for sample in manifest if sample.path not in gone))
+
+
+def _shapes(manifest: Manifest, min_side: int, max_aspect: float) -> Iterator[Issue]:
+    for sample in manifest:
+        short, long = sorted((sample.width, sample.height))
+        size = f"{sample.width}x{sample.height}"
+        if short < min_side:
+            yield Issue(sample, "small", size)
+        elif long / short > max_aspect:
+            yield Issue(sample, "odd_aspect", size)
+
+
+def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Issue]:
+    """Of the photos that show one picture, keep the largest; of one under two labels, none."""
+    samples = manifest.samples
+    clusters: dict[int, list[int]] = {}
+    member_of: dict[int, int] = {}
+    for pair in pairs:
+        home = member_of.setdefault(pair.first, pair.first)
+        cluster = clusters.setdefault(home, [home])
+        if pair.second not in member_of:
+            cluster.append(pair.second)
+            member_of[pair.second] = home
+        elif member_of[pair.second] != home:  # two clusters are one
+            for row in clusters.pop(member_of[pair.second]):
+                member_of[row] = home
+                cluster.append(row)
+    for cluster in clusters.values():
+        if len({samples[row].label for row in cluster}) > 1:
+            for row in cluster:
+                other = next(r for r in cluster if samples[r].label != samples[row].label)
+                yield Issue(
+                    samples[row], "two_labels", f"also {samples[other].label}", samples[other]
+                )
+            continue
+        best = max(cluster, key=lambda row: (samples[row].width * samples[row].height, -row))
+        for row in sorted(cluster):
+            if row == best:
+                continue
+            same = samples[row].sha256 == samples[best].sha256
+            yield Issue(
+                samples[row],
+                "duplicate" if same else "near_duplicate",
+                "same bytes" if same else "same picture",
+                samples[best],
+            )
+
+
+def _tones(manifest: Manifest) -> Iterator[Issue]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        tones = list(pool.map(_tone, (sample.path for sample in manifest)))
+    blown = np.array([tone.blown for tone in tones])
+    low, high = np.percentile(blown, (25, 75))
+    limit = max(MIN_BLOWN_SHARE, high + 3 * (high - low))
+    for sample, tone in zip(manifest, tones, strict=True):
+        if tone.blown > limit:
+            yield Issue(sample, "overexposed", f"{tone.blown:.0%} blown out")
+        if tone.coloured < MIN_COLOURED_SHARE:
+            yield Issue(sample, "grey", "no colours")
+        if tone.blur > MAX_BLUR:
+            yield Issue(sample, "blurry", f"blur {tone.blur:.2f}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tone:
+    """What a picture's pixels say: shares that are blown out and that have colour, and its blur."""
+
+    blown: float
+    coloured: float
+    blur: float
+
+
+def _tone(path: Path) -> _Tone:
+    picture = Image.fromarray(decode_image(path, min_side=_SIDE))
+    picture.thumbnail((_SIDE, _SIDE))
+    pixels = np.asarray(picture)
+    lowest, highest = pixels.min(2), pixels.max(2)
+    blur = blurriness(np.asarray(picture.convert("L"), np.float32))
+    coloured = float((highest - lowest > COLOURED).mean())
+    return _Tone(float((lowest >= BLOWN).mean()), coloured, blur)
+
+
+def blurriness(grey: npt.NDArray[np.float32]) -> float:
+    """Return how little a picture `(H, W)` loses by blurring, 0 to 1 (Crete et al. 2007)."""
+    from scipy.ndimage import uniform_filter1d
+
+    found = [0.0]
+    for axis in (0, 1):
+        edges = np.abs(np.diff(grey, axis=axis))
+        left = np.abs(np.diff(uniform_filter1d(grey, 11, axis=axis), axis=axis))
+        if edges.any():
+            found.append(1 - float(np.maximum(0, edges - left).sum() / edges.sum()))
+    return max(found)
+
+
+class _Pictures:
+    """Photos through our decoder, in the shape of a torchvision dataset."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image]:
+        return (Image.fromarray(decode_image(self._paths[index], min_side=_SIDE)),)
+
+
+def _looks(samples: Sequence[Sample]) -> list[Issue]:
+    from cleanvision import Imagelab
+
+    lab = Imagelab(torchvision_dataset=_Pictures([sample.path for sample in samples]))
+    with redirect_stderr(io.StringIO()):  # it draws a bar of its own
+        lab.find_issues({kind: {} for kind in _VISION}, verbose=False)
+    issues = []
+    for number, sample in enumerate(samples):
+        row = lab.issues.loc[number]
+        issues += [
+            Issue(sample, kind, f"score {row[f'{kind}_score']:.2f}")
+            for kind in _VISION
+            if row[f"is_{kind}_issue"]
+        ]
+    return issues

@@ -1,0 +1,163 @@
+"""The commands that get photos in order: each takes what the one before has written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def photos(photo_folder: Path, tmp_path: Path) -> Path:
+    place = tmp_path / "photos"
+    shutil.copytree(photo_folder, place)
+    return place
+
+
+def test_scan_split_balance_and_augment(command: Command, photos: Path, tmp_path: Path) -> None:
+    first = next((photos / "glass").iterdir())
+    shutil.copy(first, photos / "glass" / "copy.jpg")
+    code, out, err = command("data", "scan", photos, "--out", tmp_path / "scan.csv")
+    assert code == 0, err
+    assert "37 photos of 3 classes; 2 of them in 1 groups of copies; 0 left out" in out
+
+    code, out, err = command(
+        "data", "split", tmp_path / "scan.csv", "--ratios", "3:1:1", "--out", tmp_path / "split.csv"
+    )
+    assert code == 0, err
+    assert out.splitlines()[0].split() == ["class", "train", "val", "test"]
+    assert not err
+    code, _, err = command("data", "check-leaks", tmp_path / "split.csv")
+    assert code == 0
+    assert "0 pairs" in err
+
+    code, out, err = command(
+        "data", "balance", tmp_path / "split.csv", "--cap", 5, "--out", tmp_path / "balanced.csv"
+    )
+    assert code == 0, err
+    assert sum(row["split"] == "train" for row in rows(tmp_path / "balanced.csv")) == 15
+
+    code, out, err = command(
+        "data", "augment", tmp_path / "balanced.csv", "--copies", tmp_path / "copies",
+        "--groups", "flips", "--probability", "high", "--out", tmp_path / "more.csv",
+    )  # fmt: skip
+    assert code == 0, err
+    assert sum(row["split"] == "train" for row in rows(tmp_path / "more.csv")) == 30
+    assert len(list((tmp_path / "copies").rglob("*.jpg"))) == 15
+
+
+def test_a_leak_is_named_and_fails(command: Command, photos: Path, tmp_path: Path) -> None:
+    for split, label in (("train", "glass"), ("test", "metal")):
+        (tmp_path / "parts" / split).mkdir(parents=True)
+        (photos / label).rename(tmp_path / "parts" / split / label)
+    shutil.copytree(tmp_path / "parts/test/metal", tmp_path / "parts/train/metal")
+    code, out, err = command("data", "check-leaks", tmp_path / "parts", "--json")
+    assert code == 1
+    assert "12 pairs" in err
+    row = json.loads(out.splitlines()[0])
+    assert sorted(row["splits"]) == ["test", "train"]
+    code, _, err = command("data", "check-leaks", photos)
+    assert code == 2
+    assert "no splits" in err
+
+
+def test_clean_takes_away_and_undo_brings_back(
+    command: Command, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "glass" / "broken.jpg").write_bytes(b"nothing")
+    shutil.copy(next((photos / "metal").iterdir()), photos / "metal" / "z copy.jpg")
+    before = {path: path.read_bytes() for path in photos.rglob("*.jpg")}
+    options = ["--report", tmp_path / "report", "--out", tmp_path / "clean.csv"]
+    options += ["--quarantine", tmp_path / "away", "--take", "unreadable,duplicate"]
+    code, out, err = command("data", "clean", photos, *options, "--apply", "--dry-run")
+    assert code == 0, err
+    assert {path: path.read_bytes() for path in photos.rglob("*.jpg")} == before
+    assert not (tmp_path / "away").exists()
+    assert not (tmp_path / "report").exists()
+    assert not (tmp_path / "clean.csv").exists()
+
+    code, out, err = command("data", "clean", photos, *options, "--apply")
+    assert code == 0, err
+    assert "2 photos go, 36 stay" in out
+    assert {path.name for path in before if not path.exists()} == {"broken.jpg", "z copy.jpg"}
+    assert len(rows(tmp_path / "clean.csv")) == 36
+    assert (tmp_path / "report" / "duplicate.png").is_file()
+
+    code, out, _ = command("data", "undo", tmp_path / "away", "--dry-run")
+    assert {line.split("\t")[1] for line in out.splitlines()} == {"unreadable", "duplicate"}
+    code, out, err = command("data", "undo", tmp_path / "away")
+    assert code == 0, err
+    assert {path: path.read_bytes() for path in photos.rglob("*.jpg")} == before
+
+
+def test_clean_finds_wrong_labels(command: Command, photos: Path, tmp_path: Path) -> None:
+    table = tmp_path / "predictions.csv"
+    lines = ["path,target,logit_glass,logit_metal,logit_paper"]
+    for target, label in enumerate(("glass", "metal", "paper")):
+        for number, path in enumerate(sorted((photos / label).iterdir())):
+            says = (target + (number == 0)) % 3
+            lines.append(
+                f"{path},{target}," + ",".join("5" if i == says else "0" for i in range(3))
+            )
+    table.write_text("\n".join(lines) + "\n")
+    code, out, err = command("data", "clean", photos, "--predictions", table, "--json", "--dry-run")
+    assert code == 0, err
+    found = [json.loads(line) for line in out.splitlines()]
+    wrong = [row for row in found if row["kind"] == "label"]
+    assert sorted(row["label"] for row in wrong) == ["glass", "metal", "paper"]
+    assert not any(row["goes"] for row in wrong)
+    for text, message in (
+        ("path,target\n", "no prediction table"),
+        ("path,target,logit_glass\nelsewhere.jpg,0,1\n", "other photos"),
+    ):
+        table.write_text(text)
+        code, _, err = command("data", "clean", photos, "--predictions", table)
+        assert code == 1
+        assert message in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["split", "{photos}", "--ratios", "1"], "ratios are like"),
+        (["split", "{photos}"], "where to?"),
+        (["split", "{photos}", "--list", "x"], "SPLIT=FILE"),
+        (["balance", "{photos}"], "balance how?"),
+        (["clean", "{photos}", "--take", "drak"], "did you mean 'dark'"),
+        (["clean", "{photos}", "--apply"], "--quarantine"),
+        (["augment", "{photos}", "--groups", "flip"], "did you mean 'flips'"),
+        (["augment", "{photos}", "--probability", "often"], "known"),
+        (["augment", "{photos}"], "where to?"),
+        (["scan", "nowhere"], "no folder or manifest"),
+        (["undo", "{photos}"], "no quarantine"),
+    ],
+)
+def test_mistakes_end_in_one_line(
+    command: Command, photos: Path, words: list[str], message: str
+) -> None:
+    code, _, err = command("data", *(word.format(photos=photos) for word in words))
+    assert code == 2
+    assert message in err.splitlines()[-1]
+
+
+def test_the_table_that_is_read_is_never_overwritten(
+    command: Command, photos: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "scan.csv"
+    command("data", "scan", photos, "--out", table)
+    before = table.read_bytes()
+    code, _, err = command("data", "split", table, "--out", table)
+    assert code == 2
+    assert "is what is read" in err
+    assert table.read_bytes() == before

@@ -1,0 +1,116 @@
+"""Each fault is found where it is, and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from recyclenet.data.clean import KINDS, Issue, find_issues, find_label_issues, without
+from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.data.scan import scan_dataset
+
+
+def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    random = np.random.default_rng(seed)
+    coarse = Image.fromarray(random.integers(30, 220, (6, 8, 3), np.uint8))
+    fine = random.integers(-25, 26, (size[1], size[0], 3))
+    picture = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC)) + fine
+    return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty good photos and one of each fault, named after it."""
+    root = tmp_path_factory.mktemp("faulty")
+    for label in ("glass", "paper"):
+        (root / label).mkdir()
+        for number in range(10):
+            scene(number + 10 * (label == "paper")).save(root / label / f"a good{number}.jpg")
+
+    def add(name: str, image: Image.Image, label: str = "glass") -> None:
+        image.save(root / label / f"{name}.jpg", quality=92)
+
+    add("dark", scene(100).point(lambda value: value * 0.15))
+    add("overexposed", scene(101).point(lambda value: min(255, value * 3)))
+    add("light", Image.new("RGB", (320, 240), (254, 254, 254)))
+    add("blurry", scene(102).filter(ImageFilter.GaussianBlur(6)))
+    add("grey", scene(103).convert("L"))
+    add("small", scene(104, (40, 240)))
+    add("odd_aspect", scene(105, (900, 100)))
+    add("near_duplicate", scene(3).resize((200, 150)))
+    (root / "glass" / "duplicate.jpg").write_bytes((root / "glass" / "a good4.jpg").read_bytes())
+    (root / "glass" / "two_labels.jpg").write_bytes((root / "paper" / "a good5.jpg").read_bytes())
+    (root / "glass" / "unreadable.jpg").write_bytes(b"\xff\xd8 no picture")
+    (root / "paper" / "loop").symlink_to(root)
+    return root
+
+
+def test_each_fault_is_found_once(faulty):
+    found = scan_dataset(faulty)
+    assert {p.sample.path.name if p.sample else "loop" for p in found.problems} == {
+        "unreadable.jpg",
+        "loop",
+    }
+    issues = find_issues(found.manifest)
+    named = {(issue.kind, issue.sample.path.name) for issue in issues}
+    assert {
+        (kind, f"{kind}.jpg")
+        for kind in KINDS
+        if kind not in ("unreadable", "label", "low_information")
+    } <= named
+    # A white picture is empty and grey as well; a good one is nothing of the kind.
+    others = {(kind, name) for kind, name in named if name != f"{kind}.jpg"}
+    assert {name for _, name in others} <= {
+        "a good5.jpg", "light.jpg", "blurry.jpg", "dark.jpg", "overexposed.jpg"
+    }  # fmt: skip
+    assert {kind for kind, name in others if name == "a good5.jpg"} == {"two_labels"}
+    kept = without(found.manifest, issues, ["near_duplicate", "duplicate"])
+    gone = {s.path.name for s in found.manifest} - {s.path.name for s in kept}
+    assert gone == {"near_duplicate.jpg", "duplicate.jpg"}
+
+
+def test_of_copies_the_largest_stays(tmp_path):
+    (tmp_path / "glass").mkdir()
+    for name, size in (("a", (160, 120)), ("b", (320, 240)), ("c", (80, 60))):
+        scene(0).resize(size).save(tmp_path / "glass" / f"{name}.png")
+    issues = find_issues(scan_dataset(tmp_path).manifest, min_side=1)
+    copies = {i.sample.path.stem: i.other.path.stem for i in issues if i.kind == "near_duplicate"}
+    assert copies == {"a": "b", "c": "b"}
+
+
+def test_white_backgrounds_are_usual_where_all_have_them(tmp_path):
+    (tmp_path / "glass").mkdir()
+    for number in range(12):
+        page = Image.new("RGB", (320, 240), "white")
+        page.paste(scene(number, (150 + 5 * number, 150)), (20, 20))
+        page.save(tmp_path / "glass" / f"{number}.jpg")
+    kinds = {issue.kind for issue in find_issues(scan_dataset(tmp_path).manifest)}
+    assert "overexposed" not in kinds
+
+
+def test_wrong_labels_are_found():
+    random = np.random.default_rng(0)
+    names = ("glass", "metal", "paper")
+    truth = random.integers(0, 3, 300)
+    probabilities = np.full((300, 3), 0.04)
+    probabilities[np.arange(300), truth] = 0.92
+    given = truth.copy()
+    wrong = random.choice(300, 12, replace=False)
+    given[wrong] = (given[wrong] + 1) % 3
+    samples = [Sample(Path(str(n)), names[label]) for n, label in enumerate(given)]
+    issues = find_label_issues(samples, probabilities, names)
+    assert {int(issue.sample.path.name) for issue in issues} == set(wrong.tolist())
+    first = issues[0]
+    right = names[truth[int(first.sample.path.name)]]
+    assert first.detail == f"rather {right} (92%, {first.sample.label} 4%)"
+
+
+def test_a_photo_goes_for_any_of_its_faults():
+    samples = tuple(Sample(Path(name), "glass") for name in "abc")
+    issues = [Issue(samples[0], "dark", ""), Issue(samples[0], "grey", "")]
+    issues.append(Issue(replace(samples[1]), "grey", ""))
+    assert [s.path.name for s in without(Manifest(samples), issues, ["dark"])] == ["b", "c"]

@@ -1,0 +1,82 @@
+"""Copies of a picture are one picture; different pictures are not."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from recyclenet.core.images import decode_image
+from recyclenet.data.duplicates import Pair, find_pairs, perceptual_hashes, with_groups
+from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.errors import DataError
+
+
+def scene(seed: int) -> Image.Image:
+    """Return a picture with large and small shapes, unlike that of any other seed."""
+    noise = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8)
+    return Image.fromarray(noise).resize((320, 240), Image.Resampling.BICUBIC)
+
+
+def row(name: str, image: Image.Image, **fields: str) -> Sample:
+    return Sample(
+        Path(name), "glass", sha256=name, phash=perceptual_hashes(np.asarray(image)), **fields
+    )
+
+
+def shrunk_and_recompressed(image: Image.Image) -> Image.Image:
+    content = io.BytesIO()
+    image.resize((150, 113)).save(content, "JPEG", quality=50)
+    return Image.fromarray(decode_image(content.getvalue()))
+
+
+def test_copies_are_found_and_nothing_else():
+    scenes = [scene(seed) for seed in range(40)]
+    rows = [row(f"{number}.jpg", image) for number, image in enumerate(scenes)]
+    rows += [
+        row("small", shrunk_and_recompressed(scenes[3])),
+        row("mirrored", ImageOps.mirror(scenes[5])),
+        row("upside down", ImageOps.flip(scenes[6])),
+        row("turned", shrunk_and_recompressed(scenes[7].rotate(180))),
+    ]
+    pairs = find_pairs(Manifest(tuple(rows)))
+    assert [(p.first, p.second, p.mirrored) for p in pairs] == [
+        (3, 40, False),
+        (5, 41, True),
+        (6, 42, True),
+        (7, 43, True),
+    ]
+
+
+def test_many_equal_pictures_cost_no_more_than_one():
+    same = row("a", scene(0))
+    rows = [replace(same, path=Path(str(number))) for number in range(3000)]
+    pairs = find_pairs(Manifest(tuple(rows)))
+    assert pairs == [Pair(0, number, 0) for number in range(1, 3000)]
+
+
+def test_blocks_meet():
+    rows = [row(str(number), scene(number)) for number in range(70)]
+    rows.append(row("copy", shrunk_and_recompressed(scene(1))))
+    assert [(p.first, p.second) for p in find_pairs(Manifest(tuple(rows)))] == [(1, 70)]
+
+
+def test_groups_follow_chains_and_keep_old_ones():
+    rows = [Sample(Path(str(n)), "glass", sha256=f"{n:064}") for n in range(6)]
+    rows[4] = replace(rows[4], group="mine")
+    rows[5] = replace(rows[5], group="mine")
+    grouped = with_groups(Manifest(tuple(rows)), [Pair(0, 2, 5), Pair(2, 4, 7)])
+    groups = [sample.group for sample in grouped]
+    assert groups[0] == groups[2] == groups[4] == groups[5] == f"{0:064}"[:16]
+    assert groups[1] == groups[3] == ""
+
+
+@pytest.mark.parametrize("phash", ["", "12-34", "z" * 64, "0" * 259])
+def test_hashes_of_another_kind_are_refused(phash):
+    rows = (row("a", scene(0)), Sample(Path("b"), "glass", phash=phash))
+    with pytest.raises(DataError, match="scan"):
+        find_pairs(Manifest(rows))
