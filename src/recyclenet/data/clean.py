@@ -41,6 +41,9 @@ BLOWN = 250
 # A photo is overexposed if more of it is blown than this, and much more than usual in its dataset:
 # pictures of goods on pure white are no accident.
 MIN_BLOWN_SHARE = 0.25
+# Or if so much of what is not blown has a channel at its limit.
+CLIPPED = 254
+MAX_CLIPPED_SHARE = 0.35
 # Pixels whose channels differ by more have colour; a photo with hardly any is grey.
 COLOURED = 8
 MIN_COLOURED_SHARE = 0.001
@@ -170,16 +173,13 @@ def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Issue]:
                 )
             continue
         best = max(cluster, key=lambda row: (samples[row].width * samples[row].height, -row))
-        for row in sorted(cluster):
-            if row == best:
-                continue
-            same = samples[row].sha256 == samples[best].sha256
-            yield Issue(
-                samples[row],
-                "duplicate" if same else "near_duplicate",
-                "same bytes" if same else "same picture",
-                samples[best],
-            )
+        first = {samples[best].sha256: best}  # of the same bytes
+        for row in sorted(set(cluster) - {best}):
+            same = first.setdefault(samples[row].sha256, row)
+            if same != row:
+                yield Issue(samples[row], "duplicate", "same bytes", samples[same])
+            else:
+                yield Issue(samples[row], "near_duplicate", "same picture", samples[best])
 
 
 def _tones(manifest: Manifest) -> Iterator[Issue]:
@@ -189,8 +189,9 @@ def _tones(manifest: Manifest) -> Iterator[Issue]:
     low, high = np.percentile(blown, (25, 75))
     limit = max(MIN_BLOWN_SHARE, high + 3 * (high - low))
     for sample, tone in zip(manifest, tones, strict=True):
-        if tone.blown > limit:
-            yield Issue(sample, "overexposed", f"{tone.blown:.0%} blown out")
+        if tone.blown > limit or tone.clipped > MAX_CLIPPED_SHARE:
+            detail = f"{tone.blown:.0%} blown out, {tone.clipped:.0%} of the rest clipped"
+            yield Issue(sample, "overexposed", detail)
         if tone.coloured < MIN_COLOURED_SHARE:
             yield Issue(sample, "grey", "no colours")
         if tone.blur > MAX_BLUR:
@@ -199,9 +200,17 @@ def _tones(manifest: Manifest) -> Iterator[Issue]:
 
 @dataclass(frozen=True, slots=True)
 class _Tone:
-    """What a picture's pixels say: shares that are blown out and that have colour, and its blur."""
+    """What a picture's pixels say.
+
+    Attributes:
+        blown: share of them that is blown out.
+        clipped: share of the others with a channel at its limit.
+        coloured: share with colour.
+        blur: 0 to 1.
+    """
 
     blown: float
+    clipped: float
     coloured: float
     blur: float
 
@@ -211,9 +220,13 @@ def _tone(path: Path) -> _Tone:
     picture.thumbnail((_SIDE, _SIDE))
     pixels = np.asarray(picture)
     lowest, highest = pixels.min(2), pixels.max(2)
-    blur = blurriness(np.asarray(picture.convert("L"), np.float32))
-    coloured = float((highest - lowest > COLOURED).mean())
-    return _Tone(float((lowest >= BLOWN).mean()), coloured, blur)
+    blown = lowest >= BLOWN
+    return _Tone(
+        blown=float(blown.mean()),
+        clipped=float((highest[~blown] >= CLIPPED).mean()) if not blown.all() else 0.0,
+        coloured=float((highest - lowest > COLOURED).mean()),
+        blur=blurriness(np.asarray(picture.convert("L"), np.float32)),
+    )
 
 
 def blurriness(grey: npt.NDArray[np.float32]) -> float:

@@ -36,8 +36,8 @@ class Tile:
     mark: str = ""
 
 
-def draw_sheet(tiles: Sequence[Tile], path: Path) -> None:
-    """Draw pictures row by row and write them as PNG, atomically."""
+def sheet_png(tiles: Sequence[Tile]) -> bytes:
+    """Draw pictures row by row; return a PNG."""
     from noto_cjk_sans_otc import FONT_PATH
 
     font = ImageFont.truetype(str(FONT_PATH), 12, index=SIMPLIFIED_CHINESE)
@@ -63,7 +63,7 @@ def draw_sheet(tiles: Sequence[Tile], path: Path) -> None:
             pen.text(place, _fitted(line, font), fill="black", font=font)
     content = io.BytesIO()
     sheet.save(content, "PNG", optimize=True)
-    write_bytes(path, content.getvalue())
+    return content.getvalue()
 
 
 def write_issues(issues: Sequence[Issue], kinds: Iterable[str], folder: Path) -> list[Path]:
@@ -96,7 +96,7 @@ def write_issues(issues: Sequence[Issue], kinds: Iterable[str], folder: Path) ->
             if other is not None:
                 tiles.append(Tile(other.path, (f"{other.label}/{other.path.name}", "the other")))
         files.append(folder / f"{kind}.png")
-        draw_sheet(tiles, files[-1])
+        write_bytes(files[-1], sheet_png(tiles))
     return files
 
 

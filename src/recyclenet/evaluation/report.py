@@ -1,25 +1,17 @@
-"""HTML pages that hold everything they show: pictures, bars, tables; no script, no network."""
+"""The pages of `demo` and `evaluate`."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
-
-from recyclenet.core.files import write_text
 from recyclenet.core.images import ImageArray
 from recyclenet.core.model_info import ModelInfo
+from recyclenet.core.pages import write_page
 from recyclenet.core.prediction import Prediction
 from recyclenet.core.taxonomy import BINS
 from recyclenet.evaluation.metrics import Evaluation
-
-THUMBNAIL = 320
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +51,8 @@ class Card:
 def write_answers_page(cards: Sequence[Card], info: ModelInfo, path: Path) -> None:
     """Write a page with an answer for each picture, right and wrong alike."""
     judged = [card for card in cards if card.is_right is not None]
-    _write(
+    write_page(
+        "recyclenet.evaluation",
         "answers.html",
         path,
         cards=cards,
@@ -81,7 +74,8 @@ def write_evaluation_page(
         title: what was evaluated.
         path: where the page goes.
     """
-    _write(
+    write_page(
+        "recyclenet.evaluation",
         "evaluation.html",
         path,
         evaluation=evaluation,
@@ -90,25 +84,3 @@ def write_evaluation_page(
         info=info,
         title=title,
     )
-
-
-def data_uri(image: ImageArray) -> str:
-    """Return a small JPEG of `(H, W, 3)` uint8 as a data URI."""
-    small = Image.fromarray(image)
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
-    content = io.BytesIO()
-    small.save(content, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
-
-
-def _write(template: str, path: Path, **values: Any) -> None:
-    environment = Environment(
-        loader=PackageLoader("recyclenet.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["data_uri"] = data_uri
-    environment.filters["percent"] = lambda value, digits=0: f"{value:.{digits}%}"
-    write_text(path, environment.get_template(template).render(**values))

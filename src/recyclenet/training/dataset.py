@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torchvision.transforms import InterpolationMode, v2
 from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.data.manifest import Manifest
+from recyclenet.training.augment import change
 from recyclenet.training.machine import memory_bytes
 from recyclenet.training.recipe import AugmentSection
 
@@ -116,6 +118,8 @@ def augmentation(augment: AugmentSection) -> v2.Transform:
         steps.append(v2.RandomVerticalFlip())
     if augment.trivial_augment:
         steps.append(v2.TrivialAugmentWide())
+    for group in augment.groups:
+        steps.append(v2.Lambda(partial(change, group=group, probability=augment.probability)))
     return v2.Compose(steps)
 
 

@@ -38,6 +38,10 @@ class AugmentSection(Section):
     trivial_augment: bool = Field(
         True, description="one random colour or shape change (TrivialAugmentWide)"
     )
+    groups: tuple[Literal["basic", "affine", "blur-distortion", "flips"], ...] = Field(
+        (), description="RecycleNet's groups of changes, each as often as `probability` says"
+    )
+    probability: float = Field(0.1, ge=0, le=1, description="of each change in `groups`")
     mixup: float = Field(0.2, ge=0, description="alpha of mixup; 0 for none")
     cutmix: float = Field(0.0, ge=0, description="alpha of CutMix; 0 for none")
 

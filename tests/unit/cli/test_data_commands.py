@@ -57,6 +57,15 @@ def test_scan_split_balance_and_augment(command: Command, photos: Path, tmp_path
     assert len(list((tmp_path / "copies").rglob("*.jpg"))) == 15
 
 
+def test_inspect_counts_and_draws(command: Command, photos: Path, tmp_path: Path) -> None:
+    code, out, err = command("data", "inspect", photos, "--out", tmp_path / "page.html")
+    assert code == 0, err
+    assert out.splitlines()[4].split() == ["all", "36"]
+    assert (tmp_path / "page.html").is_file()
+    code, out, err = command("data", "inspect", photos, "--json")
+    assert json.loads(out)["num_pixels"] == 36 * 96 * 72
+
+
 def test_a_leak_is_named_and_fails(command: Command, photos: Path, tmp_path: Path) -> None:
     for split, label in (("train", "glass"), ("test", "metal")):
         (tmp_path / "parts" / split).mkdir(parents=True)

@@ -82,6 +82,16 @@ def test_of_copies_the_largest_stays(tmp_path):
     assert copies == {"a": "b", "c": "b"}
 
 
+def test_a_copy_of_a_smaller_copy_is_a_copy_all_the_same(tmp_path):
+    (tmp_path / "glass").mkdir()
+    scene(0).save(tmp_path / "glass" / "a.png")
+    for name in "bc":
+        scene(0).resize((160, 120)).save(tmp_path / "glass" / f"{name}.png")
+    issues = find_issues(scan_dataset(tmp_path).manifest)
+    kinds = {i.sample.path.stem: (i.kind, i.other.path.stem) for i in issues if i.other}
+    assert kinds == {"b": ("near_duplicate", "a"), "c": ("duplicate", "b")}
+
+
 def test_white_backgrounds_are_usual_where_all_have_them(tmp_path):
     (tmp_path / "glass").mkdir()
     for number in range(12):

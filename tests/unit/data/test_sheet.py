@@ -10,24 +10,23 @@ import numpy as np
 from recyclenet.core.images import decode_image
 from recyclenet.data.clean import Issue
 from recyclenet.data.manifest import Sample
-from recyclenet.data.sheet import HEIGHT, Tile, draw_sheet, write_issues
+from recyclenet.data.sheet import HEIGHT, Tile, sheet_png, write_issues
 
 
-def ink(sheet: Path) -> np.ndarray:
+def ink(sheet: bytes) -> np.ndarray:
     """Return what is written below the only picture, as dark or not."""
     return pixels(sheet).mean(2)[HEIGHT + 6 :] < 128
 
 
-def pixels(sheet: Path) -> np.ndarray:
+def pixels(sheet: bytes | Path) -> np.ndarray:
     return decode_image(sheet)
 
 
-def test_chinese_is_written_and_not_boxed(tmp_path, photo_folder):
+def test_chinese_is_written_and_not_boxed(photo_folder):
     photo = next((photo_folder / "glass").iterdir())
     written = []
     for text in ("玻璃", "纸箱", "a" * 400):
-        draw_sheet([Tile(photo, (text,), "red")], tmp_path / "sheet.png")
-        written.append(ink(tmp_path / "sheet.png"))
+        written.append(ink(sheet_png([Tile(photo, (text,), "red")])))
     assert all(area.any() for area in written)
     # Boxes in place of characters would all look the same.
     assert not np.array_equal(written[0], written[1])
@@ -35,8 +34,7 @@ def test_chinese_is_written_and_not_boxed(tmp_path, photo_folder):
 
 
 def test_a_photo_that_cannot_be_read_has_an_empty_frame(tmp_path):
-    draw_sheet([Tile(tmp_path / "none.jpg", ("none\n",))], tmp_path / "sheet.png")
-    assert pixels(tmp_path / "sheet.png").shape[1] > 100
+    assert pixels(sheet_png([Tile(tmp_path / "none.jpg", ("none\n",))])).shape[1] > 100
 
 
 def test_issues_are_a_table_and_a_sheet_each(tmp_path, photo_folder):

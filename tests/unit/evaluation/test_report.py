@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import io
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pytest
-from PIL import Image
 
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.prediction import Prediction
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.evaluation.metrics import evaluate, most_wrong
 from recyclenet.evaluation.report import (
-    THUMBNAIL,
     Card,
-    data_uri,
     write_answers_page,
     write_evaluation_page,
 )
@@ -113,15 +106,6 @@ def test_page_without_mistakes_or_pictures(tmp_path):
     write_answers_page([], INFO, tmp_path / "a.html")
     assert "Most wrong" not in Page(tmp_path / "e.html").text
     assert Page(tmp_path / "a.html").tags.count("article") == 0
-
-
-@pytest.mark.parametrize("shape", [(30, 40), (4000, 3000), (1, 5000), (5000, 1)])
-def test_thumbnail_is_small_and_a_jpeg(shape):
-    uri = data_uri(np.full((*shape, 3), 128, np.uint8))
-    content = base64.b64decode(re.sub(r"^data:image/jpeg;base64,", "", uri))
-    with Image.open(io.BytesIO(content)) as image:
-        assert image.format == "JPEG"
-        assert max(image.size) <= THUMBNAIL
 
 
 def test_most_wrong_puts_the_surest_mistake_first():

@@ -47,6 +47,21 @@ def test_a_draw_always_gives_the_same_picture_and_leaves_the_random_state_alone(
     assert NAMES[target] == manifest.samples[0].label
 
 
+def test_groups_of_changes_change_the_picture(photo_folder: Path) -> None:
+    manifest = load_dataset(photo_folder)
+
+    def picture(**fields: object) -> torch.Tensor:
+        still = {"min_scale": 1.0, "horizontal_flip": False, "trivial_augment": False}
+        augment = AugmentSection.model_validate({"crop_size": 32, **still, **fields})
+        return TrainingPhotos(manifest, NAMES, PREPROCESS, augment)[0, 7][0]
+
+    plain = picture()
+    assert torch.equal(plain, picture(groups=("affine",), probability=0.0))
+    changed = picture(groups=("affine",), probability=1.0)
+    assert not torch.equal(plain, changed)
+    assert torch.equal(changed, picture(groups=("affine",), probability=1.0))
+
+
 def test_evaluation_photos_go_through_the_evaluation_transform(photo_folder: Path) -> None:
     manifest = load_dataset(photo_folder)
     image, _ = EvaluationPhotos(manifest, NAMES, PREPROCESS)[3]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import typer
 
-from recyclenet.cli.data import augment, balance, clean, download, scan, split
+from recyclenet.cli.data import augment, balance, clean, download, inspect, scan, split
 
 app = typer.Typer(name="data", help="Get photos and get them in order.", no_args_is_help=True)
 
 for command in (
     download.download,
     scan.scan,
+    inspect.inspect,
     clean.clean,
     clean.undo,
     split.split,

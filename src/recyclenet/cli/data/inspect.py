@@ -1,0 +1,53 @@
+"""`recyclenet data inspect`: a dataset at a glance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recyclenet.cli.data.common import SourceArgument
+from recyclenet.cli.options import JsonOption
+
+
+def inspect(
+    dataset: SourceArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The page (.html) to write, with all pictures.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count classes, sizes and colours; with --out draw them on a page."""
+    from recyclenet.cli.data.common import say_problems, scanned
+    from recyclenet.cli.progress import counting
+    from recyclenet.cli.rows import print_columns, print_row
+    from recyclenet.data.inspect import measure
+
+    found = scanned(dataset)
+    say_problems(found)
+    manifest = found.manifest
+    with counting("counting pixels") as progress:
+        statistics = measure(manifest, progress)
+    if as_json:
+        print_row(
+            {
+                "num_photos": len(manifest),
+                "num_left_out": len(found.problems),
+                "classes": manifest.counts,
+                "num_pixels": statistics.num_pixels,
+                "mean": statistics.mean,
+                "std": statistics.std,
+            }
+        )
+    else:
+        counts = [(name, str(count)) for name, count in manifest.counts.items()]
+        print_columns(("class", "photos"), [*counts, ("all", str(len(manifest)))])
+        for name in ("mean", "std"):
+            values = ", ".join(f"{value:.4f}" for value in getattr(statistics, name))
+            typer.echo(f"{name} of red, green, blue: {values}")
+    if out is not None:
+        from recyclenet.data.plots import write_inspection
+
+        write_inspection(manifest, statistics, dataset.stem, len(found.problems), out)
+        typer.echo(f"wrote {out}", err=as_json)

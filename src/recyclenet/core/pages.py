@@ -1,0 +1,52 @@
+"""HTML pages that hold everything they show: no script, no network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from recyclenet.core.files import write_text
+from recyclenet.core.images import ImageArray
+
+THUMBNAIL = 320
+
+
+def write_page(package: str, template: str, path: Path, **values: Any) -> None:
+    """Fill in a template and write the page, atomically.
+
+    Args:
+        package: whose `templates` folder has it; it may extend `page.html`, which lies beside us.
+        template: its file name.
+        path: where the page goes.
+        values: what the template names; a name it lacks is an error.
+    """
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("recyclenet.core")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = data_uri
+    environment.filters["png_uri"] = png_uri
+    environment.filters["percent"] = lambda value, digits=0: f"{value:.{digits}%}"
+    write_text(path, environment.get_template(template).render(**values))
+
+
+def data_uri(image: ImageArray) -> str:
+    """Return a small JPEG of `(H, W, 3)` uint8 as a data URI."""
+    small = Image.fromarray(image)
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    content = io.BytesIO()
+    small.save(content, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
+
+
+def png_uri(content: bytes) -> str:
+    """Return the bytes of a PNG file as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(content).decode()
