@@ -38,7 +38,8 @@ loaders = ImageDataLoaders.from_df(
     item_tfms=Resize(224), batch_tfms=aug_transforms(),
 )
 name, weights = "tf_efficientnet_lite0", f"{folder}/weights.safetensors"
-save_file(imagenet_weights(name, timm.create_model(name)), weights)
+state = imagenet_weights(name, timm.create_model(name))
+save_file({key: tensor.contiguous() for key, tensor in state.items()}, weights)
 
 class Say(Callback):
     order = 60  # after the recorder
@@ -84,7 +85,7 @@ def reached(command: list[str], enough: float) -> list[tuple[float, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
-    parser.add_argument("--recipes", nargs="+", default=["quick", "default"])
+    parser.add_argument("--recipes", nargs="*", default=["quick", "default"])
     parser.add_argument("--goals", type=float, nargs="+", default=[90.0, 94.0], help="percent")
     parser.add_argument("--epochs", type=int, default=5, help="of fastai's second phase")
     options = parser.parse_args()

@@ -69,11 +69,16 @@ def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
     write_text(path, text.getvalue())
 
 
-def write_figure(path: Path, figure: Any) -> None:
-    """Write a matplotlib figure as PNG to `path` atomically."""
+def figure_png(figure: Any) -> bytes:
+    """Return a matplotlib figure as PNG."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
-    write_bytes(path, content.getvalue())
+    return content.getvalue()
+
+
+def write_figure(path: Path, figure: Any) -> None:
+    """Write a matplotlib figure as PNG to `path` atomically."""
+    write_bytes(path, figure_png(figure))
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -110,11 +110,13 @@ class Header:
         width: of the upright picture, pixels.
         height: of the upright picture, pixels.
         taken: when, as the camera wrote it: "2024:05:01 12:30:00"; empty where it did not.
+        kind: its format, such as "JPEG".
     """
 
     width: int
     height: int
     taken: str
+    kind: str
 
 
 def read_header(content: bytes) -> Header:
@@ -134,7 +136,9 @@ def read_header(content: bytes) -> Header:
         taken = str(original or exif.get(ExifTags.Base.DateTime, ""))
     except Exception:  # a broken EXIF block says nothing about the picture
         taken = ""
-    return Header(width, height, "".join(filter(str.isprintable, taken)).strip()[:32])
+    return Header(
+        width, height, "".join(filter(str.isprintable, taken)).strip()[:32], image.format or ""
+    )
 
 
 def show_path(path: str | os.PathLike[str]) -> str:

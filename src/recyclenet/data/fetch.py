@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO, TypeVar
+from urllib.request import OpenerDirector
 
 from recyclenet.core.files import write_text
 from recyclenet.data.meter import Meter
@@ -54,9 +55,23 @@ class Patience:
 
 
 def fetch_bytes(
-    url: str, *, max_bytes: int, patience: Patience | None = None, meter: Meter | None = None
+    url: str,
+    *,
+    max_bytes: int,
+    patience: Patience | None = None,
+    meter: Meter | None = None,
+    opener: OpenerDirector | None = None,
+    look: Callable[[HTTPResponse], object] = lambda _: None,
 ) -> bytes:
     """Fetch a small file into memory.
+
+    Args:
+        url: its address.
+        max_bytes: refuse more.
+        patience: how long and how often.
+        meter: is told how it goes.
+        opener: what connects, see `open_url`.
+        look: sees the answer before its body is read; may refuse it.
 
     Raises:
         FetchError: it cannot be had, or is larger than `max_bytes`.
@@ -65,7 +80,8 @@ def fetch_bytes(
 
     def attempt() -> bytes:
         content = bytearray()
-        with open_url(url, {}, patience.timeout_s) as response:
+        with open_url(url, {}, patience.timeout_s, opener) as response:
+            look(response)
             if response.status != 200:
                 raise FetchError(f"{shown(url)}: unexpected answer HTTP {response.status}")
             total = response.length

@@ -6,12 +6,11 @@ matplotlib is imported where it draws: this package is there without it, too.
 from __future__ import annotations
 
 import hashlib
-import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from recyclenet.core.files import figure_png
 from recyclenet.core.pages import write_page
 from recyclenet.data.inspect import Statistics
 from recyclenet.data.manifest import Manifest
@@ -64,7 +63,7 @@ def draw_counts(manifest: Manifest) -> bytes:
     axes.invert_yaxis()
     axes.set_xlabel("photos")
     axes.spines[["top", "right"]].set_visible(False)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def draw_sizes(manifest: Manifest) -> bytes:
@@ -89,7 +88,7 @@ def draw_sizes(manifest: Manifest) -> bytes:
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=_SOFT)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def examples(manifest: Manifest) -> list[Tile]:
@@ -101,9 +100,3 @@ def examples(manifest: Manifest) -> list[Tile]:
         chosen = [Tile(sample.path, (label, sample.path.name)) for sample in rows[:_NUM_EXAMPLES]]
         tiles += chosen + [Tile(Path(), ("",))] * (_NUM_EXAMPLES - len(chosen))
     return tiles
-
-
-def _png(figure: Any) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    return content.getvalue()

@@ -37,8 +37,9 @@ def load_dataset(source: Path) -> Manifest:
 
     Args:
         source: a CSV manifest; or a folder that holds a `manifest.csv`, or one folder a class, or
-            train/val/test folders with one folder a class in each. A folder of TrashNet photos
-            gets the published splits.
+            train/val/test folders with one folder a class in each; any of these may lie alone in
+            further folders, as archives unpack. A folder of TrashNet photos gets the published
+            splits.
 
     Returns:
         The manifest; a class folder's pictures may lie in folders below it.
@@ -55,7 +56,7 @@ def load_dataset(source: Path) -> Manifest:
         raise UsageError(f"there is no folder or manifest {source}")
     if (source / MANIFEST_NAME).is_file():
         return read_manifest(source / MANIFEST_NAME)
-    folders = _subfolders(source)
+    folders = _innermost(source)
     if folders and all(folder.name.lower() in _SPLIT_FOLDERS for folder in folders):
         samples = tuple(
             replace(sample, split=_SPLIT_FOLDERS[folder.name.lower()])
@@ -172,6 +173,19 @@ def _class_folders(folders: list[Path]) -> Iterator[Sample]:
     for folder in folders:
         for path in find_pictures(folder):
             yield Sample(path, folder.name)
+
+
+def _innermost(source: Path) -> list[Path]:
+    """Return the first folders below `source` that are not alone where they are."""
+    folders = _subfolders(source)
+    while len(folders) == 1:
+        inner = _subfolders(folders[0])
+        # The household set has these two in every class folder.
+        is_class = not inner or {folder.name for folder in inner} <= {"default", "real_world"}
+        if is_class or any(path.suffix.lower() in SUFFIXES for path in folders[0].iterdir()):
+            break
+        folders = inner
+    return folders
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -54,12 +54,13 @@ class RangeRefused(Failure):
         self.size = size
 
 
-class _Redirects(HTTPRedirectHandler):
+class Redirects(HTTPRedirectHandler):
     """Follows redirects to https, and from http to http; refuses all others."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> Request | None:
+        """Return the request to follow with."""
         fp.close()  # urllib would read the redirect's body, however long, into memory
         before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if after != "https" and (before, after) != ("http", "http"):
@@ -71,7 +72,7 @@ class _Redirects(HTTPRedirectHandler):
 
 @cache
 def _opener() -> OpenerDirector:
-    return build_opener(_Redirects())
+    return build_opener(Redirects())
 
 
 def check_url(url: str) -> str:
@@ -99,8 +100,19 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def open_url(url: str, headers: Mapping[str, str], timeout_s: float) -> HTTPResponse:
+def open_url(
+    url: str,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    opener: OpenerDirector | None = None,
+) -> HTTPResponse:
     """Ask for `url` with `headers`; the answer's status is 2xx.
+
+    Args:
+        url: the address.
+        headers: to send besides our own.
+        timeout_s: seconds without a byte before a connection counts as dropped.
+        opener: what connects; by default anything is asked that the user names.
 
     Raises:
         FetchError: asking again would be no use.
@@ -109,7 +121,7 @@ def open_url(url: str, headers: Mapping[str, str], timeout_s: float) -> HTTPResp
     sent = {"User-Agent": "recyclenet", "Accept-Encoding": "identity", **headers}
     try:
         request = Request(url, headers=sent)
-        response = cast(HTTPResponse, _opener().open(request, timeout=timeout_s))
+        response = cast(HTTPResponse, (opener or _opener()).open(request, timeout=timeout_s))
     except HTTPError as error:
         error.close()
         raise _status_failure(url, error) from None

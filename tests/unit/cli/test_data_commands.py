@@ -66,6 +66,18 @@ def test_inspect_counts_and_draws(command: Command, photos: Path, tmp_path: Path
     assert json.loads(out)["num_pixels"] == 36 * 96 * 72
 
 
+def test_collect_says_what_it_would_search(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("可回收物_鼠标\nglass,glass bottle,7\n", encoding="utf-8")
+    options = ["--classes", tmp_path / "classes.txt", "--out", tmp_path / "photos", "--dry-run"]
+    code, out, err = command("data", "collect", *options)
+    assert code == 0, err
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["可回收物_鼠标", "鼠标", "200"],
+        ["glass", "glass", "bottle", "7"],
+    ]
+    assert not (tmp_path / "photos").exists()
+
+
 def test_a_leak_is_named_and_fails(command: Command, photos: Path, tmp_path: Path) -> None:
     for split, label in (("train", "glass"), ("test", "metal")):
         (tmp_path / "parts" / split).mkdir(parents=True)
@@ -149,6 +161,9 @@ def test_clean_finds_wrong_labels(command: Command, photos: Path, tmp_path: Path
         (["augment", "{photos}", "--probability", "often"], "known"),
         (["augment", "{photos}"], "where to?"),
         (["scan", "nowhere"], "no folder or manifest"),
+        (["collect", "--out", "{photos}"], "collect what?"),
+        (["collect", "--out", "{photos}", "--urls", "none.csv"], "cannot read none.csv"),
+        (["collect", "--out", "x", "--urls", "x", "--engine", "bnig"], "did you mean 'bing'"),
         (["undo", "{photos}"], "no quarantine"),
     ],
 )

@@ -328,7 +328,7 @@ def test_redirect_is_followed_and_continued(server, tmp_path, answer):
 def test_downgrade_from_https_is_refused():
     request = web.Request("https://example.org/a")
     with pytest.raises(FetchError, match="from https to http"):
-        web._Redirects().redirect_request(
+        web.Redirects().redirect_request(
             request, io.BytesIO(), 302, "", web.Message(), "http://example.org/b"
         )
 

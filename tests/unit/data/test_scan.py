@@ -53,6 +53,26 @@ def test_split_folders_with_class_folders_in_them(tmp_path, val):
     ]
 
 
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (("Garbage classification/Garbage classification/glass/a.jpg",
+          "Garbage classification/Garbage classification/metal/b.jpg"), {"glass", "metal"}),
+        (("images/images/soda_can/default/a.png", "images/images/soda_can/real_world/b.png",
+          "images/images/newspaper/default/c.png"), {"soda_can", "newspaper"}),
+        (("archive/train/glass/a.jpg", "archive/test/paper/b.jpg"), {"glass", "paper"}),
+        (("soda_can/default/a.png", "soda_can/real_world/b.png"), {"soda_can"}),
+        (("glass/a.jpg", "glass/more/b.jpg"), {"glass"}),
+        (("dataset/厨余垃圾_薯条/a.jpg", "dataset/可回收物_鼠标/b.jpg"),
+         {"厨余垃圾_薯条", "可回收物_鼠标"}),
+    ],
+)  # fmt: skip
+def test_folders_as_archives_unpack(tmp_path, names, labels):
+    manifest = load_dataset(place(tmp_path, *names))
+    assert set(manifest.class_names) == labels
+    assert len(manifest) == len(names)
+
+
 def test_class_that_is_called_like_a_split(tmp_path):
     place(tmp_path, "test/a.jpg", "glass/b.jpg")
     assert load_dataset(tmp_path).class_names == ("glass", "test")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import typer
 
-from recyclenet.cli.data import augment, balance, clean, download, inspect, scan, split
+from recyclenet.cli.data import augment, balance, clean, collect, download, inspect, scan, split
 
 app = typer.Typer(name="data", help="Get photos and get them in order.", no_args_is_help=True)
 
 for command in (
     download.download,
+    collect.collect,
     scan.scan,
     inspect.inspect,
     clean.clean,

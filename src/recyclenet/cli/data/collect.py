@@ -1,0 +1,136 @@
+"""`recyclenet data collect`: photos of classes that nobody has a data set of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recyclenet.cli.data.common import DryRunOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recyclenet.data.collect import Collector, Wanted
+
+
+def collect(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the photos, one folder a class.")],
+    classes: Annotated[
+        Path | None,
+        typer.Option("--classes", help="List of classes: LABEL[,KEYWORD[,TARGET]], one a line."),
+    ] = None,
+    urls: Annotated[
+        Path | None,
+        typer.Option("--urls", help="List of addresses: LABEL,URL[,LICENCE], one a line."),
+    ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="baidu or bing.")] = "bing",
+    target: Annotated[int, typer.Option("--target", min=1, help="Photos of each class.")] = 200,
+    start_page: Annotated[int, typer.Option("--start-page", min=0)] = 0,
+    pages: Annotated[int, typer.Option("--pages", min=1, help="Result pages, at most.")] = 20,
+    per_page: Annotated[int, typer.Option("--per-page", min=1, max=100)] = 30,
+    delay: Annotated[
+        float, typer.Option("--delay", min=0, help="Seconds between two requests to one host.")
+    ] = 1.0,
+    deadline: Annotated[
+        float, typer.Option("--deadline", min=0.1, help="Seconds for one attempt at one address.")
+    ] = 30.0,
+    max_mb: Annotated[float, typer.Option("--max-mb", min=0.001, help="Of one photo.")] = 20.0,
+    max_total_mb: Annotated[
+        float, typer.Option("--max-total-mb", min=0.001, help="Of all that is received.")
+    ] = 4000.0,
+    min_side: Annotated[int, typer.Option("--min-side", min=1, help="Pixels.")] = 64,
+    mirror: Annotated[
+        str, typer.Option("--engine-address", help="Ask this server in place of the engine's.")
+    ] = "",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="HOST:PORT of a private server that may be asked."),
+    ] = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Collect photos by keyword or from a list; robots.txt and noai are honoured.
+
+    Interrupted? The same command continues; addresses already tried are not asked again. Exit code
+    3: some class has fewer photos than wanted; 1: there is not one photo.
+    """
+    from recyclenet.cli.data.common import NUM_NAMED
+    from recyclenet.cli.extras import require_data
+    from recyclenet.cli.progress import counting
+    from recyclenet.cli.rows import print_columns
+    from recyclenet.data.collect import (
+        ENGINES,
+        Collector,
+        Limits,
+        Wanted,
+        read_addresses,
+        read_classes,
+    )
+    from recyclenet.errors import EXIT_PARTIAL, Interrupted, UsageError, look_up
+
+    require_data("collecting photos")
+    if (classes is None) == (urls is None):
+        raise UsageError("collect what? give --classes FILE to search, or --urls FILE")
+    look_up(engine, dict.fromkeys(ENGINES), "search engine")
+    listed: dict[str, list[tuple[str, str]]] = {}
+    if urls is not None:
+        for label, url, licence in read_addresses(urls):
+            listed.setdefault(label, []).append((url, licence))
+        wanted = [Wanted(label, label, min(target, len(rows))) for label, rows in listed.items()]
+    else:
+        assert classes is not None
+        wanted = read_classes(classes, target)
+    if dry_run:
+        print_columns(
+            ("class", "keyword", "target"), [(w.label, w.keyword, str(w.target)) for w in wanted]
+        )
+        return
+    limits = Limits(
+        deadline_s=deadline,
+        max_bytes=int(max_mb * 1e6),
+        max_total_bytes=int(max_total_mb * 1e6),
+        delay_s=delay,
+        min_side=min_side,
+        allowed=tuple(allow_host or ()),
+    )
+    collector = Collector(out, limits)
+    num_known = len(collector.journal)
+    for one in wanted:
+        found = (
+            iter(listed[one.label])
+            if listed
+            else _searched(
+                collector, one, engine, range(start_page, start_page + pages), per_page, mirror
+            )
+        )
+        try:
+            with counting(one.label) as progress:
+                collector.collect(one.label, found, one.target, progress)
+        except KeyboardInterrupt:
+            raise Interrupted(f"stopped at {one.label!r}; the same command goes on") from None
+    for row in [row for row in collector.journal[num_known:] if row.reason][:NUM_NAMED]:
+        typer.echo(f"not taken: {row.reason}", err=True)
+    counts = collector.counts
+    print_columns(
+        ("class", "photos", "wanted"),
+        [(one.label, str(counts[one.label]), str(one.target)) for one in wanted],
+    )
+    manifest = collector.write_manifest()
+    typer.echo(f"{len(manifest)} photos in {out}; read their owners' terms before you share them")
+    if any(counts[one.label] < one.target for one in wanted):
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def _searched(
+    collector: Collector, wanted: Wanted, engine: str, pages: range, per_page: int, mirror: str
+) -> Iterator[tuple[str, str]]:
+    """Yield what an engine finds; an engine that refuses ends the class, not the command."""
+    from recyclenet.data.collect import search
+    from recyclenet.data.web import FetchError
+
+    try:
+        for url in search(engine, wanted.keyword, pages, per_page, collector.fetch, mirror):
+            yield url, ""
+    except FetchError as error:
+        typer.echo(f"{wanted.label}: {error}", err=True)

@@ -1,0 +1,442 @@
+"""Collecting photos by keyword from image search engines, or from a list of addresses."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from urllib.robotparser import RobotFileParser
+
+import numpy as np
+
+from recyclenet.core.files import write_bytes, write_text
+from recyclenet.core.images import decode_image, read_header
+from recyclenet.data.duplicates import MAX_DISTANCE, SIDE, perceptual_hashes
+from recyclenet.data.fetch import Patience, fetch_bytes
+from recyclenet.data.guard import guarded_opener
+from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
+from recyclenet.data.meter import Meter
+from recyclenet.data.web import FetchError, check_url, shown
+from recyclenet.errors import DataError, ImageError, RecycleNetError, UsageError, look_up
+
+JOURNAL = "collected.jsonl"
+AGENT = "recyclenet"
+ENGINES = ("baidu", "bing")
+# File name endings by format; unusual ones bear their format's name.
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
+_WORKERS = 8
+_PAGE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One class to collect.
+
+    Attributes:
+        label: its name.
+        keyword: what to search for.
+        target: how many photos to have in the end.
+    """
+
+    label: str
+    keyword: str
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much and how fast.
+
+    Attributes:
+        deadline_s: seconds for one attempt at one address; there are two.
+        max_bytes: of one photo.
+        max_total_bytes: of all that is received; what is under way then may still come.
+        delay_s: seconds between two requests to one host.
+        min_side: pixels; smaller pictures are refused.
+        allowed: "HOST:PORT" of private servers that may be asked.
+    """
+
+    deadline_s: float = 30.0
+    max_bytes: int = 20 << 20
+    max_total_bytes: int = 4 << 30
+    delay_s: float = 1.0
+    min_side: int = 64
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of one address; one line of the journal.
+
+    Attributes:
+        url: the address.
+        label: the class it was found for.
+        path: of the photo in the folder; empty where there is none.
+        reason: why not.
+        sha256: of the photo's bytes.
+        phash: its perceptual hashes.
+        licence: as the list of addresses says.
+    """
+
+    url: str
+    label: str
+    path: str = ""
+    reason: str = ""
+    sha256: str = ""
+    phash: str = ""
+    licence: str = ""
+
+
+def read_classes(path: Path, target: int) -> list[Wanted]:
+    """Read a list of classes: a line each, LABEL or LABEL,KEYWORD or LABEL,KEYWORD,TARGET.
+
+    Without a keyword, a label such as "可回收物_鼠标" (group_item) is searched by its item.
+
+    Raises:
+        UsageError: the file cannot be read, or has no classes.
+    """
+    rows = _table(path)
+    classes = []
+    for number, row in enumerate(rows, 1):
+        label, keyword, count = ([cell.strip() for cell in row] + ["", "", ""])[:3]
+        if not label or Path(label).name != label or label == ".." or label.startswith("."):
+            raise UsageError(f"{path}, line {number}: {label!r} cannot be a class folder's name")
+        if count and not count.isdecimal():
+            raise UsageError(f"{path}, line {number}: {count!r} is no number of photos")
+        word = keyword or label.partition("_")[2] or label
+        classes.append(Wanted(label, word, int(count) if count else target))
+    return classes
+
+
+def read_addresses(path: Path) -> list[tuple[str, str, str]]:
+    """Read a list of addresses: a line each, LABEL,URL or LABEL,URL,LICENCE.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is something else.
+    """
+    found = []
+    for number, row in enumerate(_table(path), 1):
+        label, url, licence = ([cell.strip() for cell in row] + ["", "", ""])[:3]
+        if not label or Path(label).name != label or label.startswith("."):
+            raise UsageError(f"{path}, line {number}: {label!r} cannot be a class folder's name")
+        found.append((label, check_url(url), licence))
+    return found
+
+
+def search(
+    engine: str,
+    keyword: str,
+    pages: range,
+    per_page: int,
+    fetch: Callable[[str], bytes],
+    address: str = "",
+) -> Iterator[str]:
+    """Yield the addresses of pictures that a search engine shows for a keyword.
+
+    Args:
+        engine: "baidu" or "bing".
+        keyword: what to search for.
+        pages: which result pages.
+        per_page: results on one.
+        fetch: reads a result page.
+        address: scheme and host to ask in place of the engine's own, such as a mirror.
+
+    Raises:
+        UsageError: an unknown engine.
+        FetchError: a page cannot be had.
+    """
+    from icrawler.utils import Signal
+
+    feeder_kind, parser_kind = _engine(engine)
+    parts = Signal(), None  # we fetch the pages ourselves
+    parser = parser_kind(1, *parts)
+    for page in pages:
+        feeder = feeder_kind(1, *parts)
+        queue: list[str] = []
+        feeder.out_queue = type("Queue", (), {"put": staticmethod(queue.append)})()
+        feeder.feed(keyword=keyword, offset=page * per_page, max_num=per_page)
+        for url in queue:
+            if address:
+                new, old = urlsplit(address), urlsplit(url)
+                url = urlunsplit((new.scheme, new.netloc, old.path, old.query, ""))
+            answer = type("Answer", (), {"content": fetch(check_url(url.replace(" ", "%20")))})()
+            for task in parser.parse(answer) or ():
+                yield task["file_url"]
+
+
+def _engine(name: str) -> tuple[Any, Any]:
+    """Return icrawler's feeder of result pages, and their parser."""
+    from icrawler.builtin import baidu, bing
+
+    kinds = (
+        (baidu.BaiduFeeder, baidu.BaiduParser),
+        (bing.BingFeeder, bing.BingParser),
+    )
+    return look_up(name, dict(zip(ENGINES, kinds, strict=True)), "search engine")
+
+
+@dataclass
+class Collector:
+    """Fetches pictures into class folders, politely, and remembers every address.
+
+    Args:
+        folder: where the photos, the journal and the manifest go.
+        limits: how much and how fast.
+    """
+
+    folder: Path
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        self._opener = guarded_opener(self.limits.deadline_s, self.limits.allowed)
+        self._patience = Patience(
+            timeout_s=min(10.0, self.limits.deadline_s), num_failures=2, longest_wait_s=10.0
+        )
+        self._lock = threading.Lock()
+        self._turns: dict[str, float] = {}
+        self._robots: dict[str, RobotFileParser] = {}
+        self._robots_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._received = 0
+        journal = self.folder / JOURNAL
+        if (self.folder / MANIFEST_NAME).exists() and not journal.exists():
+            raise UsageError(
+                f"{self.folder} has a manifest of its own; choose another --out"
+            )
+        self.journal = _read_journal(journal)
+        self._known = {found.url for found in self.journal}
+        self._digests = {found.sha256 for found in self.journal if found.sha256}
+        self._hashes = [found.phash for found in self.journal if found.phash]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of photos of each class."""
+        return Counter(found.label for found in self.journal if found.path)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all bytes that are allowed have been received."""
+        return self._received >= self.limits.max_total_bytes
+
+    def fetch(self, url: str, max_bytes: int = _PAGE_BYTES) -> bytes:
+        """Fetch one address if its host lets us, after a due pause.
+
+        Raises:
+            FetchError: it cannot be had, or must not.
+        """
+
+        def look(answer: HTTPResponse) -> None:
+            if answer.url != url:  # it was redirected
+                self._check_robots(answer.url)
+            _check_consent(answer)
+
+        self._check_robots(url)
+        self._take_turn(url)
+        meter = Meter()
+        try:
+            return fetch_bytes(
+                url,
+                max_bytes=max_bytes,
+                patience=self._patience,
+                meter=meter,
+                opener=self._opener,
+                look=look,
+            )
+        finally:
+            with self._lock:
+                self._received += meter.num_received_bytes
+
+    def collect(
+        self,
+        label: str,
+        addresses: Iterable[tuple[str, str]],
+        target: int,
+        progress: Callable[[int, int], object] = lambda *_: None,
+    ) -> int:
+        """Fetch pictures of one class until there are enough, or no more addresses.
+
+        Args:
+            label: the class.
+            addresses: (url, licence) of each picture; asked for one by one, as needed.
+            target: how many photos of the class the folder should hold in the end.
+            progress: called with the number of photos there are, and the target.
+
+        Returns:
+            How many there are now.
+        """
+        waiting: set[Future[None]] = set()
+        seen = set(self._known)
+        source = iter(addresses)
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            while not self.is_full:
+                missing = target - self.counts[label]
+                progress(self.counts[label], target)
+                while len(waiting) < min(missing, _WORKERS):
+                    url, licence = next(source, ("", ""))
+                    if not url:
+                        break
+                    if url not in seen:
+                        seen.add(url)
+                        waiting.add(pool.submit(self._take, url, label, licence))
+                if missing <= 0 or not waiting:
+                    break
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        progress(self.counts[label], target)
+        return self.counts[label]
+
+    def write_manifest(self) -> Manifest:
+        """Write `manifest.csv` of all photos in the folder.
+
+        Raises:
+            DataError: there are none.
+        """
+        rows = tuple(
+            Sample(
+                self.folder / found.path,
+                found.label,
+                sha256=found.sha256,
+                source=found.url,
+                licence=found.licence,
+            )
+            for found in self.journal
+            if found.path and (self.folder / found.path).is_file()
+        )
+        if not rows:
+            reasons = Counter(found.reason.partition(": ")[2] for found in self.journal)
+            most = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(3))
+            raise DataError(f"not one photo could be collected ({most or 'no addresses'})")
+        write_manifest(Manifest(rows), self.folder / MANIFEST_NAME)
+        return Manifest(rows)
+
+    def _take(self, url: str, label: str, licence: str) -> None:
+        """Try one address, and write down what became of it."""
+        found = Found(url, label, licence=licence)
+        try:
+            content = self.fetch(url, self.limits.max_bytes)
+            picture = decode_image(content, min_side=SIDE)
+            header = read_header(content)
+            if min(header.width, header.height) < self.limits.min_side:
+                raise ImageError(f"it is only {header.width}x{header.height} pixels")
+            digest, phash = hashlib.sha256(content).hexdigest(), perceptual_hashes(picture)
+            with self._lock:
+                if digest in self._digests or _is_near(phash, self._hashes):
+                    raise ImageError("it is a copy of another one here")
+                self._digests.add(digest)
+                self._hashes.append(phash)
+            name = f"{label}/{digest[:16]}{_SUFFIXES.get(header.kind, f'.{header.kind.lower()}')}"
+            write_bytes(self.folder / name, content)
+            found = Found(url, label, name, "", digest, phash, licence)
+        except FetchError as error:
+            found = Found(url, label, reason=str(error))
+        except ImageError as error:
+            found = Found(url, label, reason=f"{shown(url)}: {error}")
+        with self._lock:
+            self.journal.append(found)
+            self._known.add(url)
+            _append(self.folder / JOURNAL, found)
+
+    def _take_turn(self, url: str) -> None:
+        """Wait until the host has had its pause."""
+        host = urlsplit(url).netloc
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._turns.get(host, 0.0))
+            self._turns[host] = turn + self.limits.delay_s
+        time.sleep(turn - now)
+
+    def _check_robots(self, url: str) -> None:
+        if not self._robots_of(url).can_fetch(AGENT, url):
+            raise FetchError(f"{shown(url)}: its host's robots.txt does not allow it")
+
+    def _robots_of(self, url: str) -> RobotFileParser:
+        parts = urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        with self._lock:
+            lock = self._robots_locks[host]
+        with lock:  # the first to come asks, the others wait for the answer
+            if host not in self._robots:
+                self._robots[host] = self._ask_robots(host)
+            return self._robots[host]
+
+    def _ask_robots(self, host: str) -> RobotFileParser:
+        rules, url = RobotFileParser(), f"{host}/robots.txt"
+        try:
+            self._take_turn(url)
+            content = fetch_bytes(
+                url, max_bytes=512 << 10, patience=self._patience, opener=self._opener
+            )
+            rules.parse(content.decode("utf-8", "replace").splitlines())
+        except FetchError as error:
+            # RFC 9309: a host without rules allows all, one that does not answer nothing.
+            rules.parse(["User-agent: *", "Disallow: /"] if error.no_answer else [])
+        return rules
+
+
+def _check_consent(answer: HTTPResponse) -> None:
+    """Refuse what its owner does not want machines to learn from."""
+    tags = ",".join(answer.headers.get_all("X-Robots-Tag") or ()).lower()
+    if {"noai", "noimageai"} & {tag.rpartition(":")[2].strip() for tag in tags.split(",")}:
+        raise FetchError(f"{shown(answer.url)}: its owner does not want it collected ({tags})")
+
+
+def _is_near(phash: str, others: Sequence[str]) -> bool:
+    """Whether a picture is one of the others, mirrored or not."""
+    if not others:
+        return False
+    mine = np.frombuffer(bytes.fromhex(phash.replace("-", "")), np.uint8).reshape(4, -1)
+    first = [bytes.fromhex(other.partition("-")[0]) for other in others]
+    theirs = np.frombuffer(b"".join(first), np.uint8).reshape(len(others), 1, -1)
+    distances = np.bitwise_count(theirs ^ mine).sum(2, dtype=np.int64)
+    return bool((distances <= MAX_DISTANCE).any())
+
+
+def _table(path: Path) -> list[list[str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    rows = [row for row in csv.reader(io.StringIO(text)) if row and not row[0].startswith("#")]
+    if not rows:
+        raise UsageError(f"{path} is empty")
+    return rows
+
+
+def _read_journal(path: Path) -> list[Found]:
+    """Return what earlier calls did; a last line cut off by a crash counts as not written."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line:
+                rows.append(Found(**json.loads(line)))
+        except (ValueError, TypeError):
+            if number < len(lines):
+                raise DataError(f"{path}, line {number} is damaged; delete that line") from None
+            write_text(path, "".join(f"{good}\n" for good in lines[:-1]))
+    return rows
+
+
+def _append(path: Path, found: Found) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(found), ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise RecycleNetError(f"cannot write {path}: {error.strerror or error}") from error
