@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from recyclenet.core.images import decode_image
-from recyclenet.data.duplicates import Pair, find_pairs
+from recyclenet.data.duplicates import Pair, clusters, find_pairs
 from recyclenet.data.manifest import Manifest, Sample
 
 # What is wrong -> whether a photo goes for it unless the user says otherwise.
@@ -152,19 +152,8 @@ def _shapes(manifest: Manifest, min_side: int, max_aspect: float) -> Iterator[Is
 def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Issue]:
     """Of the photos that show one picture, keep the largest; of one under two labels, none."""
     samples = manifest.samples
-    clusters: dict[int, list[int]] = {}
-    member_of: dict[int, int] = {}
-    for pair in pairs:
-        home = member_of.setdefault(pair.first, pair.first)
-        cluster = clusters.setdefault(home, [home])
-        if pair.second not in member_of:
-            cluster.append(pair.second)
-            member_of[pair.second] = home
-        elif member_of[pair.second] != home:  # two clusters are one
-            for row in clusters.pop(member_of[pair.second]):
-                member_of[row] = home
-                cluster.append(row)
-    for cluster in clusters.values():
+    joined = ((pair.first, pair.second) for pair in pairs)
+    for cluster in clusters(len(samples), joined):
         if len({samples[row].label for row in cluster}) > 1:
             for row in cluster:
                 other = next(r for r in cluster if samples[r].label != samples[row].label)
@@ -174,7 +163,7 @@ def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Issue]:
             continue
         best = max(cluster, key=lambda row: (samples[row].width * samples[row].height, -row))
         first = {samples[best].sha256: best}  # of the same bytes
-        for row in sorted(set(cluster) - {best}):
+        for row in (row for row in cluster if row != best):
             same = first.setdefault(samples[row].sha256, row)
             if same != row:
                 yield Issue(samples[row], "duplicate", "same bytes", samples[same])

@@ -210,9 +210,7 @@ class Collector:
         self._received = 0
         journal = self.folder / JOURNAL
         if (self.folder / MANIFEST_NAME).exists() and not journal.exists():
-            raise UsageError(
-                f"{self.folder} has a manifest of its own; choose another --out"
-            )
+            raise UsageError(f"{self.folder} has a manifest of its own; choose another --out")
         self.journal = _read_journal(journal)
         self._known = {found.url for found in self.journal}
         self._digests = {found.sha256 for found in self.journal if found.sha256}

@@ -8,7 +8,8 @@ Copies resized to a third of the pixels and saved at JPEG quality 50 differ in a
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -96,13 +97,9 @@ def find_pairs(manifest: Manifest, max_distance: int = MAX_DISTANCE) -> list[Pai
     return sorted(pairs, key=lambda pair: (pair.first, pair.second))
 
 
-def with_groups(manifest: Manifest, pairs: Sequence[Pair]) -> Manifest:
-    """Give rows that show one picture a common group; rows that have one already keep it shared.
-
-    A group bears the name of its first row's: its old group, or the start of its digest.
-    """
-    samples = manifest.samples
-    parents = list(range(len(samples)))
+def clusters(num_rows: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Return the rows that pairs join, also by way of others: sorted lists of two or more."""
+    parents = list(range(num_rows))
 
     def root(row: int) -> int:
         while parents[row] != row:
@@ -110,23 +107,31 @@ def with_groups(manifest: Manifest, pairs: Sequence[Pair]) -> Manifest:
             row = parents[row]
         return row
 
-    def join(first: int, second: int) -> None:
-        low, high = sorted((root(first), root(second)))
-        parents[high] = low
-
     for pair in pairs:
-        join(pair.first, pair.second)
-    named: dict[str, int] = {}
+        low, high = sorted(map(root, pair))
+        parents[high] = low
+    members: dict[int, list[int]] = defaultdict(list)
+    for row in range(num_rows):
+        members[root(row)].append(row)
+    return [rows for rows in members.values() if len(rows) > 1]
+
+
+def with_groups(manifest: Manifest, pairs: Sequence[Pair]) -> Manifest:
+    """Give rows that show one picture a common group; rows that have one already keep it shared.
+
+    A group bears the name of its first row's: its old group, or the start of its digest.
+    """
+    samples = list(manifest)
+    joined = [(pair.first, pair.second) for pair in pairs]
+    first: dict[str, int] = {}
     for row, sample in enumerate(samples):
         if sample.group:
-            join(named.setdefault(sample.group, row), row)
-    sizes = np.bincount([root(row) for row in range(len(samples))], minlength=len(samples))
-    grouped = []
-    for row, sample in enumerate(samples):
-        first = samples[root(row)]
-        name = first.group or first.sha256[:16]
-        grouped.append(replace(sample, group=name if sizes[root(row)] > 1 else sample.group))
-    return Manifest(tuple(grouped))
+            joined.append((first.setdefault(sample.group, row), row))
+    for rows in clusters(len(samples), joined):
+        name = samples[rows[0]].group or samples[rows[0]].sha256[:16]
+        for row in rows:
+            samples[row] = replace(samples[row], group=name)
+    return Manifest(tuple(samples))
 
 
 def _table(samples: Sequence[Sample]) -> npt.NDArray[np.uint64]:

@@ -199,9 +199,10 @@ def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) 
         kept = Counter(s.split for s in manifest if s.label == label) if not source else Counter()
         total = sizes.total() + sum(kept[split] for split in SPLITS)
         wanted = {
-            # Each split but the last gets at least one of a class, where there are enough.
-            "val": (max(1, round(total * shares["val"])) if total > 1 else 0) - kept["val"],
-            "test": (round(total * shares.get("test", 0)) if total > 2 else 0) - kept["test"],
+            # Validation gets at least one of a class, where there are enough.
+            "val": max(bool(shares["val"]), round(total * shares["val"])) * (total > 1)
+            - kept["val"],
+            "test": round(total * shares.get("test", 0)) * (total > 2) - kept["test"],
         }
         order = sorted(sizes.keys() - chosen.keys(), key=lambda key: _rank(seed, key))
         for key in sizes.keys() & chosen.keys():
@@ -213,7 +214,8 @@ def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) 
             if chosen[key] in wanted:
                 wanted[chosen[key]] -= sizes[key]
         in_train = [key for key in order if chosen[key] == "train"]
-        if len(in_train) > 1 and not kept["val"] and "val" not in {chosen[key] for key in sizes}:
+        has_val = kept["val"] or "val" in {chosen[key] for key in sizes}
+        if shares["val"] and not has_val and len(in_train) > 1:
             chosen[min(in_train, key=lambda key: sizes[key])] = "val"
     return Manifest(
         tuple(replace(s, split=chosen[_key(s)]) if s.split == source else s for s in manifest)

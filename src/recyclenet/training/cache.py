@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from recyclenet.errors import UsageError
 from recyclenet.models.classifier import WasteClassifier
-from recyclenet.models.cost import count_layers
+from recyclenet.models.cost import count_layers, multiply_adds
 from recyclenet.models.prefix import FrozenPrefix, frozen_prefix
 from recyclenet.training.dataset import Draw, Example, Photos
 from recyclenet.training.machine import autocast, device, memory_bytes, precision
@@ -81,7 +81,7 @@ def cache_maps(
         raise UsageError("fit.cached_views needs frozen layers; set model.freeze_groups")
     layers = count_layers(model, recipe.model.image_size)
     skipped = sum(layer.multiply_adds for layer in layers if layer.name in prefix.stages)
-    share = skipped / sum(layer.multiply_adds for layer in layers)
+    share = skipped / multiply_adds(model, recipe.model.image_size)
     model.eval()
     views = recipe.fit.cached_views
     key = _key(prefix, photos, recipe)

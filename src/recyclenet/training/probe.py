@@ -24,16 +24,19 @@ def fit_head(model: WasteClassifier, train: DataLoader[Example], val: DataLoader
     The strength of the L2 penalty is the one of `PENALTIES` with the least validation loss.
 
     Args:
-        model: the network; its backbone is not changed.
+        model: the network; its backbone is not changed. Branches get the same head each.
         train: training photos through the evaluation transform.
         val: validation photos, likewise.
 
     Raises:
         UsageError: the head is no single linear layer.
     """
-    head = model.get_submodule(model.head_names[0]) if len(model.head_names) == 1 else None
-    if not isinstance(head, nn.Linear):
+    modules = [model.get_submodule(name) for name in model.head_names]
+    heads = [module for module in modules if isinstance(module, nn.Linear)]
+    num_branches = len(getattr(model.backbone, "branches", [None]))
+    if not len(heads) == len(modules) == num_branches:
         raise UsageError("fit.probe needs a network whose head is one linear layer")
+    num_classes = heads[0].out_features
     train_features, train_targets = _features(model, train)
     val_features, val_targets = _features(model, val)
     # Equal scales make the problem easy to solve; the head takes them in afterwards.
@@ -41,7 +44,7 @@ def fit_head(model: WasteClassifier, train: DataLoader[Example], val: DataLoader
     best = (float("inf"), 0.0)
     for penalty in PENALTIES:
         weight, bias = _regress(
-            (train_features - mean) / spread, train_targets, head.out_features, penalty
+            (train_features - mean) / spread, train_targets, num_classes, penalty
         )
         weight = weight / spread
         bias = bias - weight @ mean
@@ -50,8 +53,9 @@ def fit_head(model: WasteClassifier, train: DataLoader[Example], val: DataLoader
         if loss < best[0]:
             best = (loss, (logits.argmax(1) == val_targets).float().mean().item())
             with torch.no_grad():
-                head.weight.copy_(weight)
-                head.bias.copy_(bias)
+                for head in heads:  # branches are still one and the same before their heads
+                    head.weight.copy_(weight)
+                    head.bias.copy_(bias)
     return best[1]
 
 

@@ -154,6 +154,7 @@ def test_clean_finds_wrong_labels(command: Command, photos: Path, tmp_path: Path
         (["split", "{photos}", "--ratios", "1"], "ratios are like"),
         (["split", "{photos}"], "where to?"),
         (["split", "{photos}", "--list", "x"], "SPLIT=FILE"),
+        (["split", "{photos}", "--list", "train=x", "--legacy"], "give one of them"),
         (["balance", "{photos}"], "balance how?"),
         (["clean", "{photos}", "--take", "drak"], "did you mean 'dark'"),
         (["clean", "{photos}", "--apply"], "--quarantine"),

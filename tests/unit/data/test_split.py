@@ -184,6 +184,15 @@ def test_a_class_of_two_groups_has_something_to_validate_on():
     assert Counter(s.split for s in divided) == {"train": 5, "val": 5}
 
 
+def test_no_validation_where_none_is_wanted():
+    divided = fill_splits(photos(glass=50, metal=3), parse_ratios("90/10"), 0)
+    assert Counter((s.label, s.split) for s in divided) == {
+        ("glass", "train"): 45,
+        ("glass", "test"): 5,
+        ("metal", "train"): 3,
+    }
+
+
 def test_the_old_way_leaks_and_that_shows():
     manifest = photos(glass=10)
     twins = Manifest(tuple(replace(s, group="pair" if n in (8, 9) else "") for n, s in

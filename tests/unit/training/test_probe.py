@@ -12,9 +12,10 @@ from recyclenet.models.config import ModelConfig
 from recyclenet.training.probe import fit_head
 
 
-def network(name: str = "test_resnet") -> WasteClassifier:
+def network(**fields: int) -> WasteClassifier:
     torch.manual_seed(0)
-    return create_model(ModelConfig.from_name(name, weights="none", image_size=32), 3)
+    config = ModelConfig.from_name("test_resnet", weights="none", image_size=32, **fields)
+    return create_model(config, 3)
 
 
 def colours(count: int, seed: int) -> DataLoader[tuple[torch.Tensor, int]]:
@@ -26,14 +27,20 @@ def colours(count: int, seed: int) -> DataLoader[tuple[torch.Tensor, int]]:
     return DataLoader(TensorDataset(images + noise, targets), batch_size=8)  # type: ignore[arg-type]
 
 
-def test_the_head_learns_and_nothing_else_changes() -> None:
-    model = network()
+@pytest.mark.parametrize(
+    ("fields", "heads"),
+    [({}, ("fc",)), ({"freeze_groups": 2, "branches": 2}, ("branches.0.fc", "branches.1.fc"))],
+)
+def test_the_head_learns_and_nothing_else_changes(
+    fields: dict[str, int], heads: tuple[str, ...]
+) -> None:
+    model = network(**fields)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     accuracy = fit_head(model, colours(30, 0), colours(12, 1))
     assert accuracy == 1.0
     assert model.training
     changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
-    assert changed == {"backbone.fc.weight", "backbone.fc.bias"}
+    assert changed == {f"backbone.{head}.{kind}" for head in heads for kind in ("weight", "bias")}
     (images, targets) = next(iter(colours(12, 2)))
     assert (model.eval()(images).argmax(1) == targets).all()
 

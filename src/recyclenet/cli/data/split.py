@@ -55,7 +55,10 @@ def split(
         parse_ratios,
         read_lists,
     )
+    from recyclenet.errors import UsageError
 
+    if lists and legacy:
+        raise UsageError("--list and --legacy both say how to divide: give one of them")
     shares = parse_ratios(ratios)
     found = scanned(dataset)
     say_problems(found)
