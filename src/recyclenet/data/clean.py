@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -93,12 +93,12 @@ def find_issues(
     Raises:
         DataError: the photos were not scanned.
     """
-    issues = [*_shapes(manifest, min_side, max_aspect), *_copies(manifest, find_pairs(manifest))]
-    issues += _tones(manifest)
+    issues = [*_shapes(manifest, min_side, max_aspect), *_tones(manifest)]
     for start in range(0, len(manifest), _CHUNK):
         issues += _looks(manifest.samples[start : start + _CHUNK])
         progress(min(start + _CHUNK, len(manifest)), len(manifest))
-    return issues
+    faulty = {issue.sample.path for issue in issues}
+    return issues + list(_copies(manifest, find_pairs(manifest), faulty))
 
 
 def find_label_issues(
@@ -149,9 +149,14 @@ def _shapes(manifest: Manifest, min_side: int, max_aspect: float) -> Iterator[Is
             yield Issue(sample, "odd_aspect", size)
 
 
-def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Issue]:
-    """Of the photos that show one picture, keep the largest; of one under two labels, none."""
+def _copies(manifest: Manifest, pairs: Sequence[Pair], faulty: Collection[Path]) -> Iterator[Issue]:
+    """Of the photos that show one picture, keep the best; of one under two labels, none."""
     samples = manifest.samples
+
+    def merit(row: int) -> tuple[bool, int, int, int]:
+        sample = samples[row]
+        return sample.path not in faulty, sample.width * sample.height, sample.num_bytes, -row
+
     joined = ((pair.first, pair.second) for pair in pairs)
     for cluster in clusters(len(samples), joined):
         if len({samples[row].label for row in cluster}) > 1:
@@ -161,7 +166,7 @@ def _copies(manifest: Manifest, pairs: Sequence[Pair]) -> Iterator[Issue]:
                     samples[row], "two_labels", f"also {samples[other].label}", samples[other]
                 )
             continue
-        best = max(cluster, key=lambda row: (samples[row].width * samples[row].height, -row))
+        best = max(cluster, key=merit)
         first = {samples[best].sha256: best}  # of the same bytes
         for row in (row for row in cluster if row != best):
             same = first.setdefault(samples[row].sha256, row)

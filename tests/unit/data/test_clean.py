@@ -82,6 +82,14 @@ def test_of_copies_the_largest_stays(tmp_path):
     assert copies == {"a": "b", "c": "b"}
 
 
+def test_of_copies_one_without_another_fault_stays(tmp_path):
+    (tmp_path / "glass").mkdir()
+    scene(0).filter(ImageFilter.GaussianBlur(6)).save(tmp_path / "glass" / "a.png")
+    scene(0).resize((240, 180)).save(tmp_path / "glass" / "b.png")
+    issues = find_issues(scan_dataset(tmp_path).manifest)
+    assert {i.sample.path.stem for i in issues if i.kind == "near_duplicate"} == {"a"}
+
+
 def test_a_copy_of_a_smaller_copy_is_a_copy_all_the_same(tmp_path):
     (tmp_path / "glass").mkdir()
     scene(0).save(tmp_path / "glass" / "a.png")
