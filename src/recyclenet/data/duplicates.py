@@ -27,7 +27,9 @@ HASH_SIDE = 16
 SIDE = 4 * HASH_SIDE
 _WORDS = HASH_SIDE * HASH_SIDE // 64
 _DIGITS = HASH_SIDE * HASH_SIDE // 4
-_BLOCK = 64
+_HALF = _WORDS // 2
+# Rows compared at once, with so many others: small enough for the processor's cache.
+_BLOCK, _TILE = 64, 2048
 
 
 def perceptual_hashes(image: ImageArray) -> str:
@@ -153,19 +155,30 @@ def _table(samples: Sequence[Sample]) -> npt.NDArray[np.uint64]:
 
 
 def _near(table: npt.NDArray[np.uint64], start: int, max_distance: int) -> list[Pair]:
-    """Compare the rows of one block with themselves and all later ones."""
-    block, later = table[start : start + _BLOCK, 0], table[start:]
-    best = np.full((len(block), len(later)), 255, np.uint8)
-    views = np.zeros_like(best)
-    for view in range(4):
-        distance = np.zeros(best.shape, np.uint16)
-        for word in range(_WORDS):
-            distance += np.bitwise_count(block[:, None, word] ^ later[None, :, view, word])
-        closer = distance < best
-        best[closer] = distance[closer]
-        views[closer] = view
-    return [
-        Pair(start + int(row), start + int(other), int(best[row, other]), bool(views[row, other]))
-        for row, other in zip(*np.nonzero(best <= max_distance), strict=True)
-        if other > row
-    ]
+    """Compare the rows of one block with themselves and all later ones, tile by tile."""
+    block = table[start : start + _BLOCK, 0]
+    found: dict[tuple[int, int], Pair] = {}
+    for left in range(start, len(table), _TILE):
+        tile = table[left : left + _TILE]
+        for view in range(4):
+            # Half of the bits rule out nearly all pairs; the rest is counted for the others.
+            distance = _differing(block[:, None, :_HALF], tile[None, :, view, :_HALF])
+            rows, others = np.nonzero(distance <= max_distance)
+            exact = _differing(block[rows], tile[others, view])
+            for row, other, bits in zip(rows + start, others + left, exact, strict=True):
+                if row < other and bits <= max_distance:
+                    pair = Pair(int(row), int(other), int(bits), bool(view))
+                    known = found.setdefault((pair.first, pair.second), pair)
+                    if pair.distance < known.distance:
+                        found[pair.first, pair.second] = pair
+    return list(found.values())
+
+
+def _differing(
+    some: npt.NDArray[np.uint64], others: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint16]:
+    """Return the number of bits in which hashes differ, word by word along the last axis."""
+    distance = np.zeros(np.broadcast_shapes(some.shape, others.shape)[:-1], np.uint16)
+    for word in range(some.shape[-1]):
+        distance += np.bitwise_count(some[..., word] ^ others[..., word])
+    return distance
