@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from itertools import cycle, islice
 
-from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.data.manifest import Manifest, Sample, rank
 from recyclenet.errors import DataError, UsageError
 
 
@@ -26,7 +25,7 @@ def cap(manifest: Manifest, most: int, seed: int) -> Manifest:
         raise UsageError(f"a class needs a photo at least, not {most}")
     kept = set()
     for rows in _training_rows(manifest).values():
-        kept |= set(sorted(rows, key=lambda row: _rank(seed, manifest.samples[row]))[:most])
+        kept |= set(_drawn(manifest, rows, seed)[:most])
     others = {row for row, sample in enumerate(manifest) if sample.split not in ("", "train")}
     chosen = sorted(kept | others)
     return Manifest(tuple(manifest.samples[row] for row in chosen))
@@ -51,8 +50,7 @@ def oversample(manifest: Manifest, least: int, seed: int) -> Manifest:
     least = least or max((len(rows) for rows in by_label.values()), default=0)
     repeated: list[Sample] = []
     for _, rows in sorted(by_label.items()):
-        order = sorted(rows, key=lambda row: _rank(seed, manifest.samples[row]))
-        extra = islice(cycle(order), max(0, least - len(rows)))
+        extra = islice(cycle(_drawn(manifest, rows, seed)), max(0, least - len(rows)))
         repeated += [manifest.samples[row] for row in extra]
     return Manifest((*manifest.samples, *repeated))
 
@@ -77,6 +75,11 @@ def _training_rows(manifest: Manifest) -> dict[str, list[int]]:
     return rows
 
 
-def _rank(seed: int, sample: Sample) -> bytes:
-    key = f"{seed}\t{sample.sha256 or sample.path.as_posix()}"
-    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
+def _drawn(manifest: Manifest, rows: list[int], seed: int) -> list[int]:
+    """Return rows in an order drawn from the seed."""
+
+    def place(row: int) -> bytes:
+        sample = manifest.samples[row]
+        return rank(seed, sample.sha256 or sample.path.as_posix())
+
+    return sorted(rows, key=place)

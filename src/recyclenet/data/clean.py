@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from recyclenet.core.images import decode_image
-from recyclenet.data.duplicates import Pair, clusters, find_pairs
+from recyclenet.data.duplicates import Pair, clusters
 from recyclenet.data.manifest import Manifest, Sample
 
 # What is wrong -> whether a photo goes for it unless the user says otherwise.
@@ -34,8 +34,6 @@ KINDS = {
     "blurry": False,
     "grey": False,
 }
-MIN_SIDE = 64
-MAX_ASPECT = 3.0
 # Pixels with all channels this high have lost their detail.
 BLOWN = 250
 # A photo is overexposed if more of it is blown than this, and much more than usual in its dataset:
@@ -77,28 +75,36 @@ class Issue:
 
 def find_issues(
     manifest: Manifest,
+    pairs: Sequence[Pair],
     *,
-    min_side: int = MIN_SIDE,
-    max_aspect: float = MAX_ASPECT,
+    min_side: int,
+    max_aspect: float,
     progress: Callable[[int, int], object] = lambda *_: None,
 ) -> list[Issue]:
     """Look for every fault that the photos themselves show.
 
     Args:
         manifest: photos as a scan describes them.
+        pairs: its rows that show one picture.
         min_side: pixels; a photo with a shorter side is small.
         max_aspect: long side over short side; above it is odd.
         progress: called with the number of photos done and the number of all.
 
     Raises:
-        DataError: the photos were not scanned.
+        ImageError: a photo can no longer be read.
     """
-    issues = [*_shapes(manifest, min_side, max_aspect), *_tones(manifest)]
+    issues = list(_shapes(manifest, min_side, max_aspect))
+    tones: list[_Tone] = []
     for start in range(0, len(manifest), _CHUNK):
-        issues += _looks(manifest.samples[start : start + _CHUNK])
-        progress(min(start + _CHUNK, len(manifest)), len(manifest))
+        samples = manifest.samples[start : start + _CHUNK]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            pictures = list(pool.map(_picture, (sample.path for sample in samples)))
+            tones += pool.map(_tone, pictures)
+        issues += _looks(samples, pictures)
+        progress(start + len(samples), len(manifest))
+    issues += _unusual(manifest, tones)
     faulty = {issue.sample.path for issue in issues}
-    return issues + list(_copies(manifest, find_pairs(manifest), faulty))
+    return issues + list(_copies(manifest, pairs, faulty))
 
 
 def find_label_issues(
@@ -176,9 +182,7 @@ def _copies(manifest: Manifest, pairs: Sequence[Pair], faulty: Collection[Path])
                 yield Issue(samples[row], "near_duplicate", "same picture", samples[best])
 
 
-def _tones(manifest: Manifest) -> Iterator[Issue]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        tones = list(pool.map(_tone, (sample.path for sample in manifest)))
+def _unusual(manifest: Manifest, tones: Sequence[_Tone]) -> Iterator[Issue]:
     blown = np.array([tone.blown for tone in tones])
     low, high = np.percentile(blown, (25, 75))
     limit = max(MIN_BLOWN_SHARE, high + 3 * (high - low))
@@ -190,6 +194,13 @@ def _tones(manifest: Manifest) -> Iterator[Issue]:
             yield Issue(sample, "grey", "no colours")
         if tone.blur > MAX_BLUR:
             yield Issue(sample, "blurry", f"blur {tone.blur:.2f}")
+
+
+def _picture(path: Path) -> Image.Image:
+    """Return a photo small enough to look at many, `_SIDE` pixels at most."""
+    picture = Image.fromarray(decode_image(path, min_side=_SIDE))
+    picture.thumbnail((_SIDE, _SIDE))
+    return picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +220,7 @@ class _Tone:
     blur: float
 
 
-def _tone(path: Path) -> _Tone:
-    picture = Image.fromarray(decode_image(path, min_side=_SIDE))
-    picture.thumbnail((_SIDE, _SIDE))
+def _tone(picture: Image.Image) -> _Tone:
     pixels = np.asarray(picture)
     lowest, highest = pixels.min(2), pixels.max(2)
     blown = lowest >= BLOWN
@@ -236,23 +245,11 @@ def blurriness(grey: npt.NDArray[np.float32]) -> float:
     return max(found)
 
 
-class _Pictures:
-    """Photos through our decoder, in the shape of a torchvision dataset."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, index: int) -> tuple[Image.Image]:
-        return (Image.fromarray(decode_image(self._paths[index], min_side=_SIDE)),)
-
-
-def _looks(samples: Sequence[Sample]) -> list[Issue]:
+def _looks(samples: Sequence[Sample], pictures: Sequence[Image.Image]) -> list[Issue]:
     from cleanvision import Imagelab
 
-    lab = Imagelab(torchvision_dataset=_Pictures([sample.path for sample in samples]))
+    # A torchvision dataset, as far as it looks: pictures by number, each in a tuple.
+    lab = Imagelab(torchvision_dataset=[(picture,) for picture in pictures])
     with redirect_stderr(io.StringIO()):  # it draws a bar of its own
         lab.find_issues({kind: {} for kind in _VISION}, verbose=False)
     issues = []

@@ -190,6 +190,11 @@ def _sample(table: Path, line: int, row: dict[str | None, str | None]) -> Sample
     return Sample(table.parent / photo, label, split, digest, **known)
 
 
+def rank(seed: int, key: str) -> bytes:
+    """Return a place in an order drawn from the seed; no other row changes it."""
+    return hashlib.sha256(f"{seed}\t{key}".encode(errors="surrogateescape")).digest()
+
+
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, hexadecimal.
 

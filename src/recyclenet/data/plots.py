@@ -5,7 +5,6 @@ matplotlib is imported where it draws: this package is there without it, too.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from recyclenet.core.files import figure_png
 from recyclenet.core.pages import write_page
 from recyclenet.data.inspect import Statistics
-from recyclenet.data.manifest import Manifest
+from recyclenet.data.manifest import Manifest, rank
 from recyclenet.data.sheet import Tile, sheet_png
 
 _BAR, _SOFT = "#2f7d5b", "#5c6b7a"
@@ -96,7 +95,7 @@ def examples(manifest: Manifest) -> list[Tile]:
     tiles = []
     for label in manifest.class_names[:_MOST_CLASSES]:
         rows = [sample for sample in manifest if sample.label == label]
-        rows.sort(key=lambda sample: hashlib.sha256(sample.sha256.encode()).digest())
+        rows.sort(key=lambda sample: rank(0, sample.sha256))
         chosen = [Tile(sample.path, (label, sample.path.name)) for sample in rows[:_NUM_EXAMPLES]]
         tiles += chosen + [Tile(Path(), ("",))] * (_NUM_EXAMPLES - len(chosen))
     return tiles

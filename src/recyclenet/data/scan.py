@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from recyclenet.core.images import SUFFIXES, decode_image, read_header, show_path
+from recyclenet.data.duplicates import SIDE, Pair, find_pairs, perceptual_hashes, with_groups
 from recyclenet.data.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -92,10 +93,12 @@ class Scan:
     Attributes:
         manifest: the photos that can be read, described.
         problems: what was left out and why.
+        pairs: the rows that show one picture.
     """
 
     manifest: Manifest
     problems: tuple[Problem, ...]
+    pairs: tuple[Pair, ...]
 
 
 def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *_: None) -> Scan:
@@ -109,8 +112,6 @@ def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *
         UsageError: the source does not exist, or holds no labelled pictures.
         DataError: no photo can be read.
     """
-    from recyclenet.data.duplicates import find_pairs, with_groups
-
     manifest = load_dataset(source)
     problems = [
         Problem(None, f"{show_path(link)} leads back to its own folder")
@@ -130,13 +131,12 @@ def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *
             f"none of the {len(manifest)} photos can be read; the first: {problems[0].reason}"
         )
     found = Manifest(tuple(described))
-    return Scan(with_groups(found, find_pairs(found)), tuple(problems))
+    pairs = find_pairs(found)
+    return Scan(with_groups(found, pairs), tuple(problems), tuple(pairs))
 
 
 def _described(sample: Sample) -> Sample | Problem:
     """Return the row with everything its file tells, or why that cannot be read."""
-    from recyclenet.data.duplicates import SIDE, perceptual_hashes
-
     try:
         decoded = decode_image(sample.path, min_side=SIDE)  # checks that it is a file, and its size
         content = sample.path.read_bytes()

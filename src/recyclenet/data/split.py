@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections import Counter, defaultdict
@@ -10,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from recyclenet.data.duplicates import Pair
-from recyclenet.data.manifest import SPLITS, Manifest, Sample
+from recyclenet.data.manifest import SPLITS, Manifest, Sample, rank
 from recyclenet.errors import DataError, UsageError
 
 RATIOS = {"train": 0.70, "val": 0.13, "test": 0.17}
@@ -67,7 +65,7 @@ def fold_splits(manifest: Manifest, num_folds: int, seed: int) -> list[Manifest]
         keys = {_key(sample) for sample in pool if sample.label == label}
         if len(keys) < num_folds:
             raise DataError(f"{num_folds} folds need {num_folds} photos of {label!r} or more")
-        for place, key in enumerate(sorted(keys, key=lambda key: _rank(seed, key))):
+        for place, key in enumerate(sorted(keys, key=lambda key: rank(seed, key))):
             fold_of.setdefault(key, place % num_folds)
     return [
         Manifest(
@@ -176,17 +174,16 @@ def listed_splits(manifest: Manifest, lists: Mapping[str, Sequence[str]]) -> Man
     return Manifest(tuple(replace(manifest.samples[r], split=chosen[r]) for r in sorted(chosen)))
 
 
-def find_leaks(manifest: Manifest, pairs: Sequence[Pair]) -> list[tuple[Sample, Sample]]:
-    """Return photos that are in two splits at once: pairs of rows of one picture or one group."""
-    samples = manifest.samples
-    joined = {(pair.first, pair.second) for pair in pairs}
-    seen: dict[str, dict[str, int]] = defaultdict(dict)
-    for row, sample in enumerate(samples):
-        if sample.group:
-            seen[sample.group].setdefault(sample.split, row)
-            joined |= {(other, row) for other in seen[sample.group].values() if other != row}
-    both = ((samples[one], samples[other]) for one, other in sorted(joined))
-    return [(one, other) for one, other in both if one.split and other.split != one.split]
+def find_leaks(manifest: Manifest) -> list[tuple[Sample, Sample]]:
+    """Return photos that are on two sides: pairs of rows of one group, in the order of the rows."""
+    leaks = []
+    first: dict[str, dict[str, Sample]] = defaultdict(dict)  # by group and split
+    for sample in manifest:
+        if sample.group and sample.split:
+            sides = first[sample.group]
+            leaks += [(other, sample) for split, other in sides.items() if split != sample.split]
+            sides.setdefault(sample.split, sample)
+    return leaks
 
 
 def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) -> Manifest:
@@ -204,7 +201,7 @@ def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) 
             - kept["val"],
             "test": round(total * shares.get("test", 0)) * (total > 2) - kept["test"],
         }
-        order = sorted(sizes.keys() - chosen.keys(), key=lambda key: _rank(seed, key))
+        order = sorted(sizes.keys() - chosen.keys(), key=lambda key: rank(seed, key))
         for key in sizes.keys() & chosen.keys():
             if chosen[key] in wanted:
                 wanted[chosen[key]] -= sizes[key]
@@ -220,10 +217,6 @@ def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) 
     return Manifest(
         tuple(replace(s, split=chosen[_key(s)]) if s.split == source else s for s in manifest)
     )
-
-
-def _rank(seed: int, key: str) -> bytes:
-    return hashlib.sha256(f"{seed}\t{key}".encode(errors="surrogateescape")).digest()
 
 
 def _key(sample: Sample) -> str:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from recyclenet.errors import UsageError
+from recyclenet.models.branches import BranchedBackbone
 from recyclenet.models.classifier import WasteClassifier
 from recyclenet.training.dataset import Example
 
@@ -33,7 +34,8 @@ def fit_head(model: WasteClassifier, train: DataLoader[Example], val: DataLoader
     """
     modules = [model.get_submodule(name) for name in model.head_names]
     heads = [module for module in modules if isinstance(module, nn.Linear)]
-    num_branches = len(getattr(model.backbone, "branches", [None]))
+    is_branched = isinstance(model.backbone, BranchedBackbone)
+    num_branches = len(model.backbone.branches) if is_branched else 1
     if not len(heads) == len(modules) == num_branches:
         raise UsageError("fit.probe needs a network whose head is one linear layer")
     num_classes = heads[0].out_features

@@ -19,6 +19,8 @@ from recyclenet.errors import UsageError, nearest
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.fields import OrNone, Section, explain
 
+ChangeGroup = Literal["basic", "affine", "blur-distortion", "flips"]
+
 
 class ModelSection(ModelConfig):
     """The network, how much of it learns, and what it is given."""
@@ -38,7 +40,7 @@ class AugmentSection(Section):
     trivial_augment: bool = Field(
         True, description="one random colour or shape change (TrivialAugmentWide)"
     )
-    groups: tuple[Literal["basic", "affine", "blur-distortion", "flips"], ...] = Field(
+    groups: tuple[ChangeGroup, ...] = Field(
         (), description="RecycleNet's groups of changes, each as often as `probability` says"
     )
     probability: float = Field(0.1, ge=0, le=1, description="of each change in `groups`")

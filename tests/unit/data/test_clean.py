@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from recyclenet.data.clean import KINDS, Issue, find_issues, find_label_issues, without
 from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.data.scan import scan_dataset
+from recyclenet.data.scan import Scan, scan_dataset
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -20,6 +20,10 @@ def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
     fine = random.integers(-25, 26, (size[1], size[0], 3))
     picture = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC)) + fine
     return Image.fromarray(picture.clip(0, 255).astype(np.uint8))
+
+
+def faults(found: Scan, min_side: int = 64) -> list[Issue]:
+    return find_issues(found.manifest, found.pairs, min_side=min_side, max_aspect=3)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +59,7 @@ def test_each_fault_is_found_once(faulty):
         "unreadable.jpg",
         "loop",
     }
-    issues = find_issues(found.manifest)
+    issues = faults(found)
     named = {(issue.kind, issue.sample.path.name) for issue in issues}
     assert {
         (kind, f"{kind}.jpg")
@@ -77,7 +81,7 @@ def test_of_copies_the_largest_stays(tmp_path):
     (tmp_path / "glass").mkdir()
     for name, size in (("a", (160, 120)), ("b", (320, 240)), ("c", (80, 60))):
         scene(0).resize(size).save(tmp_path / "glass" / f"{name}.png")
-    issues = find_issues(scan_dataset(tmp_path).manifest, min_side=1)
+    issues = faults(scan_dataset(tmp_path), min_side=1)
     copies = {i.sample.path.stem: i.other.path.stem for i in issues if i.kind == "near_duplicate"}
     assert copies == {"a": "b", "c": "b"}
 
@@ -86,7 +90,7 @@ def test_of_copies_one_without_another_fault_stays(tmp_path):
     (tmp_path / "glass").mkdir()
     scene(0).filter(ImageFilter.GaussianBlur(6)).save(tmp_path / "glass" / "a.png")
     scene(0).resize((240, 180)).save(tmp_path / "glass" / "b.png")
-    issues = find_issues(scan_dataset(tmp_path).manifest)
+    issues = faults(scan_dataset(tmp_path))
     assert {i.sample.path.stem for i in issues if i.kind == "near_duplicate"} == {"a"}
 
 
@@ -95,7 +99,7 @@ def test_a_copy_of_a_smaller_copy_is_a_copy_all_the_same(tmp_path):
     scene(0).save(tmp_path / "glass" / "a.png")
     for name in "bc":
         scene(0).resize((160, 120)).save(tmp_path / "glass" / f"{name}.png")
-    issues = find_issues(scan_dataset(tmp_path).manifest)
+    issues = faults(scan_dataset(tmp_path))
     kinds = {i.sample.path.stem: (i.kind, i.other.path.stem) for i in issues if i.other}
     assert kinds == {"b": ("near_duplicate", "a"), "c": ("duplicate", "b")}
 
@@ -106,7 +110,7 @@ def test_white_backgrounds_are_usual_where_all_have_them(tmp_path):
         page = Image.new("RGB", (320, 240), "white")
         page.paste(scene(number, (150 + 5 * number, 150)), (20, 20))
         page.save(tmp_path / "glass" / f"{number}.jpg")
-    kinds = {issue.kind for issue in find_issues(scan_dataset(tmp_path).manifest)}
+    kinds = {issue.kind for issue in faults(scan_dataset(tmp_path))}
     assert "overexposed" not in kinds
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,12 +18,17 @@ from recyclenet.data.scan import scan_dataset
 from recyclenet.data.split import fill_splits, find_leaks
 from recyclenet.errors import UsageError
 from recyclenet.training.augment import GROUPS, change, write_copies
+from recyclenet.training.recipe import ChangeGroup
 
 
 @pytest.fixture
 def picture() -> Image.Image:
     noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
     return Image.fromarray(noise).resize((96, 72))
+
+
+def test_recipes_know_the_same_groups():
+    assert set(get_args(ChangeGroup)) == set(GROUPS)
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -59,7 +65,7 @@ def test_every_photo_has_a_copy_of_each_group(photo_folder, tmp_path):
         assert decode_image(copy.path).shape == decode_image(original.path).shape
     # Divided anew, a photo and its copies still are on one side.
     blank = Manifest(tuple(replace(sample, split="") for sample in more))
-    assert find_leaks(fill_splits(blank, (0.5, 0.25, 0.25), 1), []) == []
+    assert find_leaks(fill_splits(blank, (0.5, 0.25, 0.25), 1)) == []
 
 
 def test_the_same_seed_makes_the_same_files(photo_folder, tmp_path):

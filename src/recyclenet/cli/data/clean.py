@@ -61,8 +61,10 @@ def clean(
     kinds = [kind for kind, goes in KINDS.items() if goes] if take is None else take.split(",")
     for kind in kinds:
         look_up(kind, KINDS, "kind of fault")
-    if apply and quarantine is None:
-        raise UsageError("--apply moves photos: say where with --quarantine FOLDER")
+    if apply != (quarantine is not None):
+        raise UsageError("--apply and --quarantine FOLDER go together: photos move there")
+    if "label" in kinds and predictions is None:
+        raise UsageError("wrong labels are found with --predictions FILE; give it, or take others")
     found = scanned(dataset)
     issues = [
         Issue(problem.sample, "unreadable", problem.reason)
@@ -74,7 +76,11 @@ def clean(
             typer.echo(f"not followed: {problem.reason}", err=True)
     with counting("looking for faults") as progress:
         issues += find_issues(
-            found.manifest, min_side=min_side, max_aspect=max_aspect, progress=progress
+            found.manifest,
+            found.pairs,
+            min_side=min_side,
+            max_aspect=max_aspect,
+            progress=progress,
         )
     if predictions is not None:
         issues += _label_issues(found.manifest, predictions)

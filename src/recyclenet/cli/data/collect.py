@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def collect(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="Folder for the photos, one folder a class.")],
     classes: Annotated[
         Path | None,
@@ -55,7 +56,7 @@ def collect(
     Interrupted? The same command continues; addresses already tried are not asked again. Exit code
     3: some class has fewer photos than wanted; 1: there is not one photo.
     """
-    from recyclenet.cli.data.common import NUM_NAMED
+    from recyclenet.cli.data.common import NUM_NAMED, refuse_unused
     from recyclenet.cli.extras import require_data
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns
@@ -72,6 +73,9 @@ def collect(
     require_data("collecting photos")
     if (classes is None) == (urls is None):
         raise UsageError("collect what? give --classes FILE to search, or --urls FILE")
+    if urls is not None:
+        options = ("engine", "start_page", "pages", "per_page", "mirror")
+        refuse_unused(context, options, "with --urls")
     look_up(engine, dict.fromkeys(ENGINES), "search engine")
     listed: dict[str, list[tuple[str, str]]] = {}
     if urls is not None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from recyclenet.data.manifest import Manifest
     from recyclenet.data.scan import Scan
 
@@ -26,6 +28,7 @@ def scanned(source: Path) -> Scan:
     """Return the described photos of a dataset: read anew, unless its manifest has it all."""
     from recyclenet.cli.extras import require_data
     from recyclenet.cli.progress import counting
+    from recyclenet.data.duplicates import find_pairs, with_groups
     from recyclenet.data.manifest import read_manifest
     from recyclenet.data.scan import Scan, scan_dataset
 
@@ -33,9 +36,29 @@ def scanned(source: Path) -> Scan:
     if source.is_file() and source.suffix.lower() == ".csv":
         manifest = read_manifest(source)
         if all(sample.phash for sample in manifest):
-            return Scan(manifest, ())
+            pairs = find_pairs(manifest)
+            return Scan(with_groups(manifest, pairs), (), tuple(pairs))
     with counting("reading photos") as progress:
         return scan_dataset(source, progress)
+
+
+def refuse_unused(context: typer.Context, options: Iterable[str], why: str) -> None:
+    """Refuse options that were given but would change nothing.
+
+    Args:
+        context: of the command.
+        options: names of its parameters.
+        why: what makes them useless.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    from recyclenet.errors import UsageError
+
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in options and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{parameter.opts[0]} has no meaning {why}; leave it out")
 
 
 def say_problems(scan: Scan) -> None:

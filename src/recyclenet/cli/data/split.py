@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def split(
+    context: typer.Context,
     dataset: SourceArgument,
     out: OutOption = None,
     ratios: Annotated[
@@ -44,8 +45,7 @@ def split(
     """
     from dataclasses import replace
 
-    from recyclenet.cli.data.common import say_problems, scanned, write
-    from recyclenet.data.duplicates import find_pairs
+    from recyclenet.cli.data.common import refuse_unused, say_problems, scanned, write
     from recyclenet.data.manifest import Manifest
     from recyclenet.data.split import (
         fill_splits,
@@ -55,10 +55,11 @@ def split(
         parse_ratios,
         read_lists,
     )
-    from recyclenet.errors import UsageError
 
-    if lists and legacy:
-        raise UsageError("--list and --legacy both say how to divide: give one of them")
+    if lists:
+        refuse_unused(context, ("ratios", "legacy", "redraw", "seed"), "with --list")
+    if legacy:
+        refuse_unused(context, ("redraw", "seed"), "with --legacy")
     shares = parse_ratios(ratios)
     found = scanned(dataset)
     say_problems(found)
@@ -71,7 +72,7 @@ def split(
         manifest = legacy_splits(manifest, shares[0])
     else:
         manifest = fill_splits(manifest, shares, seed)
-    leaks = find_leaks(manifest, find_pairs(manifest))
+    leaks = find_leaks(manifest)
     if leaks:
         typer.echo(
             f"warning: {len(leaks)} pairs of copies are on two sides of this split, so a model is "
@@ -86,7 +87,6 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
     """Look for copies of one photo on both sides of a split. Exit code 1: there are some."""
     from recyclenet.cli.data.common import say_problems, scanned
     from recyclenet.cli.rows import print_row
-    from recyclenet.data.duplicates import find_pairs
     from recyclenet.data.split import find_leaks
     from recyclenet.errors import EXIT_FAILURE, UsageError
 
@@ -94,7 +94,7 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
     say_problems(found)
     if not found.manifest.has_splits:
         raise UsageError(f"{dataset} has no splits to check; first: recyclenet data split")
-    leaks = find_leaks(found.manifest, find_pairs(found.manifest))
+    leaks = find_leaks(found.manifest)
     for one, other in leaks:
         if as_json:
             print_row(
