@@ -163,7 +163,7 @@ def _copies(manifest: Manifest, pairs: Sequence[Pair], faulty: Collection[Path])
         sample = samples[row]
         return sample.path not in faulty, sample.width * sample.height, sample.num_bytes, -row
 
-    joined = ((pair.first, pair.second) for pair in pairs)
+    joined = (pair.rows for pair in pairs)
     for cluster in clusters(len(samples), joined):
         if len({samples[row].label for row in cluster}) > 1:
             for row in cluster:

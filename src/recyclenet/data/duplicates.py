@@ -1,4 +1,4 @@
-"""Finding photos that are one: the same bytes, or the same picture resized, recompressed, mirrored.
+"""Finding photos that belong together: copies of one picture, and pictures of one object.
 
 Perceptual hashes (https://www.phash.org) of 256 bits: signs of the low frequencies of a picture.
 Copies resized to a third of the pixels and saved at JPEG quality 50 differ in at most 34 bits
@@ -51,17 +51,15 @@ def perceptual_hashes(image: ImageArray) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two rows that show one picture.
+    """Two photos that are one picture.
 
     Attributes:
-        first: the smaller row number.
-        second: the other.
+        rows: their numbers, the smaller one first.
         distance: bits in which the hashes differ.
         mirrored: whether one is a mirror image of the other.
     """
 
-    first: int
-    second: int
+    rows: tuple[int, int]
     distance: int
     mirrored: bool = False
 
@@ -86,17 +84,15 @@ def find_pairs(manifest: Manifest, max_distance: int = MAX_DISTANCE) -> list[Pai
     for row, sample in enumerate(samples):
         other = first.setdefault(sample.phash, row)
         if other != row:
-            pairs.append(Pair(other, row, 0))
+            pairs.append(Pair((other, row), 0))
     rows = list(first.values())  # any number of equal pictures costs no more than one
     table = _table([samples[row] for row in rows])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for near in pool.map(
             lambda start: _near(table, start, max_distance), range(0, len(rows), _BLOCK)
         ):
-            pairs += [
-                replace(pair, first=rows[pair.first], second=rows[pair.second]) for pair in near
-            ]
-    return sorted(pairs, key=lambda pair: (pair.first, pair.second))
+            pairs += [replace(p, rows=(rows[p.rows[0]], rows[p.rows[1]])) for p in near]
+    return sorted(pairs, key=lambda pair: pair.rows)
 
 
 def clusters(num_rows: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
@@ -118,13 +114,32 @@ def clusters(num_rows: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]
     return [rows for rows in members.values() if len(rows) > 1]
 
 
-def with_groups(manifest: Manifest, pairs: Sequence[Pair]) -> Manifest:
-    """Give rows that show one picture a common group; rows that have one already keep it shared.
+def find_objects(features: npt.NDArray[np.float32], min_similarity: float) -> list[tuple[int, int]]:
+    """Return pairs of rows whose photos look like one object, the first one before the second.
+
+    Args:
+        features: `(N, D)`, what a network sees in each photo.
+        min_similarity: cosine between two photos' features, less the mean of all.
+    """
+    centred = features - features.mean(axis=0)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True) + 1e-12
+    pairs = []
+    for start in range(0, len(centred), _TILE):
+        block = centred[start : start + _TILE]
+        for left in range(start, len(centred), _TILE):
+            found = np.argwhere(block @ centred[left : left + _TILE].T >= min_similarity)
+            joined = (found + np.array((start, left))).tolist()
+            pairs += [(row, other) for row, other in joined if row < other]
+    return sorted(pairs)
+
+
+def with_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifest:
+    """Give rows that belong together a common group; rows that have one already keep it shared.
 
     A group bears the name of its first row's: its old group, or the start of its digest.
     """
     samples = list(manifest)
-    joined = [(pair.first, pair.second) for pair in pairs]
+    joined = list(pairs)
     first: dict[str, int] = {}
     for row, sample in enumerate(samples):
         if sample.group:
@@ -167,10 +182,10 @@ def _near(table: npt.NDArray[np.uint64], start: int, max_distance: int) -> list[
             exact = _differing(block[rows], tile[others, view])
             for row, other, bits in zip(rows + start, others + left, exact, strict=True):
                 if row < other and bits <= max_distance:
-                    pair = Pair(int(row), int(other), int(bits), bool(view))
-                    known = found.setdefault((pair.first, pair.second), pair)
+                    pair = Pair((int(row), int(other)), int(bits), bool(view))
+                    known = found.setdefault(pair.rows, pair)
                     if pair.distance < known.distance:
-                        found[pair.first, pair.second] = pair
+                        found[pair.rows] = pair
     return list(found.values())
 
 

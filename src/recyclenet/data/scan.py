@@ -132,7 +132,7 @@ def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *
         )
     found = Manifest(tuple(described))
     pairs = find_pairs(found)
-    return Scan(with_groups(found, pairs), tuple(problems), tuple(pairs))
+    return Scan(with_groups(found, (p.rows for p in pairs)), tuple(problems), tuple(pairs))
 
 
 def _described(sample: Sample) -> Sample | Problem:

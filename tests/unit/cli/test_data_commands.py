@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 Command = Callable[..., tuple[int, str, str]]
+SAMPLES = Path(__file__).parents[3] / "samples"
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -55,6 +56,30 @@ def test_scan_split_balance_and_augment(command: Command, photos: Path, tmp_path
     assert code == 0, err
     assert sum(row["split"] == "train" for row in rows(tmp_path / "more.csv")) == 30
     assert len(list((tmp_path / "copies").rglob("*.jpg"))) == 15
+
+
+def test_photos_of_one_object_get_one_group(command: Command, tmp_path: Path) -> None:
+    from PIL import Image
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in SAMPLES.glob("*.jpg"):
+        shutil.copy(path, photos)
+    with Image.open(photos / "milk_jug.jpg") as image:
+        width, height = image.size
+        moved = image.crop((width // 8, height // 8, width, height))
+    moved.save(photos / "moved.jpg")
+    table = tmp_path / "labels.csv"
+    names = sorted(path.name for path in photos.iterdir())
+    table.write_text("path,label\n" + "".join(f"photos/{name},thing\n" for name in names))
+    scan = ("data", "scan", table, "--out", tmp_path / "scan.csv")
+    _, out, _ = command(*scan)
+    assert "in 0 groups of copies" in out
+    code, out, err = command(*scan, "--objects")
+    assert code == 0, err
+    assert "2 of them in 1 groups of copies or of one object" in out
+    grouped = [Path(row["path"]).name for row in rows(tmp_path / "scan.csv") if row["group"]]
+    assert grouped == ["milk_jug.jpg", "moved.jpg"]
 
 
 def test_inspect_counts_and_draws(command: Command, photos: Path, tmp_path: Path) -> None:
@@ -166,6 +191,7 @@ def test_clean_finds_wrong_labels(command: Command, photos: Path, tmp_path: Path
         (["augment", "{photos}", "--groups", "flip"], "did you mean 'flips'"),
         (["augment", "{photos}", "--probability", "often"], "known"),
         (["augment", "{photos}"], "where to?"),
+        (["scan", "{photos}", "--min-similarity", ".9"], "has no meaning without --objects"),
         (["scan", "nowhere"], "no folder or manifest"),
         (["collect", "--out", "{photos}"], "collect what?"),
         (["collect", "--out", "{photos}", "--urls", "none.csv"], "cannot read none.csv"),

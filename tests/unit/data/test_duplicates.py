@@ -11,7 +11,13 @@ import pytest
 from PIL import Image, ImageOps
 
 from recyclenet.core.images import decode_image
-from recyclenet.data.duplicates import Pair, find_pairs, perceptual_hashes, with_groups
+from recyclenet.data.duplicates import (
+    Pair,
+    find_objects,
+    find_pairs,
+    perceptual_hashes,
+    with_groups,
+)
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.errors import DataError
 
@@ -44,11 +50,11 @@ def test_copies_are_found_and_nothing_else():
         row("turned", shrunk_and_recompressed(scenes[7].rotate(180))),
     ]
     pairs = find_pairs(Manifest(tuple(rows)))
-    assert [(p.first, p.second, p.mirrored) for p in pairs] == [
-        (3, 40, False),
-        (5, 41, True),
-        (6, 42, True),
-        (7, 43, True),
+    assert [(p.rows, p.mirrored) for p in pairs] == [
+        ((3, 40), False),
+        ((5, 41), True),
+        ((6, 42), True),
+        ((7, 43), True),
     ]
 
 
@@ -56,20 +62,20 @@ def test_many_equal_pictures_cost_no_more_than_one():
     same = row("a", scene(0))
     rows = [replace(same, path=Path(str(number))) for number in range(3000)]
     pairs = find_pairs(Manifest(tuple(rows)))
-    assert pairs == [Pair(0, number, 0) for number in range(1, 3000)]
+    assert pairs == [Pair((0, number), 0) for number in range(1, 3000)]
 
 
 def test_blocks_meet():
     rows = [row(str(number), scene(number)) for number in range(70)]
     rows.append(row("copy", shrunk_and_recompressed(scene(1))))
-    assert [(p.first, p.second) for p in find_pairs(Manifest(tuple(rows)))] == [(1, 70)]
+    assert [p.rows for p in find_pairs(Manifest(tuple(rows)))] == [(1, 70)]
 
 
 def test_groups_follow_chains_and_keep_old_ones():
     rows = [Sample(Path(str(n)), "glass", sha256=f"{n:064}") for n in range(6)]
     rows[4] = replace(rows[4], group="mine")
     rows[5] = replace(rows[5], group="mine")
-    grouped = with_groups(Manifest(tuple(rows)), [Pair(0, 2, 5), Pair(2, 4, 7)])
+    grouped = with_groups(Manifest(tuple(rows)), [(0, 2), (2, 4)])
     groups = [sample.group for sample in grouped]
     assert groups[0] == groups[2] == groups[4] == groups[5] == f"{0:064}"[:16]
     assert groups[1] == groups[3] == ""
@@ -80,3 +86,15 @@ def test_hashes_of_another_kind_are_refused(phash):
     rows = (row("a", scene(0)), Sample(Path("b"), "glass", phash=phash))
     with pytest.raises(DataError, match="scan"):
         find_pairs(Manifest(rows))
+
+
+def test_photos_of_one_object_are_joined_across_blocks():
+    random = np.random.default_rng(0)
+    features = random.normal(5, 1, (2500, 64)).astype(np.float32)
+    features[2400] = features[3] + random.normal(0, 0.3, 64)
+    features[2401] = features[2100] + random.normal(0, 0.3, 64)
+    assert find_objects(features, 0.8) == [(3, 2400), (2100, 2401)]
+
+
+def test_photos_that_cannot_be_told_apart_have_no_similarity():
+    assert find_objects(np.ones((3, 8), np.float32), 0.8) == []

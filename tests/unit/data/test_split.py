@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recyclenet.data.duplicates import Pair, with_groups
+from recyclenet.data.duplicates import with_groups
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.data.split import (
     fill_splits,
@@ -202,7 +202,7 @@ def test_the_old_way_leaks_and_that_shows():
     assert [(a.path.name, b.path.name) for a, b in find_leaks(divided)] == [
         ("glass8.jpg", "glass9.jpg")
     ]
-    copied = with_groups(divided, [Pair(0, 9, 3), Pair(1, 2, 3)])
+    copied = with_groups(divided, [(0, 9), (1, 2)])
     assert find_leaks(copied) == [
         (copied.samples[0], copied.samples[9]),
     ]

@@ -37,7 +37,7 @@ def scanned(source: Path) -> Scan:
         manifest = read_manifest(source)
         if all(sample.phash for sample in manifest):
             pairs = find_pairs(manifest)
-            return Scan(with_groups(manifest, pairs), (), tuple(pairs))
+            return Scan(with_groups(manifest, (p.rows for p in pairs)), (), tuple(pairs))
     with counting("reading photos") as progress:
         return scan_dataset(source, progress)
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SourceArgument
 from recyclenet.cli.options import JsonOption
 
+if TYPE_CHECKING:
+    from recyclenet.data.manifest import Manifest
+
 
 def scan(
+    context: typer.Context,
     dataset: SourceArgument,
     out: OutOption = None,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Group photos that look like one object, too.")
+    ] = False,
+    min_similarity: Annotated[
+        float,
+        typer.Option("--min-similarity", help="How alike photos of one object are.", min=0, max=1),
+    ] = 0.75,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -20,12 +33,17 @@ def scan(
     """
     import json
 
-    from recyclenet.cli.data.common import say_problems, scanned, write
+    from recyclenet.cli.data.common import refuse_unused, say_problems, scanned, write
+    from recyclenet.cli.extras import require_train
     from recyclenet.errors import EXIT_PARTIAL
 
+    if objects:
+        require_train("finding photos of one object")
+    else:
+        refuse_unused(context, ("min_similarity",), "without --objects")
     found = scanned(dataset)
     say_problems(found)
-    manifest = found.manifest
+    manifest = _with_objects(found.manifest, min_similarity) if objects else found.manifest
     groups = {sample.group for sample in manifest if sample.group}
     if as_json:
         row = {
@@ -38,9 +56,19 @@ def scan(
     else:
         typer.echo(
             f"{len(manifest)} photos of {len(manifest.class_names)} classes; "
-            f"{sum(bool(s.group) for s in manifest)} of them in {len(groups)} groups of copies; "
-            f"{len(found.problems)} left out"
+            f"{sum(bool(s.group) for s in manifest)} of them in {len(groups)} groups of "
+            f"{'copies or of one object' if objects else 'copies'}; {len(found.problems)} left out"
         )
     write(manifest, out, dry_run, dataset)
     if found.problems:
         raise typer.Exit(EXIT_PARTIAL)
+
+
+def _with_objects(manifest: Manifest, min_similarity: float) -> Manifest:
+    from recyclenet.cli.progress import counting
+    from recyclenet.data.duplicates import find_objects, with_groups
+    from recyclenet.training.features import photo_features
+
+    with counting("looking for objects") as progress:
+        features = photo_features([sample.path for sample in manifest], progress)
+    return with_groups(manifest, find_objects(features, min_similarity))

@@ -39,7 +39,7 @@ def split(
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Divide photos, each class alike; copies of one photo stay together.
+    """Divide photos, each class alike; photos of one group, such as copies, stay together.
 
     Photos that have a split keep it, so added ones leave the others where they are.
     """
@@ -75,8 +75,8 @@ def split(
     leaks = find_leaks(manifest)
     if leaks:
         typer.echo(
-            f"warning: {len(leaks)} pairs of copies are on two sides of this split, so a model is "
-            f"tested on what it has seen; such as {leaks[0][0].path} and {leaks[0][1].path}",
+            f"warning: {len(leaks)} pairs of one group are on two sides of this split, so a model "
+            f"is tested on what it has seen; such as {leaks[0][0].path} and {leaks[0][1].path}",
             err=True,
         )
     _print_counts(manifest)
@@ -84,7 +84,7 @@ def split(
 
 
 def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
-    """Look for copies of one photo on both sides of a split. Exit code 1: there are some."""
+    """Look for copies, and photos of one group, on two sides. Exit code 1: there are some."""
     from recyclenet.cli.data.common import say_problems, scanned
     from recyclenet.cli.rows import print_row
     from recyclenet.data.split import find_leaks
@@ -106,7 +106,7 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
             )
         else:
             typer.echo(f"{one.split}: {one.path}\t{other.split}: {other.path}")
-    typer.echo(f"{len(leaks)} pairs of copies are on two sides", err=True)
+    typer.echo(f"{len(leaks)} pairs of one group are on two sides", err=True)
     if leaks:
         raise typer.Exit(EXIT_FAILURE)
 

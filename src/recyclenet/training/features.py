@@ -1,0 +1,49 @@
+"""What a network trained on ImageNet sees in photos: one object's are alike, however it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recyclenet.core.images import decode_image
+from recyclenet.core.preprocess import Preprocess
+from recyclenet.models.classifier import create_model
+from recyclenet.training.machine import device, keep_freed_memory
+
+BACKBONE = "tf_efficientnet_lite0"
+_BATCH = 32
+
+
+def photo_features(
+    paths: Sequence[Path], progress: Callable[[int, int], object] = lambda *_: None
+) -> npt.NDArray[np.float32]:
+    """Return the features of photos, `(N, D)`: a backbone's with its ImageNet weights, pooled.
+
+    Args:
+        paths: the files; the whole of each picture is looked at.
+        progress: called with the number of photos done and the number of all.
+
+    Raises:
+        ImageError: a file is no picture that can be read.
+    """
+    keep_freed_memory()
+    model = create_model(BACKBONE, num_classes=2).eval()
+    model = model.to(device()).to(memory_format=torch.channels_last)
+    preprocess = Preprocess(fit="stretch")
+
+    def read(path: Path) -> npt.NDArray[np.float32]:
+        return preprocess(decode_image(path, min_side=preprocess.min_side))
+
+    found = []
+    with ThreadPoolExecutor() as pool, torch.inference_mode():
+        for start in range(0, len(paths), _BATCH):
+            images = np.stack(list(pool.map(read, paths[start : start + _BATCH])))
+            batch = torch.from_numpy(images).to(device(), memory_format=torch.channels_last)
+            found.append(model.pre_logits(batch).float().cpu().numpy())
+            progress(min(start + _BATCH, len(paths)), len(paths))
+    return np.concatenate(found)
