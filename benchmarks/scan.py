@@ -29,8 +29,11 @@ from recyclenet.data.scan import scan_dataset
 start = time.perf_counter()
 found = scan_dataset(Path(sys.argv[1]))
 wall = time.perf_counter() - start
-usage = resource.getrusage(resource.RUSAGE_SELF)
-print(len(found.manifest), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+from joblib.externals.loky import get_reusable_executor
+get_reusable_executor().shutdown()
+usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+processor = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+print(len(found.manifest), wall, processor, *(usage.ru_maxrss / 1024 for usage in usages))
 """
 PEER = """
 import hashlib, sys, time
@@ -78,12 +81,13 @@ def main() -> None:
         with ProcessPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(generate, jobs))
         print(f"generated {options.photos} photos in {time.perf_counter() - start:.0f} s")
-        num, wall, processor, megabytes = output(SCAN, root)
+        num, wall, processor, megabytes, helper_megabytes = output(SCAN, root)
         peer_num, peer_wall = output(PEER, root, options.peer_photos)
     ours, peers = num / wall, peer_num / peer_wall
     print(
         f"scan: {num:.0f} photos in {wall:.1f} s, {ours:.0f} a second, "
-        f"{processor / wall:.2f} cores busy, peak memory {megabytes:.0f} MB"
+        f"{processor / wall:.2f} cores busy, "
+        f"peak memory {megabytes:.0f} MB and {helper_megabytes:.0f} MB for each core's process"
     )
     print(f"Pillow and imagehash: {peers:.0f} a second; scan is {ours / peers:.1f} times as fast")
 

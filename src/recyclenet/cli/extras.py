@@ -25,9 +25,10 @@ DATA_MODULES = (
     "cleanlab",
     "cleanvision",
     "icrawler",
-    "imagehash",
+    "joblib",
     "matplotlib",
     "noto_cjk_sans_otc",
+    "scipy",
 )
 
 

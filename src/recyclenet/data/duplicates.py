@@ -1,6 +1,7 @@
 """Finding photos that belong together: copies of one picture, and pictures of one object.
 
-Perceptual hashes (https://www.phash.org) of 256 bits: signs of the low frequencies of a picture.
+Perceptual hashes (https://www.phash.org) of 256 bits: which low frequencies of a picture are above
+their median; the same as those of the package imagehash.
 Copies resized to a third of the pixels and saved at JPEG quality 50 differ in at most 34 bits
 (2,527 TrashNet photos); different photos of that set, on plain backgrounds, in 48 and more.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from recyclenet.core.images import ImageArray
 from recyclenet.data.manifest import Manifest, Sample
@@ -41,12 +42,15 @@ def perceptual_hashes(image: ImageArray) -> str:
     Returns:
         Four hashes of 64 digits with "-" between: as it is, left to right, upside down, both.
     """
-    from imagehash import phash
+    from scipy.fft import dctn
 
     small = Image.fromarray(image).convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    upside_down = ImageOps.flip(small)
-    views = small, ImageOps.mirror(small), upside_down, ImageOps.mirror(upside_down)
-    return "-".join(str(phash(view, HASH_SIDE)) for view in views)
+    waves = dctn(np.asarray(small, np.float64))[:HASH_SIDE, :HASH_SIDE]
+    # In a mirror image every second wave has the other sign.
+    across = waves * np.where(np.arange(HASH_SIDE) % 2, -1, 1)
+    views = [waves, across]
+    views += [view * np.where(np.arange(HASH_SIDE) % 2, -1, 1)[:, None] for view in views]
+    return "-".join(np.packbits(view > np.median(view)).tobytes().hex() for view in views)
 
 
 @dataclass(frozen=True, slots=True)

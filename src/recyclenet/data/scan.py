@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,8 +21,9 @@ from recyclenet.data.manifest import (
 )
 from recyclenet.errors import DataError, ImageError, UsageError
 
-# Photos described before the progress is told and more are begun.
-_CHUNK = 256
+# Up to so many photos are described sooner than processes for it have begun.
+_FEW = 500
+_BATCH = 32
 _SPLIT_FOLDERS = {
     "train": "train",
     "val": "val",
@@ -112,20 +112,25 @@ def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *
         UsageError: the source does not exist, or holds no labelled pictures.
         DataError: no photo can be read.
     """
+    from joblib import Parallel, delayed
+
     manifest = load_dataset(source)
     problems = [
         Problem(None, f"{show_path(link)} leads back to its own folder")
         for link in find_loops(source)
     ]
     described: list[Sample] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(manifest), _CHUNK):
-            for result in pool.map(_described, manifest.samples[start : start + _CHUNK]):
-                if isinstance(result, Sample):
-                    described.append(result)
-                else:
-                    problems.append(result)
-            progress(min(start + _CHUNK, len(manifest)), len(manifest))
+    # Much of the work holds Python's lock, so many photos are divided among processes.
+    parallel = Parallel(
+        n_jobs=-1 if len(manifest) > _FEW else 1, return_as="generator", batch_size=_BATCH
+    )
+    results = parallel(delayed(_described)(sample) for sample in manifest)
+    for done, result in enumerate(results, start=1):
+        if isinstance(result, Sample):
+            described.append(result)
+        else:
+            problems.append(result)
+        progress(done, len(manifest))
     if not described:
         raise DataError(
             f"none of the {len(manifest)} photos can be read; the first: {problems[0].reason}"

@@ -6,6 +6,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -56,6 +57,16 @@ def test_copies_are_found_and_nothing_else():
         ((6, 42), True),
         ((7, 43), True),
     ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_hashes_are_those_of_imagehash(seed):
+    image = scene(seed)
+    small = image.convert("L").resize((64, 64), Image.Resampling.LANCZOS)
+    upside_down = ImageOps.flip(small)
+    views = (small, ImageOps.mirror(small), upside_down, ImageOps.mirror(upside_down))
+    expected = "-".join(str(imagehash.phash(view, 16)) for view in views)
+    assert perceptual_hashes(np.asarray(image)) == expected
 
 
 def test_many_equal_pictures_cost_no_more_than_one():

@@ -199,6 +199,14 @@ def test_a_scan_names_what_it_leaves_out(messy_folder):
     assert all(problem.reason and "\n" not in problem.reason for problem in found.problems)
 
 
+def test_processes_find_the_same_in_the_same_order(messy_folder, monkeypatch):
+    alone, told = scan_dataset(messy_folder), []
+    monkeypatch.setattr("recyclenet.data.scan._FEW", 0)
+    assert scan_dataset(messy_folder, lambda *counts: told.append(counts)) == alone
+    total = len(alone.manifest) + len(alone.problems)
+    assert told == [(done, total) for done in range(1, total + 1)]
+
+
 def test_links_in_a_circle_are_named_and_not_followed(tmp_path, photo_folder):
     shutil.copytree(photo_folder, tmp_path / "set")
     (tmp_path / "set" / "circle").symlink_to(tmp_path / "set")
