@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -47,9 +48,9 @@ def perceptual_hashes(image: ImageArray) -> str:
     small = Image.fromarray(image).convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     waves = dctn(np.asarray(small, np.float64))[:HASH_SIDE, :HASH_SIDE]
     # In a mirror image every second wave has the other sign.
-    across = waves * np.where(np.arange(HASH_SIDE) % 2, -1, 1)
-    views = [waves, across]
-    views += [view * np.where(np.arange(HASH_SIDE) % 2, -1, 1)[:, None] for view in views]
+    signs = np.where(np.arange(HASH_SIDE) % 2, -1, 1)
+    views = [waves, waves * signs]
+    views += [view * signs[:, None] for view in views]
     return "-".join(np.packbits(view > np.median(view)).tobytes().hex() for view in views)
 
 
@@ -118,8 +119,10 @@ def clusters(num_rows: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]
     return [rows for rows in members.values() if len(rows) > 1]
 
 
-def find_objects(features: npt.NDArray[np.float32], min_similarity: float) -> list[tuple[int, int]]:
-    """Return pairs of rows whose photos look like one object, the first one before the second.
+def find_objects(
+    features: npt.NDArray[np.float32], min_similarity: float
+) -> Iterator[tuple[int, int]]:
+    """Yield pairs of rows whose photos look like one object, the smaller number first.
 
     Args:
         features: `(N, D)`, what a network sees in each photo.
@@ -127,14 +130,13 @@ def find_objects(features: npt.NDArray[np.float32], min_similarity: float) -> li
     """
     centred = features - features.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True) + 1e-12
-    pairs = []
     for start in range(0, len(centred), _TILE):
         block = centred[start : start + _TILE]
         for left in range(start, len(centred), _TILE):
             found = np.argwhere(block @ centred[left : left + _TILE].T >= min_similarity)
-            joined = (found + np.array((start, left))).tolist()
-            pairs += [(row, other) for row, other in joined if row < other]
-    return sorted(pairs)
+            for row, other in (found + np.array((start, left))).tolist():
+                if row < other:
+                    yield row, other
 
 
 def with_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifest:
@@ -143,12 +145,13 @@ def with_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifes
     A group bears the name of its first row's: its old group, or the start of its digest.
     """
     samples = list(manifest)
-    joined = list(pairs)
     first: dict[str, int] = {}
-    for row, sample in enumerate(samples):
-        if sample.group:
-            joined.append((first.setdefault(sample.group, row), row))
-    for rows in clusters(len(samples), joined):
+    grouped = [
+        (first.setdefault(sample.group, row), row)
+        for row, sample in enumerate(samples)
+        if sample.group
+    ]
+    for rows in clusters(len(samples), chain(pairs, grouped)):
         name = samples[rows[0]].group or samples[rows[0]].sha256[:16]
         for row in rows:
             samples[row] = replace(samples[row], group=name)

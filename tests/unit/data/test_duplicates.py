@@ -104,8 +104,8 @@ def test_photos_of_one_object_are_joined_across_blocks():
     features = random.normal(5, 1, (2500, 64)).astype(np.float32)
     features[2400] = features[3] + random.normal(0, 0.3, 64)
     features[2401] = features[2100] + random.normal(0, 0.3, 64)
-    assert find_objects(features, 0.8) == [(3, 2400), (2100, 2401)]
+    assert sorted(find_objects(features, 0.8)) == [(3, 2400), (2100, 2401)]
 
 
 def test_photos_that_cannot_be_told_apart_have_no_similarity():
-    assert find_objects(np.ones((3, 8), np.float32), 0.8) == []
+    assert not list(find_objects(np.ones((3, 8), np.float32), 0.8))
