@@ -39,9 +39,9 @@ BLOWN = 250
 # A photo is overexposed if more of it is blown than this, and much more than usual in its dataset:
 # pictures of goods on pure white are no accident.
 MIN_BLOWN_SHARE = 0.25
-# Or if so much of what is not blown has a channel at its limit.
+# Or if so much of what is not blown has two channels at their limit.
 CLIPPED = 254
-MAX_CLIPPED_SHARE = 0.35
+MAX_CLIPPED_SHARE = 0.06
 # Pixels whose channels differ by more have colour; a photo with hardly any is grey.
 COLOURED = 8
 MIN_COLOURED_SHARE = 0.001
@@ -209,7 +209,7 @@ class _Tone:
 
     Attributes:
         blown: share of them that is blown out.
-        clipped: share of the others with a channel at its limit.
+        clipped: share of the others with two channels at their limit.
         coloured: share with colour.
         blur: 0 to 1.
     """
@@ -222,11 +222,11 @@ class _Tone:
 
 def _tone(picture: Image.Image) -> _Tone:
     pixels = np.asarray(picture)
-    lowest, highest = pixels.min(2), pixels.max(2)
+    lowest, middle, highest = np.moveaxis(np.sort(pixels, axis=2), 2, 0)
     blown = lowest >= BLOWN
     return _Tone(
         blown=float(blown.mean()),
-        clipped=float((highest[~blown] >= CLIPPED).mean()) if not blown.all() else 0.0,
+        clipped=float((middle[~blown] >= CLIPPED).mean()) if not blown.all() else 0.0,
         coloured=float((highest - lowest > COLOURED).mean()),
         blur=blurriness(np.asarray(picture.convert("L"), np.float32)),
     )
