@@ -39,7 +39,8 @@ BLOWN = 250
 # A photo is overexposed if more of it is blown than this, and much more than usual in its dataset:
 # pictures of goods on pure white are no accident.
 MIN_BLOWN_SHARE = 0.25
-# Or if so much of what is not blown has two channels at their limit.
+# Or if so much of what is not blown has two channels at their limit. Of 400 web photos 1% have over
+# 5%, of the same ones made three times as bright 72%.
 CLIPPED = 254
 MAX_CLIPPED_SHARE = 0.06
 # Pixels whose channels differ by more have colour; a photo with hardly any is grey.
@@ -163,8 +164,7 @@ def _copies(manifest: Manifest, pairs: Sequence[Pair], faulty: Collection[Path])
         sample = samples[row]
         return sample.path not in faulty, sample.width * sample.height, sample.num_bytes, -row
 
-    joined = (pair.rows for pair in pairs)
-    for cluster in clusters(len(samples), joined):
+    for cluster in clusters(len(samples), (pair.rows for pair in pairs)):
         if len({samples[row].label for row in cluster}) > 1:
             for row in cluster:
                 other = next(r for r in cluster if samples[r].label != samples[row].label)

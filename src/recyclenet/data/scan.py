@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -135,9 +135,18 @@ def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *
         raise DataError(
             f"none of the {len(manifest)} photos can be read; the first: {problems[0].reason}"
         )
-    found = Manifest(tuple(described))
-    pairs = find_pairs(found)
-    return Scan(with_groups(found, (p.rows for p in pairs)), tuple(problems), tuple(pairs))
+    return group_copies(Manifest(tuple(described)), problems)
+
+
+def group_copies(manifest: Manifest, problems: Sequence[Problem] = ()) -> Scan:
+    """Find the copies among described photos and give them common groups.
+
+    Raises:
+        DataError: the rows have no hashes.
+    """
+    pairs = find_pairs(manifest)
+    grouped = with_groups(manifest, (pair.rows for pair in pairs))
+    return Scan(grouped, tuple(problems), tuple(pairs))
 
 
 def _described(sample: Sample) -> Sample | Problem:

@@ -28,16 +28,14 @@ def scanned(source: Path) -> Scan:
     """Return the described photos of a dataset: read anew, unless its manifest has it all."""
     from recyclenet.cli.extras import require_data
     from recyclenet.cli.progress import counting
-    from recyclenet.data.duplicates import find_pairs, with_groups
     from recyclenet.data.manifest import read_manifest
-    from recyclenet.data.scan import Scan, scan_dataset
+    from recyclenet.data.scan import group_copies, scan_dataset
 
     require_data("looking into photos")
     if source.is_file() and source.suffix.lower() == ".csv":
         manifest = read_manifest(source)
         if all(sample.phash for sample in manifest):
-            pairs = find_pairs(manifest)
-            return Scan(with_groups(manifest, (p.rows for p in pairs)), (), tuple(pairs))
+            return group_copies(manifest)
     with counting("reading photos") as progress:
         return scan_dataset(source, progress)
 
