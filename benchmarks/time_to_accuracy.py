@@ -1,13 +1,14 @@
 """How long training takes to a validation accuracy, beside fastai with the same network.
 
     python benchmarks/time_to_accuracy.py --data photos/trashnet [--recipes quick default]
-        [--goals 90 94] [--epochs 5]
+        [--goals 90 94] [--epochs 5] [--lr-mults 100 1]
 
 Each side is one process, timed from its start: reading photos, computing features and validating
 count; it is stopped when it has reached all goals. One after the other, on the same photos, splits
 and ImageNet weights. fastai fine-tunes as its tutorials do: `vision_learner(...).fine_tune(5)`, its
-own head, `aug_transforms`, batches of 64. Needs the full install and `pip install fastai`; nothing
-else should run meanwhile.
+own head, `aug_transforms`, batches of 64, once for each `lr_mult`: how many times slower than its
+head the rest learns (fastai's own default is 100). Needs the full install and `pip install fastai`;
+nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from recyclenet.data.scan import load_dataset
 from recyclenet.data.split import with_splits
 from recyclenet.models.weights import imagenet_weights
 
-data, folder, epochs = sys.argv[1:]
+data, folder, epochs, lr_mult = sys.argv[1:]
 samples = with_splits(load_dataset(Path(data)), 0)
 rows = [(str(s.path.absolute()), s.label, s.split == "val") for s in samples if s.split != "test"]
 loaders = ImageDataLoaders.from_df(
@@ -50,7 +51,7 @@ learner = vision_learner(
     loaders, name, metrics=accuracy, cbs=Say(), pretrained_cfg_overlay={"file": weights}
 )
 with learner.no_bar(), learner.no_logging():
-    learner.fine_tune(int(epochs))
+    learner.fine_tune(int(epochs), lr_mult=float(lr_mult))
 """
 
 
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="*", default=["quick", "default"])
     parser.add_argument("--goals", type=float, nargs="+", default=[90.0, 94.0], help="percent")
     parser.add_argument("--epochs", type=int, default=5, help="of fastai's second phase")
+    parser.add_argument("--lr-mults", type=float, nargs="+", default=[100.0, 1.0])
     options = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +99,8 @@ def main() -> None:
             for recipe in options.recipes
         }
         script = [sys.executable, "-c", FASTAI, options.data, folder, str(options.epochs)]
-        for name, command in {**commands, "fastai": script}.items():
+        peers = {f"fastai, lr_mult={mult:g}": [*script, str(mult)] for mult in options.lr_mults}
+        for name, command in (commands | peers).items():
             print(name)
             results[name] = reached(command, max(options.goals))
     for goal in options.goals:
@@ -105,11 +108,13 @@ def main() -> None:
             name: next((seconds for seconds, percent in found if percent >= goal), None)
             for name, found in results.items()
         }
-        peer = times["fastai"]
+        peer = min((seconds for name in peers if (seconds := times[name])), default=None)
         print(f"{goal:.0f}%")
         for name, seconds in times.items():
-            ratio = f", {peer / seconds:.1f} times as fast" if seconds and peer else ""
-            print(f"  {name}: {'not reached' if seconds is None else f'{seconds:.0f} s'}{ratio}")
+            said = "not reached" if seconds is None else f"{seconds:.0f} s"
+            if seconds and peer and name not in peers:
+                said += f", {peer / seconds:.1f} times as fast as fastai"
+            print(f"  {name}: {said}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -67,11 +67,11 @@ class Limits:
         allowed: "HOST:PORT" of private servers that may be asked.
     """
 
-    deadline_s: float = 30.0
-    max_bytes: int = 20 << 20
-    max_total_bytes: int = 4 << 30
-    delay_s: float = 1.0
-    min_side: int = 64
+    deadline_s: float
+    max_bytes: int
+    max_total_bytes: int
+    delay_s: float
+    min_side: int
     allowed: tuple[str, ...] = ()
 
 
@@ -196,7 +196,7 @@ class Collector:
     """
 
     folder: Path
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits
 
     def __post_init__(self) -> None:
         self._opener = guarded_opener(self.limits.deadline_s, self.limits.allowed)

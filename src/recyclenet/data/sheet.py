@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from recyclenet.core.files import write_bytes, write_table
 from recyclenet.core.images import decode_image
-from recyclenet.data.clean import Issue
+from recyclenet.data.clean import KINDS, Issue
 from recyclenet.errors import ImageError
 
 COLUMNS = 8
@@ -69,6 +69,8 @@ def sheet_png(tiles: Sequence[Tile]) -> bytes:
 def write_issues(issues: Sequence[Issue], kinds: Iterable[str], folder: Path) -> list[Path]:
     """Write the faults of a dataset as a table and as one contact sheet a kind.
 
+    The sheets of an earlier report in the same folder go.
+
     Args:
         issues: what was found.
         kinds: for these, photos go; they have a red frame.
@@ -85,7 +87,10 @@ def write_issues(issues: Sequence[Issue], kinds: Iterable[str], folder: Path) ->
     ]
     write_table(table, [("path", "label", "kind", "detail", "other"), *rows])
     files = [table]
-    for kind in sorted({issue.kind for issue in issues}):
+    found = {issue.kind for issue in issues}
+    for kind in KINDS.keys() - found:
+        (folder / f"{kind}.png").unlink(missing_ok=True)
+    for kind in sorted(found):
         tiles = []
         for issue in [issue for issue in issues if issue.kind == kind][:MOST]:
             sample, other = issue.sample, issue.other

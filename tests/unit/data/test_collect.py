@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,15 @@ def server(photo_server):
 def collector(server, tmp_path) -> Callable[..., Collector]:
     def make(**fields: object) -> Collector:
         host = server.url.removeprefix("http://")
-        given = {"allowed": (host,), "delay_s": 0.0, "deadline_s": 2.0, **fields}
-        return Collector(tmp_path / "photos", Limits(**given))  # type: ignore[arg-type]
+        limits = Limits(
+            deadline_s=2.0,
+            max_bytes=1 << 20,
+            max_total_bytes=1 << 30,
+            delay_s=0.0,
+            min_side=64,
+            allowed=(host,),
+        )
+        return Collector(tmp_path / "photos", replace(limits, **fields))
 
     return make
 

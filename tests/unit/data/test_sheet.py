@@ -48,3 +48,8 @@ def test_issues_are_a_table_and_a_sheet_each(tmp_path, photo_folder):
     one, two = (pixels(path) for path in files[1:])
     assert two.shape[1] == 2 * one.shape[1]  # a copy stands beside what it is a copy of
     assert one[2, 2].tolist() == [255, 0, 0]
+    mine = tmp_path / "report" / "mine.png"
+    mine.write_bytes(b"")
+    write_issues(issues[:1], ["dark"], tmp_path / "report")
+    left = {path.name for path in (tmp_path / "report").iterdir()}
+    assert left == {"issues.csv", "dark.png", "mine.png"}
