@@ -55,13 +55,13 @@ FAULTS: dict[str, Callable[[bytes, Image.Image, int], bytes]] = {
     "overexposed": lambda content, image, number: jpeg(brightened(image, 3), 90),
     "underexposed": lambda content, image, number: jpeg(brightened(image, 0.15), 90),
 }
-# What each fault may be called.
+# What each fault may be called; `washed_out` does not go, but is reported.
 KINDS = {
     "copy": {"duplicate", "two_labels"},
     "small copy": {"near_duplicate", "two_labels"},
     "mirrored": {"near_duplicate", "two_labels"},
     "unreadable": {"unreadable"},
-    "overexposed": {"overexposed", "light"},
+    "overexposed": {"overexposed", "light", "washed_out"},
     "underexposed": {"dark"},
 }
 
@@ -86,13 +86,13 @@ def plant(root: Path, seed: int) -> dict[str, set[str]]:
     return planted
 
 
-@pytest.mark.parametrize(("name", "least_overexposed"), [("trashnet", 1.0), ("waste_web", 0.7)])
+@pytest.mark.parametrize(("name", "least_overexposed"), [("trashnet", 20), ("waste_web", 16)])
 def test_planted_faults_are_found_taken_away_and_brought_back(
     shared_dir: Path,
     tmp_path: Path,
     run_cli: RunCli,
     name: str,
-    least_overexposed: float,
+    least_overexposed: int,
 ) -> None:
     root = tmp_path / name
     shutil.copytree(shared_dir / name, root, ignore=shutil.ignore_patterns("*.txt", "*.csv"))
@@ -124,9 +124,9 @@ def test_planted_faults_are_found_taken_away_and_brought_back(
                     found[row["kind"]].add(relative)
     for fault, paths in planted.items():
         seen = set().union(*(found[kind] for kind in KINDS[fault]))
-        missed = paths - seen
-        allowed = (1 - least_overexposed) * EACH if fault == "overexposed" else 0
-        assert len(missed) <= allowed, (fault, missed)
+        assert paths <= seen, (fault, paths - seen)
+    sure = planted["overexposed"] & (found["overexposed"] | found["light"])
+    assert len(sure) >= least_overexposed
     # Of the photos nobody touched, hardly any goes for its shape or light.
     touched = {path.split(" 副本")[0] + ".jpg" for paths in planted.values() for path in paths}
     false = Counter(kind for kind, paths in found.items() for p in paths & (originals - touched))
@@ -164,5 +164,5 @@ def test_planted_wrong_labels_are_found(
     assert done.code == 0, done.err
     with (report / "issues.csv").open(newline="") as file:
         found = {Path(row["path"]).name for row in csv.DictReader(file) if row["kind"] == "label"}
-    assert len(found & moved) >= 0.9 * EACH
+    assert moved <= found
     assert len(found - moved) < 0.05 * len(photos)

@@ -26,6 +26,7 @@ KINDS = {
     "dark": True,
     "light": True,
     "overexposed": True,
+    "washed_out": False,
     "low_information": False,
     "duplicate": True,
     "near_duplicate": True,
@@ -43,6 +44,11 @@ MIN_BLOWN_SHARE = 0.25
 # 5%, of the same ones made three times as bright 72%.
 CLIPPED = 254
 MAX_CLIPPED_SHARE = 0.06
+# Short of that, a photo may be overexposed if this much of it is blown, or so much of the rest has
+# any channel at its limit. Of 800 web photos 5% are so, of the same ones made three times as bright
+# 95% are that or overexposed.
+WASHED_BLOWN_SHARE = 0.8
+WASHED_TOUCHED_SHARE = 0.2
 # Pixels whose channels differ by more have colour; a photo with hardly any is grey.
 COLOURED = 8
 MIN_COLOURED_SHARE = 0.001
@@ -190,6 +196,9 @@ def _unusual(manifest: Manifest, tones: Sequence[_Tone]) -> Iterator[Issue]:
         if tone.blown > limit or tone.clipped > MAX_CLIPPED_SHARE:
             detail = f"{tone.blown:.0%} blown out, {tone.clipped:.0%} of the rest clipped"
             yield Issue(sample, "overexposed", detail)
+        elif tone.blown > WASHED_BLOWN_SHARE or tone.touched > WASHED_TOUCHED_SHARE:
+            detail = f"{tone.blown:.0%} blown out, {tone.touched:.0%} of the rest at a limit"
+            yield Issue(sample, "washed_out", detail)
         if tone.coloured < MIN_COLOURED_SHARE:
             yield Issue(sample, "grey", "no colours")
         if tone.blur > MAX_BLUR:
@@ -210,12 +219,14 @@ class _Tone:
     Attributes:
         blown: share of them that is blown out.
         clipped: share of the others with two channels at their limit.
+        touched: share of the others with any channel there.
         coloured: share with colour.
         blur: 0 to 1.
     """
 
     blown: float
     clipped: float
+    touched: float
     coloured: float
     blur: float
 
@@ -224,9 +235,11 @@ def _tone(picture: Image.Image) -> _Tone:
     pixels = np.asarray(picture)
     lowest, middle, highest = np.moveaxis(np.sort(pixels, axis=2), 2, 0)
     blown = lowest >= BLOWN
+    rest = max(1, int((~blown).sum()))
     return _Tone(
         blown=float(blown.mean()),
-        clipped=float((middle[~blown] >= CLIPPED).mean()) if not blown.all() else 0.0,
+        clipped=float((middle[~blown] >= CLIPPED).sum() / rest),
+        touched=float((highest[~blown] >= CLIPPED).sum() / rest),
         coloured=float((highest - lowest > COLOURED).mean()),
         blur=blurriness(np.asarray(picture.convert("L"), np.float32)),
     )

@@ -36,10 +36,13 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
             scene(number + 10 * (label == "paper")).save(root / label / f"a good{number}.jpg")
 
     def add(name: str, image: Image.Image, label: str = "glass") -> None:
-        image.save(root / label / f"{name}.jpg", quality=92)
+        image.save(root / label / f"{name}.jpg", quality=92, subsampling=0)
 
     add("dark", scene(100).point(lambda value: value * 0.15))
     add("overexposed", scene(101).point(lambda value: min(255, value * 3)))
+    red, green, blue = scene(106).split()
+    washed = red.point(lambda value: min(255, value * 3))
+    add("washed_out", Image.merge("RGB", (washed, green, blue)))
     add("light", Image.new("RGB", (320, 240), (254, 254, 254)))
     add("blurry", scene(102).filter(ImageFilter.GaussianBlur(6)))
     add("grey", scene(103).convert("L"))
