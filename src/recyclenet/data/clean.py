@@ -194,10 +194,10 @@ def _unusual(manifest: Manifest, tones: Sequence[_Tone]) -> Iterator[Issue]:
     limit = max(MIN_BLOWN_SHARE, high + 3 * (high - low))
     for sample, tone in zip(manifest, tones, strict=True):
         if tone.blown > limit or tone.clipped > MAX_CLIPPED_SHARE:
-            detail = f"{tone.blown:.0%} blown out, {tone.clipped:.0%} of the rest clipped"
+            detail = f"{tone.blown:.0%} blown, {tone.clipped:.0%} clipped"
             yield Issue(sample, "overexposed", detail)
         elif tone.blown > WASHED_BLOWN_SHARE or tone.touched > WASHED_TOUCHED_SHARE:
-            detail = f"{tone.blown:.0%} blown out, {tone.touched:.0%} of the rest at a limit"
+            detail = f"{tone.blown:.0%} blown, {tone.touched:.0%} at a limit"
             yield Issue(sample, "washed_out", detail)
         if tone.coloured < MIN_COLOURED_SHARE:
             yield Issue(sample, "grey", "no colours")
