@@ -1,10 +1,11 @@
-"""Writing files so that a reader never meets half of one, and reading TOML."""
+"""Writing files so that a reader never meets half of one; tables and TOML."""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from recyclenet.errors import RecycleNetError, UsageError
+from recyclenet.errors import DataError, RecycleNetError, UsageError
+
+# A spreadsheet runs a cell that begins so as a formula, unless it is a plain number. Such a cell
+# gets an apostrophe, and one more column says of each row whether it has any.
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.ASCII)
+ESCAPED = "escaped"
 
 
 @contextmanager
@@ -57,16 +64,57 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    """Write rows as CSV to `path` atomically; the first row has the column names."""
-    texts = [[str(cell) for cell in row] for row in rows]
+    """Write rows as CSV to `path` atomically; the first row has the column names.
+
+    No cell is a formula to a spreadsheet; `read_table` gives every cell back as it was.
+    """
+    names, *texts = ([str(cell) for cell in row] for row in rows)
+    if any(_is_formula(cell) for row in texts for cell in row):
+        names, texts = [*names, ESCAPED], [_escaped(row) for row in texts]
     # Before Python 3.13 the writer does not see by itself that "\r" needs quotes.
     unusual = any("\r" in cell for row in texts for cell in row)
     text = io.StringIO(newline="")
     table = csv.writer(
         text, lineterminator="\n", quoting=csv.QUOTE_ALL if unusual else csv.QUOTE_MINIMAL
     )
-    table.writerows(texts)
+    table.writerows([names, *texts])
     write_text(path, text.getvalue())
+
+
+def read_table(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row of a CSV file with the number of its last line, the column names first.
+
+    Reads what `write_table` writes, and tables by hand or from other programs as they are.
+
+    Raises:
+        UsageError: the file cannot be read.
+        DataError: it is no CSV; the message names the line.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    rows = csv.reader(io.StringIO(text, newline=""))
+    place = None
+    try:
+        for number, row in enumerate(filter(None, rows)):
+            if number == 0 and ESCAPED in row:
+                place = row.index(ESCAPED)
+            if place is not None and place < len(row) and row.pop(place) == "yes":
+                row = [cell.removeprefix("'") for cell in row]
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{path}, line {rows.line_num}: not a CSV table ({error})") from error
+
+
+def _is_formula(cell: str) -> bool:
+    return cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
+
+
+def _escaped(row: Sequence[str]) -> list[str]:
+    if not any(map(_is_formula, row)):
+        return [*row, ""]
+    return [f"'{cell}" if _is_formula(cell) or cell[:1] == "'" else cell for cell in row] + ["yes"]
 
 
 def figure_png(figure: Any) -> bytes:

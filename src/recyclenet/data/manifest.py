@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from recyclenet.core.files import write_table
+from recyclenet.core.files import read_table, write_table
 from recyclenet.errors import DataError, UsageError, nearest
 
 SPLITS = ("train", "val", "test")
@@ -138,21 +136,15 @@ def read_manifest(path: Path) -> Manifest:
         UsageError: the file does not exist or cannot be opened.
         DataError: it is no such table; the message names the line.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    try:
-        missing = [name for name in ("path", "label") if name not in (rows.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f"{path} lacks the column {' and '.join(missing)}: its first line must name "
-                f"path,label (and optionally split,sha256)"
-            )
-        samples = tuple(_sample(path, rows.line_num, row) for row in rows)
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.line_num}: not a CSV table ({error})") from error
+    rows = read_table(path)
+    _, names = next(rows, (1, []))
+    missing = [name for name in ("path", "label") if name not in names]
+    if missing:
+        raise DataError(
+            f"{path} lacks the column {' and '.join(missing)}: its first line must name "
+            f"path,label (and optionally split,sha256)"
+        )
+    samples = tuple(_sample(path, line, dict(zip(names, row, strict=False))) for line, row in rows)
     if not samples:
         raise DataError(f"{path} lists no photos")
     return Manifest(samples)
@@ -171,7 +163,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     write_table(path, rows)
 
 
-def _sample(table: Path, line: int, row: dict[str | None, str | None]) -> Sample:
+def _sample(table: Path, line: int, row: dict[str, str]) -> Sample:
     photo, label = row.get("path") or "", (row.get("label") or "").strip()
     split = (row.get("split") or "").strip()
     if not photo or not label:

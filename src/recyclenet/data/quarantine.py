@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from recyclenet.core.files import write_table
+from recyclenet.core.files import read_table, write_table
 from recyclenet.data.manifest import file_digest
 from recyclenet.errors import DataError, RecycleNetError, UsageError
 
@@ -92,10 +90,9 @@ def read_journal(folder: Path) -> list[Move]:
     """
     path = folder / JOURNAL
     try:
-        text = path.read_bytes().decode("utf-8", errors="surrogateescape")
-    except OSError as error:
+        rows = [row for _, row in read_table(path)]
+    except UsageError as error:
         raise UsageError(f"{folder} is no quarantine folder: it has no {JOURNAL}") from error
-    rows = list(csv.reader(io.StringIO(text, newline="")))
     names = [field.name for field in fields(Move)]
     if not rows or rows[0] != names or any(len(row) != len(names) for row in rows):
         raise DataError(f"{path} is damaged")

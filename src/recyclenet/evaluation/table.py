@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.files import write_table
-from recyclenet.errors import DataError, UsageError
+from recyclenet.core.files import read_table, write_table
+from recyclenet.errors import DataError
 
 
 def write_predictions(
@@ -50,11 +48,7 @@ def read_predictions(
         UsageError: the file cannot be read.
         DataError: it is no such table.
     """
-    try:
-        text = path.read_bytes().decode("utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    rows = list(csv.reader(io.StringIO(text, newline="")))
+    rows = [row for _, row in read_table(path)]
     names = tuple(name.removeprefix("logit_") for name in rows[0][2:]) if rows else ()
     try:
         logits = np.array([[float(cell) for cell in row[2:]] for row in rows[1:]], np.float32)

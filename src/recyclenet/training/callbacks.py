@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import signal
 import threading
 import time
@@ -22,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from recyclenet.core.files import write_table
+from recyclenet.core.files import read_table, write_table
 from recyclenet.errors import EXIT_TERMINATED, Interrupted
 
 _FIGURES = ("train_loss", "val_loss", "val_accuracy")
@@ -45,8 +43,9 @@ class EpochTable(pl.Callback):
         """Read the rows of the epochs already done."""
         self._started = time.monotonic()
         if trainer.current_epoch > 0 and self._path.is_file():
-            rows = csv.DictReader(io.StringIO(self._path.read_text(encoding="utf-8")))
-            self._rows = [row for row in rows if int(row["epoch"]) <= trainer.current_epoch]
+            (_, names), *rows = read_table(self._path)
+            done = [dict(zip(names, row, strict=True)) for _, row in rows]
+            self._rows = [row for row in done if int(row["epoch"]) <= trainer.current_epoch]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the row of this epoch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,23 @@ def test_table_moves_with_its_photos(tmp_path):
     first, second = read_manifest(tmp_path / "moved" / "m.csv")
     assert first.path == tmp_path / "moved" / "glass" / "a.jpg"
     assert second.path == outside
+
+
+def test_what_a_spreadsheet_would_run_is_inert_and_still_found(tmp_path):
+    photo = tmp_path / "=cmd.jpg"
+    photo.write_bytes(b"x")
+    written = Manifest((Sample(photo, "-x"), Sample(tmp_path / "'a.jpg", "@b", source="'=1")))
+    write_manifest(written, tmp_path / "t.csv")
+    text = (tmp_path / "t.csv").read_text()
+    assert text.startswith("path,label,split,sha256,")
+    assert not re.search("(^|,)[-=@]", text, re.MULTILINE)
+    assert read_manifest(tmp_path / "t.csv") == written
+
+
+def test_names_like_formulas_in_a_table_by_hand_are_read_as_they_are(tmp_path):
+    path = table(tmp_path, "path,label\n=cmd.jpg,-x\n'=cmd.jpg,'-x\n")
+    names = [(sample.path.name, sample.label) for sample in read_manifest(path)]
+    assert names == [("=cmd.jpg", "-x"), ("'=cmd.jpg", "'-x")]
 
 
 def test_table_as_spreadsheets_save_it(tmp_path):

@@ -17,7 +17,7 @@ from recyclenet.evaluation.report import (
     write_answers_page,
     write_evaluation_page,
 )
-from recyclenet.evaluation.table import write_predictions
+from recyclenet.evaluation.table import read_predictions, write_predictions
 
 HOSTILE = '<svg onload=alert("x")>&{{ 7*7 }}.jpg'
 NAMES = ("glass", "<b>玻璃</b>")
@@ -125,3 +125,13 @@ def test_prediction_table_can_be_read_back(tmp_path):
     assert [row[0] for row in rows] == [str(path) for path in paths]
     assert [int(row[1]) for row in rows] == [0, 1, 1]
     np.testing.assert_allclose([[float(v) for v in row[2:]] for row in rows], logits, rtol=1e-5)
+
+
+def test_paths_like_formulas_are_inert_and_come_back(tmp_path):
+    paths, logits = [Path("=cmd.jpg"), Path("'a.jpg")], np.array([[-1.5, 2], [3, -4]], np.float32)
+    write_predictions(tmp_path / "p.csv", paths, np.array([0, 1]), logits, ("-x", "b"))
+    lines = (tmp_path / "p.csv").read_text().splitlines()
+    assert lines[1].startswith("'=cmd.jpg,0,-1.5,2,")
+    found, values, names = read_predictions(tmp_path / "p.csv")
+    assert (found, names) == (paths, ("-x", "b"))
+    np.testing.assert_array_equal(values, logits)
