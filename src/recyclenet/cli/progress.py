@@ -1,38 +1,98 @@
-"""A bar on stderr for counted work; nothing where nobody watches."""
+"""Progress bars and messages on stderr."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from recyclenet.core.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 
 @contextmanager
-def counting(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with rate and time left while the block runs.
+def counting(title: str, unit: str = "", *, quiet: bool = False) -> Iterator[Progress]:
+    """Show progress and log messages on stderr while the block runs.
+
+    The bar, with rate and time left, appears on a terminal only; messages of the logger
+    "recyclenet" always.
+
+    Args:
+        title: shown until the work reports what it does.
+        unit: "bytes" shows sizes and transfer rates; anything else is counted.
+        quiet: show nothing.
 
     Yields:
-        What the work calls with the number of things done and the number of all.
+        What the work reports its progress to.
     """
     from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TextColumn
+
+    console = Console(stderr=True, quiet=quiet)
+    is_shown = console.is_terminal and not quiet
+    text = TextColumn("{task.description}", markup=False)
+    with (
+        Bars(text, *_columns(unit), console=console, transient=True, disable=not is_shown) as bars,
+        _messages(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)),
+    ):
+        task = bars.add_task(title, total=None)
+        current = title
+
+        def report(done: int, total: int | None, note: str = "") -> None:
+            nonlocal current
+            if note and note != current:
+                current = note
+                bars.reset(task, description=note, total=total, completed=done)
+            else:
+                bars.update(task, completed=done, total=total)
+
+        yield report
+
+
+def _columns(unit: str) -> list[ProgressColumn]:
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
+        ProgressColumn,
+        Task,
         TimeRemainingColumn,
+        TransferSpeedColumn,
     )
+    from rich.text import Text
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=True),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    class RateColumn(ProgressColumn):
+        """Things done a second."""
+
+        def render(self, task: Task) -> Text:
+            """Return the rate as text."""
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.{1 if speed < 10 else 0}f}/s")
+
+    counts: list[ProgressColumn] = [MofNCompleteColumn(), RateColumn()]
+    if unit == "bytes":
+        counts = [DownloadColumn(), TransferSpeedColumn()]
+    return [BarColumn(), *counts, TimeRemainingColumn()]
+
+
+@contextmanager
+def _messages(show: Callable[[str], object]) -> Iterator[None]:
+    """Pass the log messages of the package to a function while the block runs."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            show(record.getMessage())
+
+    logger = logging.getLogger("recyclenet")
+    handler, level = Handler(logging.INFO), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
