@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import re
 import secrets
+import stat
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +29,9 @@ ESCAPED = "escaped"
 def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` and move it there only if the block succeeds.
 
+    A link stays, and what it points to is replaced, whose permissions stay. Devices and FIFOs are
+    never replaced but written to, and so is a file that stdout or stderr goes to.
+
     Args:
         path: where the finished file goes; its folder is made if missing.
 
@@ -33,23 +39,74 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         A binary file open for writing.
 
     Raises:
-        RecycleNetError: the folder cannot be written to, or the disk is full.
+        RecycleNetError: the folder cannot be written to, the disk is full, or nobody reads the
+            FIFO.
     """
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if is_stream(path):
+            with _stream(path) as file:
+                yield file
+            return
+        target = Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f".{secrets.token_hex(8)}.part"
         with temporary.open("xb") as file:
+            if target.exists():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
+        reason = error.strerror or error
+        if error.errno == errno.ENXIO:  # what a FIFO without a reader answers
+            reason = "no program reads from it; start one first"
         raise RecycleNetError(
-            f"cannot write {path}: {error.strerror or error}; check the folder and the free space"
+            f"cannot write {path}: {reason}; check the folder and the free space"
         ) from error
     finally:
-        with suppress(OSError):  # the folder may be what is wrong
-            temporary.unlink()
+        if temporary is not None:
+            with suppress(OSError):  # the folder may be what is wrong
+                temporary.unlink()
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is written to and never replaced.
+
+    That is a character device, a FIFO, or the file that this process's stdout or stderr goes to.
+
+    Raises:
+        OSError: the path cannot be looked at, or is a block device or a socket.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return False
+    if stat.S_ISBLK(status.st_mode) or stat.S_ISSOCK(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a disk or a socket, and nothing is written there")
+    kind = stat.S_ISCHR(status.st_mode) or stat.S_ISFIFO(status.st_mode)
+    return kind or _own_stream(status) is not None
+
+
+def _own_stream(status: os.stat_result) -> int | None:
+    """Return the number of our stdout or stderr where it is the file with this status."""
+    for number in (1, 2):
+        with suppress(OSError):  # it may be closed
+            if os.path.samestat(os.fstat(number), status):
+                return number
+    return None
+
+
+def _stream(path: Path) -> IO[bytes]:
+    number = _own_stream(path.stat())
+    if number is not None:
+        (sys.stdout if number == 1 else sys.stderr).flush()
+        return os.fdopen(os.dup(number), "wb")
+    # Without a reader the opening of a FIFO would wait for one.
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -128,3 +136,149 @@ def test_whatever_the_cells_are_they_come_back(tmp_path_factory, body):
     path = tmp_path_factory.mktemp("table") / "table.csv"
     write_table(path, [["a", "b", "c"], *body])
     assert [row for _, row in read_table(path)][1:] == body
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
+    folder, link = tmp_path / "else", tmp_path / "link"
+    folder.mkdir()
+    (folder / "file").write_bytes(b"old")
+    link.symlink_to("else/file")
+    with (folder / "file").open("rb") as reader:
+        write_bytes(link, b"new")
+        assert reader.read() == b"old"
+    assert link.is_symlink()
+    assert (folder / "file").read_bytes() == b"new"
+    assert [p.name for p in folder.iterdir()] == ["file"]
+
+
+def test_a_link_to_nothing_stays_and_its_target_is_made(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "new" / "file")
+    write_bytes(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "new" / "file").read_bytes() == b"new"
+
+
+def test_links_in_a_circle_are_one_line(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(RecycleNetError, match="cannot write"):
+        write_bytes(tmp_path / "a", b"new")
+    assert (tmp_path / "a").is_symlink()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes differ there")
+def test_a_replaced_file_keeps_its_mode(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    with atomic_writer(path) as file:
+        (part,) = tmp_path.glob(".*.part")
+        assert stat.S_IMODE(part.stat().st_mode) == 0o640
+        file.write(b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def make_device(path: Path, minor: int) -> Path:
+    """Make a device like /dev/null (3) or /dev/full (7): tests never touch the real ones."""
+    try:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        path.open("wb").close()
+    except (AttributeError, OSError):
+        pytest.skip("devices cannot be made here")
+    return path
+
+
+def test_a_device_is_written_to_and_stays(tmp_path):
+    device = make_device(tmp_path / "null", 3)
+    write_bytes(device, b"gone")
+    assert stat.S_ISCHR(device.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [device]
+
+
+def test_a_full_device_is_one_line(tmp_path):
+    device = make_device(tmp_path / "full", 7)
+    with pytest.raises(RecycleNetError, match="No space left"):
+        write_bytes(device, b"x" * 100_000)
+    assert stat.S_ISCHR(device.stat().st_mode)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs there")
+def test_a_fifo_is_written_to_its_reader_and_refused_without_one(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(RecycleNetError, match="no program reads"):
+        write_bytes(fifo, b"x")
+    received = []
+    reader = threading.Thread(target=lambda: received.append(fifo.read_bytes()))
+    reader.start()
+    content = b"x" * 1_000_000  # more than it holds
+    for _ in range(100):  # until the reader is there
+        try:
+            write_bytes(fifo, content)
+            break
+        except RecycleNetError:
+            time.sleep(0.02)
+    reader.join(10)
+    assert received == [content]
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no sockets there")
+def test_a_socket_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # its name must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        with pytest.raises(RecycleNetError, match="nothing is written there"):
+            write_bytes(Path("socket"), b"x")
+    assert stat.S_ISSOCK(Path("socket").stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the system has no /proc")
+@pytest.mark.parametrize("mode", ["pipe", "file"])
+def test_stdout_gets_the_content_in_its_place(tmp_path, mode):
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")  # what /dev/stdout is
+    program = (
+        "from pathlib import Path; from recyclenet.core.files import write_bytes\n"
+        "print('before'); write_bytes(Path('stdout'), b'content\\n'); print('after')"
+    )
+    with (tmp_path / "out").open("wb") as file:
+        out = subprocess.PIPE if mode == "pipe" else file
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, stdout=out, check=True, cwd=tmp_path)
+    text = done.stdout if mode == "pipe" else (tmp_path / "out").read_bytes()
+    assert text == b"before\ncontent\nafter\n"
+    assert (tmp_path / "stdout").is_symlink()
+
+
+@pytest.mark.parametrize("place", ["folder", "x" * 256, "file/below", "folder/" + "y" * 300 + "/z"])
+def test_places_that_cannot_be_files_are_one_line(tmp_path, place):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(RecycleNetError, match="cannot write"):
+        write_bytes(tmp_path / place, b"x")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_the_longest_name_works(tmp_path):
+    write_bytes(tmp_path / ("x" * 255), b"new")
+    assert (tmp_path / ("x" * 255)).read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("step", ["fsync", "write"])
+def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, step):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(RecycleNetError, match="No space left") as caught:  # noqa: PT012
+        if step == "fsync":
+            monkeypatch.setattr(os, "fsync", full)
+        with atomic_writer(path) as file:
+            file.write(b"half of it")
+            if step == "write":
+                full()
+    assert caught.value.exit_code == 1
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
