@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,16 @@ def test_unknown_public_name_is_an_attribute_error():
 def test_version_and_module_command_agree(run_cli):
     done = run_cli("--version")
     assert (done.code, done.out) == (0, f"recyclenet {recyclenet.__version__}\n")
+
+
+def test_only_one_module_prints():
+    """What a person reads passes through `cli.output`, which makes it inert."""
+    printing = re.compile(r"(?<![\w.])print\(|typer\.echo\(|(?<!Plain)Console\(")
+    allowed = {"cli/output.py", "cli/rows.py", "benchmark/memory.py"}
+    source = REPOSITORY / "src" / "recyclenet"
+    found = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        if printing.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == allowed

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOption
+from recyclenet.cli.output import make_console, say
 
 
 def ablate(
@@ -22,7 +23,6 @@ def ablate(
     from recyclenet.cli.extras import require_train
 
     require_train("ablations")
-    from rich.console import Console
 
     from recyclenet.benchmark.ablation import (
         cells,
@@ -34,9 +34,9 @@ def ablate(
     from recyclenet.cli.rows import print_columns
     from recyclenet.data.scan import load_dataset
 
-    rows = run_ablation(load_ablation(file), load_dataset(data), out, Console(stderr=True))
+    rows = run_ablation(load_ablation(file), load_dataset(data), out, make_console())
     write_ablation(rows, out)
     draw_ablation(rows, out / "ablation.png")
     titles = ("variant", "accuracy", "95% interval", "difference", "p", "M params", "ms")
     print_columns(titles, [cells(row) for row in rows])
-    print(f"wrote ablation.csv, ablation.md and ablation.png in {out}")
+    say(f"wrote ablation.csv, ablation.md and ablation.png in {out}")

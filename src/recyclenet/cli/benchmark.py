@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.models import NAME_HELP
+from recyclenet.cli.output import make_console, say
 
 if TYPE_CHECKING:
     from recyclenet.benchmark.models import CostRow
@@ -45,7 +46,6 @@ def measure(
     from recyclenet.cli.extras import require_train
 
     require_train("measuring networks")
-    from rich.console import Console
 
     from recyclenet.benchmark.models import measure_models, write_costs
     from recyclenet.benchmark.plot import draw_costs
@@ -53,12 +53,12 @@ def measure(
 
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"{out} is not a folder")
-    rows = measure_models(names, image_size, repeats, threads, Console(stderr=True))
+    rows = measure_models(names, image_size, repeats, threads, make_console())
     _print(rows)
     if out is not None:
         write_costs(rows, out / "models.csv")
         draw_costs(rows, out / "models.png")
-        print(f"wrote {out / 'models.csv'} and {out / 'models.png'}")
+        say(f"wrote {out / 'models.csv'} and {out / 'models.png'}")
 
 
 def _print(rows: list[CostRow]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.options import JsonOption, ModelOption, TtaOption
+from recyclenet.cli.output import say
 from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ def classify(
     ] = 50,
 ) -> None:
     """Classify pictures: one line, or with --json one JSON object, for each."""
-    import sys
-
     from recyclenet.cli.pictures import expand
     from recyclenet.cli.rows import print_row
     from recyclenet.inference.classifier import Classifier
@@ -43,25 +42,25 @@ def classify(
     pictures = expand(paths)
     num_bad = num_done = 0
     if not as_json:
-        print(f"{'label':<14}{'sure':>5}  {'bin':<24}picture")
+        say(f"{'label':<14}{'sure':>5}  {'bin':<24}picture")
     for prediction in classifier.classify_many(pictures):
         num_done += 1
         num_bad += prediction.error is not None
         if as_json:
             print_row(prediction.to_row(top_k))
         elif prediction.error is not None:
-            print(f"error: {prediction.error}", file=sys.stderr)
+            say(f"error: {prediction.error}", err=True)
         else:
-            print(describe(prediction, top_k or 1, classifier.rules), flush=True)
+            say(describe(prediction, top_k or 1, classifier.rules))
     if num_bad:
-        print(f"{num_bad} of {num_done} pictures could not be read", file=sys.stderr)
+        say(f"{num_bad} of {num_done} pictures could not be read", err=True)
         raise typer.Exit(EXIT_PARTIAL)
 
 
 def describe(prediction: Prediction, top_k: int = 1, rules: Rules | None = None) -> str:
     """Return one line: label, confidence, bin, picture, and the next classes where asked for."""
-    from recyclenet.core.images import show_path
     from recyclenet.core.taxonomy import Rules
+    from recyclenet.core.text import show_path
 
     bin_name = (rules or Rules()).bin_of(prediction.label or "", prediction.stream or "other")
     line = (

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOption, RecipeOption, SettingsOption
+from recyclenet.cli.output import make_console, say
 
 
 def crossval(
@@ -25,7 +26,6 @@ def crossval(
 
     require_train("cross-validation")
     import numpy as np
-    from rich.console import Console
 
     from recyclenet.benchmark.crossval import cross_validate
     from recyclenet.benchmark.runs import mean_interval
@@ -34,7 +34,7 @@ def crossval(
     from recyclenet.training.recipe import load_recipe
 
     resolved = load_recipe(recipe, settings or ())
-    rows = cross_validate(load_dataset(data), resolved, folds, out, Console(stderr=True))
+    rows = cross_validate(load_dataset(data), resolved, folds, out, make_console())
     print_columns(
         ("fold", "photos", "accuracy", "nll"),
         [
@@ -44,5 +44,5 @@ def crossval(
     )
     accuracies = np.array([row.accuracy for row in rows])
     low, high = mean_interval(accuracies)
-    print(f"mean {accuracies.mean():.2%} (95% over folds: {low:.2%} to {high:.2%})")
-    print(f"wrote folds.csv and predictions.csv in {out}")
+    say(f"mean {accuracies.mean():.2%} (95% over folds: {low:.2%} to {high:.2%})")
+    say(f"wrote folds.csv and predictions.csv in {out}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.options import ModelOption
+from recyclenet.cli.output import say
 from recyclenet.errors import EXIT_FAILURE, UsageError
 
 if TYPE_CHECKING:
@@ -34,18 +35,19 @@ def demo(
     classifier = Classifier(model)
     samples = load_dataset(pictures or samples_folder())
     cards: list[Card] = []
-    print(f"{'':7}{'label':<14}{'sure':>5}  {'bin':<24}picture")
+    say(f"{'':7}{'label':<14}{'sure':>5}  {'bin':<24}picture")
     for sample in samples:
         card = _look(classifier, sample.path, sample.label)
         cards.append(card)
         if card.prediction.error is not None:
-            print(f"{'error':<7}{card.prediction.error}")
+            say(f"{'error':<7}{card.prediction.error}")
         else:
             line = describe(replace(card.prediction, path=card.name))
-            print(f"{'right' if card.is_right else 'WRONG':<7}{line}")
+            say(f"{'right' if card.is_right else 'WRONG':<7}{line}")
     num_right = sum(card.is_right is True for card in cards)
     write_answers_page(cards, classifier.info, out)
-    print(f"\n{num_right} of {len(cards)} right. Page with pictures and heatmaps: {out}")
+    say()
+    say(f"{num_right} of {len(cards)} right. Page with pictures and heatmaps: {out}")
     if any(card.prediction.error is not None for card in cards):
         raise typer.Exit(EXIT_FAILURE)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from recyclenet.cli.options import ModelOption
+from recyclenet.cli.output import say
 from recyclenet.errors import EXIT_FAILURE, RecycleNetError
 
 LIGHT = ("numpy", "pillow", "onnxruntime", "simplejpeg", "typer", "rich", "jinja2")
@@ -85,18 +86,18 @@ def _check_model(model: Any) -> dict[str, Any]:
 
 
 def _show(facts: dict[str, Any]) -> None:
-    print(f"recyclenet {facts['recyclenet']}, Python {facts['python']}, {facts['system']}")
-    print("installed:", ", ".join(f"{name} {version}" for name, version in facts["light"].items()))
+    say(f"recyclenet {facts['recyclenet']}, Python {facts['python']}, {facts['system']}")
+    say("installed: " + ", ".join(f"{name} {version}" for name, version in facts["light"].items()))
     for extra, names in facts["extras"].items():
         absent = [name for name, version in names.items() if version is None]
         state = f"no ({', '.join(absent)}): pip install 'recyclenet[{extra}]'" if absent else "yes"
-        print(f"extra {extra}: {state}")
+        say(f"extra {extra}: {state}")
     if "model" in facts:
         model = facts["model"]
-        print(
+        say(
             f"model: {model['name']} ({model['backbone']}, {model['image_size']} px), intact; "
             f"{', '.join(model['class_names'])}; {model['latency_ms']} ms a picture"
         )
     for problem in facts["problems"]:
-        print(f"problem: {problem}")
-    print("everything is in order" if not facts["problems"] else "not in order")
+        say(f"problem: {problem}")
+    say("everything is in order" if not facts["problems"] else "not in order")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.options import DataOption, JsonOption, ModelOption, TtaOption
+from recyclenet.cli.output import make_console, say
 from recyclenet.errors import EXIT_PARTIAL, DataError
 
 if TYPE_CHECKING:
@@ -33,10 +34,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate a model: accuracy with its interval, confusion matrix, calibration."""
-    import sys
-
     import numpy as np
-    from rich.console import Console
     from rich.progress import track
 
     from recyclenet.cli.rows import print_row
@@ -54,7 +52,7 @@ def evaluate(
 
     samples, rows, problems = [], [], []
     answers = classifier.logits_many(sample.path for sample in dataset)
-    console = Console(stderr=True)
+    console = make_console()
     for sample, (_, logits, error) in track(
         zip(dataset, answers, strict=True),
         "evaluating",
@@ -69,7 +67,7 @@ def evaluate(
             samples.append(sample)
             rows.append(logits)
     for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
+        say(f"error: {problem}", err=True)
     if not rows:
         raise DataError(f"none of the {len(dataset)} photos can be read")
 
@@ -102,16 +100,17 @@ def evaluate(
         facts = {"model": info.name, "data": str(data), "split": chosen, "tta": tta}
         print_row({**facts, "num_unreadable": len(problems), **scores.to_row()})
     else:
-        print(describe(scores))
+        for line in describe(scores):
+            say(line)
         if report is not None:
-            print(f"page: {report}")
+            say(f"page: {report}")
     if problems:
-        print(f"{len(problems)} of {len(dataset)} photos could not be read", file=sys.stderr)
+        say(f"{len(problems)} of {len(dataset)} photos could not be read", err=True)
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def describe(scores: Evaluation) -> str:
-    """Return the figures and the confusion matrix as text."""
+def describe(scores: Evaluation) -> list[str]:
+    """Return the figures and the confusion matrix as lines of text."""
     low, high = scores.interval
     lines = [
         f"{scores.num_photos} photos: accuracy {scores.accuracy:.2%} "
@@ -124,4 +123,4 @@ def describe(scores: Evaluation) -> str:
     ]
     for name, row in zip(scores.class_names, scores.confusion, strict=True):
         lines.append(f"{name[:21]:<22}" + "".join(f"{count:>10}" for count in row))
-    return "\n".join(lines)
+    return lines

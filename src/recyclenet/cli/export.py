@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from recyclenet.cli.output import say
+
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run folder made by `recyclenet train`.")],
@@ -22,7 +24,7 @@ def export(
 
     target = out or run / "model.onnx"
     info = export_run(run, target)
-    print(
+    say(
         f"{target}: {len(info.class_names)} classes, {target.stat().st_size / 1e6:.1f} MB, "
         f"validation accuracy {info.metrics['accuracy']:.2%}"
     )

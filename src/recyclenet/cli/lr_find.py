@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOption, JsonOption, RecipeOption, SettingsOption
+from recyclenet.cli.output import make_console, say
 
 
 def lr_find(
@@ -24,15 +25,13 @@ def lr_find(
     require_train("the learning-rate finder")
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from recyclenet.cli.rows import print_row
     from recyclenet.data.scan import load_dataset
     from recyclenet.training.fit import prepare, usable
     from recyclenet.training.lr_finder import draw_sweep, find_rates
     from recyclenet.training.recipe import load_recipe
 
-    console = Console(stderr=True)
+    console = make_console()
     resolved = load_recipe(recipe, settings or ())
     # One view of each photo is enough for a sweep.
     fit = resolved.fit.model_copy(update={"cached_views": min(1, resolved.fit.cached_views)})
@@ -44,5 +43,5 @@ def lr_find(
     if as_json:
         print_row({**asdict(sweep), "picture": str(out)})
         return
-    print(f"valley {sweep.valley:.2e}, steepest {sweep.steepest:.2e}; drawn in {out}")
-    print(f"train with: --set optim.learning_rate={sweep.valley:.1e}")
+    say(f"valley {sweep.valley:.2e}, steepest {sweep.steepest:.2e}; drawn in {out}")
+    say(f"train with: --set optim.learning_rate={sweep.valley:.1e}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from recyclenet.cli import (
     ablate,
@@ -23,6 +25,7 @@ from recyclenet.cli import (
     models,
     train,
 )
+from recyclenet.cli.output import say
 from recyclenet.errors import RecycleNetError
 
 app = typer.Typer(
@@ -45,7 +48,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from recyclenet import __version__
 
-        typer.echo(f"recyclenet {__version__}")
+        say(f"recyclenet {__version__}")
         raise typer.Exit
 
 
@@ -67,9 +70,15 @@ def main() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' hints to developers
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except RecycleNetError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(error.exit_code)
+    except TyperException as error:  # the command line itself is wrong, or empty
+        text = io.StringIO()
+        error.show(text)  # type: ignore[attr-defined]
+        for line in text.getvalue().splitlines():
+            say(line, err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # Whoever read our output has gone; keep Python from complaining of it at exit.

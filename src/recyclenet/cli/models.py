@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from recyclenet.cli.options import JsonOption
+from recyclenet.cli.output import say
 
 app = typer.Typer(name="models", help="List networks and look inside of one.", no_args_is_help=True)
 
@@ -46,13 +47,13 @@ def list_models(
     for kind, title in titles.items():
         chosen = [row for row in rows if row["kind"] == kind]
         if chosen:
-            print(title)
+            say(title)
             for row in chosen:
-                print(f"  {row['name']:{width}}  {row['summary']}".rstrip())
+                say(f"  {row['name']:{width}}  {row['summary']}".rstrip())
     if pattern is None:
         import timm
 
-        print(f"and {len(timm.list_models())} backbones of timm: recyclenet models list 'resnet*'")
+        say(f"and {len(timm.list_models())} backbones of timm: recyclenet models list 'resnet*'")
 
 
 def _rows(pattern: str | None) -> list[dict[str, Any]]:
@@ -159,7 +160,7 @@ def _show(facts: dict[str, Any]) -> None:
         num_words=3,
     )
     size = facts["image_size"]
-    print(
+    say(
         f"{facts['name']}: {facts['parameters'] / 1e6:.2f} M parameters, "
         f"{facts['multiply_adds'] / 1e6:,.0f} M multiply-adds for {size}x{size} pixels, "
         f"{facts['num_classes']} classes"
@@ -167,7 +168,9 @@ def _show(facts: dict[str, Any]) -> None:
     sources = facts["weights"]
     shown = ", ".join(sources[:NUM_TAGS]) + (", ..." if len(sources) > NUM_TAGS else "")
     if report := facts["report"]:
-        print(f"weights: {len(report['kept'])} tensors kept of {report['source']}")
+        say(f"weights: {len(report['kept'])} tensors kept of {report['source']}")
         for kind in ("fresh", "dropped"):
-            print(f"  {kind}: {len(report[kind])}", *report[kind], sep="\n    ")
-    print(f"ImageNet weights: {shown or 'none published; start from a file or from nothing'}")
+            say(f"  {kind}: {len(report[kind])}")
+            for name in report[kind]:
+                say(f"    {name}")
+    say(f"ImageNet weights: {shown or 'none published; start from a file or from nothing'}")

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from recyclenet.cli.output import make_console
 from recyclenet.core.progress import Progress
+from recyclenet.core.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
@@ -28,25 +30,24 @@ def counting(title: str, unit: str = "", *, quiet: bool = False) -> Iterator[Pro
     Yields:
         What the work reports its progress to.
     """
-    from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TextColumn
 
-    console = Console(stderr=True, quiet=quiet)
+    console = make_console(quiet=quiet)
     is_shown = console.is_terminal and not quiet
     text = TextColumn("{task.description}", markup=False)
     with (
         Bars(text, *_columns(unit), console=console, transient=True, disable=not is_shown) as bars,
-        _messages(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)),
+        _messages(lambda line: console.print(line, soft_wrap=True)),
     ):
-        task = bars.add_task(title, total=None)
+        task = bars.add_task(printable(title), total=None)
         current = title
 
         def report(done: int, total: int | None, note: str = "") -> None:
             nonlocal current
             if note and note != current:
                 current = note
-                bars.reset(task, description=note, total=total, completed=done)
+                bars.reset(task, description=printable(note), total=total, completed=done)
             else:
                 bars.update(task, completed=done, total=total)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOptionOrNone, RecipeOption, SettingsOption
+from recyclenet.cli.output import make_console, say
 from recyclenet.errors import UsageError
 
 
@@ -31,8 +32,6 @@ def train(
     from recyclenet.cli.extras import require_train
 
     require_train("training")
-    from rich.console import Console
-
     from recyclenet.data.manifest import read_manifest
     from recyclenet.data.scan import load_dataset
     from recyclenet.export.onnx import export_run
@@ -42,7 +41,7 @@ def train(
 
     chosen = find_devices(devices)
     # Of several processes that train together, one speaks and writes.
-    console = Console(stderr=True, quiet=process_rank() > 0)
+    console = make_console(quiet=process_rank() > 0)
     if resume is not None:
         if data is not None or out is not None or settings or seed is not None:
             raise UsageError("--resume takes everything from the run folder; give no other options")
@@ -57,4 +56,4 @@ def train(
     if process_rank() > 0:
         return
     info = export_run(run, run / "model.onnx")
-    print(f"{run / 'model.onnx'}: validation accuracy {info.metrics['accuracy']:.2%}")
+    say(f"{run / 'model.onnx'}: validation accuracy {info.metrics['accuracy']:.2%}")

@@ -1,7 +1,8 @@
-"""Writing files so that a reader never meets half of one; tables and TOML."""
+"""Writing files so that a reader never meets half of one, and reading text that may be anything."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import errno
 import io
@@ -14,8 +15,9 @@ import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
+from recyclenet.core.text import show_path
 from recyclenet.errors import DataError, RecycleNetError, UsageError
 
 # A spreadsheet runs a cell that begins so as a formula, unless it is a plain number. Such a cell
@@ -23,6 +25,16 @@ from recyclenet.errors import DataError, RecycleNetError, UsageError
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.ASCII)
 ESCAPED = "escaped"
+
+# Far more than any table, list or recipe needs, and no more than memory can take.
+MAX_TEXT_BYTES = 256 << 20
+MAX_TOML_BYTES = 1 << 20
+MAX_TOML_DEPTH = 20
+MAX_LINE = 1 << 20
+MAX_COLUMNS = 20_000
+_TOO_DEEP = f"it nests deeper than {MAX_TOML_DEPTH} levels"
+
+TableRow: TypeAlias = tuple[int, list[str]]
 
 
 @contextmanager
@@ -138,32 +150,6 @@ def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
     write_text(path, text.getvalue())
 
 
-def read_table(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row of a CSV file with the number of its last line, the column names first.
-
-    Reads what `write_table` writes, and tables by hand or from other programs as they are.
-
-    Raises:
-        UsageError: the file cannot be read.
-        DataError: it is no CSV; the message names the line.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    rows = csv.reader(io.StringIO(text, newline=""))
-    place = None
-    try:
-        for number, row in enumerate(filter(None, rows)):
-            if number == 0 and ESCAPED in row:
-                place = row.index(ESCAPED)
-            if place is not None and place < len(row) and row.pop(place) == "yes":
-                row = [cell.removeprefix("'") for cell in row]
-            yield rows.line_num, row
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.line_num}: not a CSV table ({error})") from error
-
-
 def _is_formula(cell: str) -> bool:
     return cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
 
@@ -186,15 +172,147 @@ def write_figure(path: Path, figure: Any) -> None:
     write_bytes(path, figure_png(figure))
 
 
+def read_text(
+    path: Path, *, max_bytes: int = MAX_TEXT_BYTES, wrong: type[RecycleNetError] = DataError
+) -> str:
+    """Read a whole text file; whatever names it, reading ends.
+
+    Bytes that are not UTF-8 become lone surrogates, as in file names; a byte-order mark is dropped.
+
+    Args:
+        path: an ordinary file. Pipes and devices are refused: they may never end.
+        max_bytes: refuse more.
+        wrong: what to raise where the content is no text.
+
+    Raises:
+        UsageError: there is no such file, or it cannot be read, or is too large.
+    """
+    name = show_path(path)
+    try:
+        kind = path.stat()
+        if stat.S_ISDIR(kind.st_mode):
+            raise UsageError(f"cannot read {name}: it is a folder")
+        if not stat.S_ISREG(kind.st_mode):
+            raise UsageError(f"cannot read {name}: it is a pipe or device; name an ordinary file")
+        content = b""
+        if kind.st_size <= max_bytes:
+            with path.open("rb") as file:
+                content = file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read {name}: {reason}") from error
+    if max(kind.st_size, len(content)) > max_bytes:
+        raise UsageError(f"cannot read {name}: it has more than the {max_bytes:,} bytes allowed")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise wrong(f"{name} is UTF-16 text; save it as UTF-8")
+    if (place := content.find(b"\0")) >= 0:
+        line = _line_of(content, place)
+        raise wrong(f"{name}, line {line}: a zero byte, which no text file has")
+    return content.decode("utf-8-sig", errors="surrogateescape")
+
+
+def read_table(path: Path) -> Iterator[TableRow]:
+    """Yield each row of a CSV file with the number of its last line, the column names first.
+
+    Reads what `write_table` writes, and tables by hand or from other programs as they are.
+
+    Raises:
+        UsageError: the file cannot be read.
+        DataError: it is no CSV; the message names the line.
+    """
+    place = None
+    for number, (line, row) in enumerate(read_rows(path)):
+        if number == 0 and ESCAPED in row:
+            place = row.index(ESCAPED)
+        if place is not None and place < len(row) and row.pop(place) == "yes":
+            row = [cell.removeprefix("'") for cell in row]
+        yield line, row
+
+
+def read_rows(path: Path, *, wrong: type[RecycleNetError] = DataError) -> Iterator[TableRow]:
+    """Yield the rows of a CSV file that are not empty, each with the number of its last line.
+
+    Args:
+        path: an ordinary file, UTF-8.
+        wrong: what to raise where the content is no table; the message names the line.
+
+    Raises:
+        UsageError: as for `read_text`.
+    """
+    lines = io.StringIO(read_text(path, wrong=wrong), newline="")
+    rows = csv.reader(_short_lines(lines, path, wrong), strict=True)
+    name = show_path(path)
+    try:
+        for row in filter(None, rows):
+            if len(row) > MAX_COLUMNS:
+                raise wrong(f"{name}, line {rows.line_num}: over {MAX_COLUMNS:,} columns")
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise wrong(f"{name}, line {rows.line_num}: not a CSV table ({error})") from error
+
+
+def _short_lines(lines: Iterable[str], path: Path, wrong: type[RecycleNetError]) -> Iterator[str]:
+    """Pass lines on; refuse one that could only be a row of millions of cells."""
+    for number, line in enumerate(lines, 1):
+        if len(line) > MAX_LINE:
+            raise wrong(f"{show_path(path)}, line {number}: over {MAX_LINE:,} characters")
+        yield line
+
+
+def _line_of(content: bytes, place: int) -> int:
+    return content.count(b"\n", 0, place) + 1
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        UsageError: it cannot be read, or is not valid TOML.
+        UsageError: it cannot be read, or is not valid TOML, or nests too deeply.
+    """
+    text = read_text(path, max_bytes=MAX_TOML_BYTES, wrong=UsageError)
+    name = show_path(path)
+    try:
+        text.encode()
+        return _parsed(text)
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise UsageError(f"{name}, line {line}: not UTF-8 text; save it as UTF-8") from None
+    except ValueError as error:  # tomllib's own error is one
+        raise UsageError(f"{name} is not valid TOML: {error}") from error
+
+
+def toml_value(word: str) -> Any:
+    """Return what `word` means as a TOML value; a word that is none stands for itself.
+
+    Raises:
+        ValueError: it nests too deeply, or is a number of thousands of digits.
+    """
+    if len(word.splitlines()) > 1:
+        return word
+    try:
+        return _parsed(f"value = {word}")["value"]
+    except tomllib.TOMLDecodeError:
+        return word
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Return what TOML text says.
+
+    Raises:
+        ValueError: it is not valid, or nests deeper than anything read here.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+        values = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    level: list[Any] = [values]
+    for _ in range(MAX_TOML_DEPTH):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    if level:
+        raise ValueError(_TOO_DEEP)
+    return values

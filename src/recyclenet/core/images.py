@@ -20,6 +20,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import ExifTags, Image
 
+from recyclenet.core.text import show_path
 from recyclenet.errors import ImageError, UsageError
 
 ImageArray: TypeAlias = npt.NDArray[np.uint8]
@@ -139,11 +140,6 @@ def read_header(content: bytes) -> Header:
     return Header(
         width, height, "".join(filter(str.isprintable, taken)).strip()[:32], image.format or ""
     )
-
-
-def show_path(path: str | os.PathLike[str]) -> str:
-    """Return `path` as text that can always be printed on one line."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in os.fspath(path))
 
 
 def _from_array(array: npt.NDArray[np.uint8], max_pixels: int) -> ImageArray:

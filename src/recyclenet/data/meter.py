@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from recyclenet.core.text import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -28,20 +30,20 @@ class Bar(Meter):
     def __init__(self, progress: Progress | None, label: str) -> None:
         self.label = label
         self._progress = progress
-        self._task = progress.add_task(label, total=None) if progress else None
+        self._task = progress.add_task(printable(label), total=None) if progress else None
 
     def at(self, num_bytes: int, total: int | None) -> None:
         """Move the bar."""
         if self._progress and self._task is not None:
             self._progress.update(
-                self._task, completed=num_bytes, total=total, description=self.label
+                self._task, completed=num_bytes, total=total, description=printable(self.label)
             )
 
     def waiting(self, reason: str, wait_s: float) -> None:
         """Say on the line why nothing moves."""
         if self._progress and self._task is not None:
             text = f"{self.label}: {reason}; again in {wait_s:.0f} s"
-            self._progress.update(self._task, description=text)
+            self._progress.update(self._task, description=printable(text))
 
     def close(self) -> None:
         """Take the line away."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from recyclenet.core.images import SUFFIXES, decode_image, read_header, show_path
+from recyclenet.core.images import SUFFIXES, decode_image, read_header
+from recyclenet.core.text import show_path
 from recyclenet.data.duplicates import SIDE, Pair, find_pairs, perceptual_hashes, with_groups
 from recyclenet.data.manifest import (
     MANIFEST_NAME,

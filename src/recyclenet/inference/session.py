@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from recyclenet.core.images import show_path
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, check_seal
+from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
 
 MAX_MODEL_BYTES = 2**31 - 1

@@ -16,7 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from recyclenet.core.images import LARGEST_MAX_PIXELS, MAX_BYTES, decode_image, show_path
+from recyclenet.core.images import LARGEST_MAX_PIXELS, MAX_BYTES, decode_image
+from recyclenet.core.text import show_path
 from recyclenet.errors import ImageError, UsageError
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
+from recyclenet.cli.output import say
 
 
 def augment(
@@ -46,7 +47,7 @@ def augment(
     manifest = load_dataset(dataset)
     if dry_run:
         num_sources = sum(sample.split in ("", "train") for sample in manifest)
-        typer.echo(f"{num_sources} training photos would get {len(chosen)} copies each")
+        say(f"{num_sources} training photos would get {len(chosen)} copies each")
         return
     if copies is None or out is None:
         raise UsageError("where to? give --copies FOLDER and --out MANIFEST.csv, or --dry-run")

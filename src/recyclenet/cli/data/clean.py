@@ -9,6 +9,7 @@ import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SourceArgument
 from recyclenet.cli.options import JsonOption
+from recyclenet.cli.output import say
 
 if TYPE_CHECKING:
     from recyclenet.data.clean import Issue
@@ -73,7 +74,7 @@ def clean(
     ]
     for problem in found.problems:
         if problem.sample is None:
-            typer.echo(f"not followed: {problem.reason}", err=True)
+            say(f"not followed: {problem.reason}", err=True)
     with counting("looking for faults") as progress:
         issues += find_issues(
             found.manifest,
@@ -106,20 +107,18 @@ def clean(
         )
     kept = without(found.manifest, issues, kinds)
     gone = {issue.sample.path: issue.kind for issue in reversed(issues) if issue.kind in kinds}
-    typer.echo(f"{len(gone)} photos go, {len(kept)} stay", err=as_json)
+    say(f"{len(gone)} photos go, {len(kept)} stay", err=as_json)
     if report is not None and not dry_run:
         from recyclenet.data.sheet import write_issues
 
         for path in write_issues(issues, kinds, report):
-            typer.echo(f"wrote {path}", err=as_json)
+            say(f"wrote {path}", err=as_json)
     if out is not None:
         write(kept, out, dry_run, dataset)
     if apply and not dry_run:
         assert quarantine is not None
         moves = move_away(sorted(gone.items()), quarantine)
-        typer.echo(
-            f"moved {len(moves)} photos; back with: recyclenet data undo {quarantine}", err=as_json
-        )
+        say(f"moved {len(moves)} photos; back with: recyclenet data undo {quarantine}", err=as_json)
 
 
 def undo(
@@ -127,13 +126,14 @@ def undo(
     dry_run: DryRunOption = False,
 ) -> None:
     """Move the photos of a quarantine back to where they were."""
+    from recyclenet.core.text import printable
     from recyclenet.data.quarantine import read_journal, restore
 
     if dry_run:
         for move in read_journal(quarantine):
-            typer.echo(f"{move.path}\t{move.reason}")
+            say(f"{printable(move.path)}\t{printable(move.reason)}")
         return
-    typer.echo(f"moved {len(restore(quarantine))} photos back")
+    say(f"moved {len(restore(quarantine))} photos back")
 
 
 def _label_issues(manifest: Manifest, predictions: Path) -> list[Issue]:

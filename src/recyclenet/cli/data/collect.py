@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.data.common import DryRunOption
+from recyclenet.cli.output import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,14 +115,14 @@ def collect(
         except KeyboardInterrupt:
             raise Interrupted(f"stopped at {one.label!r}; the same command goes on") from None
     for row in [row for row in collector.journal[num_known:] if row.reason][:NUM_NAMED]:
-        typer.echo(f"not taken: {row.reason}", err=True)
+        say(f"not taken: {row.reason}", err=True)
     counts = collector.counts
     print_columns(
         ("class", "photos", "wanted"),
         [(one.label, str(counts[one.label]), str(one.target)) for one in wanted],
     )
     manifest = collector.write_manifest()
-    typer.echo(f"{len(manifest)} photos in {out}; read their owners' terms before you share them")
+    say(f"{len(manifest)} photos in {out}; read their owners' terms before you share them")
     if any(counts[one.label] < one.target for one in wanted):
         raise typer.Exit(EXIT_PARTIAL)
 
@@ -137,4 +138,4 @@ def _searched(
         for url in search(engine, wanted.keyword, pages, per_page, collector.fetch, mirror):
             yield url, ""
     except FetchError as error:
-        typer.echo(f"{wanted.label}: {error}", err=True)
+        say(f"{wanted.label}: {error}", err=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recyclenet.cli.output import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -62,9 +64,9 @@ def refuse_unused(context: typer.Context, options: Iterable[str], why: str) -> N
 def say_problems(scan: Scan) -> None:
     """Name on stderr what could not be read."""
     for problem in scan.problems[:NUM_NAMED]:
-        typer.echo(f"left out: {problem.reason}", err=True)
+        say(f"left out: {problem.reason}", err=True)
     if len(scan.problems) > NUM_NAMED:
-        typer.echo(f"left out: {len(scan.problems) - NUM_NAMED} more", err=True)
+        say(f"left out: {len(scan.problems) - NUM_NAMED} more", err=True)
 
 
 def write(manifest: Manifest, out: Path | None, dry_run: bool, source: Path) -> None:
@@ -83,4 +85,4 @@ def write(manifest: Manifest, out: Path | None, dry_run: bool, source: Path) -> 
     if out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"{out} is what is read; choose another --out")
     write_manifest(manifest, out)
-    typer.echo(f"wrote {len(manifest)} rows to {out}")
+    say(f"wrote {len(manifest)} rows to {out}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from recyclenet.cli.output import make_console, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -48,6 +49,7 @@ def download(
     Interrupted? The same command continues. Exit code 0: all photos verified; 3: some are
     missing or wrong; 1: none could be had.
     """
+    from recyclenet.cli.rows import print_row
     from recyclenet.data import download as work
     from recyclenet.errors import UsageError, nearest
 
@@ -67,7 +69,11 @@ def download(
             report = work.download_trashnet(
                 to, sources=source or work.SOURCES, progress=progress, note=_note(progress)
             )
-    typer.echo(json.dumps(_as_dict(dataset, report)) if as_json else _as_text(report))
+    if as_json:
+        print_row(_as_dict(dataset, report))
+    else:
+        for line in _as_text(report):
+            say(line)
     raise typer.Exit(report.exit_code)
 
 
@@ -76,7 +82,6 @@ def _progress() -> Progress | nullcontext[None]:
     if not sys.stderr.isatty():
         return nullcontext()
     from rich import progress
-    from rich.console import Console
 
     return progress.Progress(
         progress.TextColumn("{task.description}", markup=False),
@@ -84,7 +89,7 @@ def _progress() -> Progress | nullcontext[None]:
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),
         progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=make_console(),
         transient=True,
     )
 
@@ -92,9 +97,9 @@ def _progress() -> Progress | nullcontext[None]:
 def _note(progress: Progress | None) -> Callable[[str], None]:
     def note(line: str) -> None:
         if progress is None:
-            typer.echo(line, err=True)
+            say(line, err=True)
         else:
-            progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            progress.console.print(line, soft_wrap=True)
 
     return note
 
@@ -119,7 +124,7 @@ def _as_dict(dataset: str, report: DownloadReport) -> dict[str, object]:
     }
 
 
-def _as_text(report: DownloadReport) -> str:
+def _as_text(report: DownloadReport) -> list[str]:
     lines = [f"{report.place}: {report.num_verified} of {report.num_expected} photos verified"]
     if report.num_added:
         lines[0] += f", {report.num_added} of them new"
@@ -133,4 +138,4 @@ def _as_text(report: DownloadReport) -> str:
             lines.append(f"  {len(names)} {word}: {', '.join(names[:NUM_NAMED])}{more}")
     if report.manifest is not None:
         lines.append(f"  labels and splits: {report.manifest}")
-    return "\n".join(lines)
+    return lines

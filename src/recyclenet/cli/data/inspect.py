@@ -9,6 +9,7 @@ import typer
 
 from recyclenet.cli.data.common import SourceArgument
 from recyclenet.cli.options import JsonOption
+from recyclenet.cli.output import say
 
 
 def inspect(
@@ -45,9 +46,9 @@ def inspect(
         print_columns(("class", "photos"), [*counts, ("all", str(len(manifest)))])
         for name in ("mean", "std"):
             values = ", ".join(f"{value:.4f}" for value in getattr(statistics, name))
-            typer.echo(f"{name} of red, green, blue: {values}")
+            say(f"{name} of red, green, blue: {values}")
     if out is not None:
         from recyclenet.data.plots import write_inspection
 
         write_inspection(manifest, statistics, dataset.stem, len(found.problems), out)
-        typer.echo(f"wrote {out}", err=as_json)
+        say(f"wrote {out}", err=as_json)

@@ -8,6 +8,7 @@ import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SourceArgument
 from recyclenet.cli.options import JsonOption
+from recyclenet.cli.output import say
 
 if TYPE_CHECKING:
     from recyclenet.data.manifest import Manifest
@@ -31,10 +32,9 @@ def scan(
 
     Exit code 3: some photos cannot be read; they are named and left out.
     """
-    import json
-
     from recyclenet.cli.data.common import refuse_unused, say_problems, scanned, write
     from recyclenet.cli.extras import require_train
+    from recyclenet.cli.rows import print_row
     from recyclenet.errors import EXIT_PARTIAL
 
     if objects:
@@ -52,9 +52,9 @@ def scan(
             "num_groups": len(groups),
             "classes": manifest.counts,
         }
-        typer.echo(json.dumps(row, ensure_ascii=False))
+        print_row(row)
     else:
-        typer.echo(
+        say(
             f"{len(manifest)} photos of {len(manifest.class_names)} classes; "
             f"{sum(bool(s.group) for s in manifest)} of them in {len(groups)} groups of "
             f"{'copies or of one object' if objects else 'copies'}; {len(found.problems)} left out"

@@ -8,6 +8,7 @@ import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
 from recyclenet.cli.options import JsonOption
+from recyclenet.cli.output import say
 
 if TYPE_CHECKING:
     from recyclenet.data.manifest import Manifest
@@ -74,7 +75,7 @@ def split(
         manifest = fill_splits(manifest, shares, seed)
     leaks = find_leaks(manifest)
     if leaks:
-        typer.echo(
+        say(
             f"warning: {len(leaks)} pairs of one group are on two sides of this split, so a model "
             f"is tested on what it has seen; such as {leaks[0][0].path} and {leaks[0][1].path}",
             err=True,
@@ -87,6 +88,7 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
     """Look for copies, and photos of one group, on two sides. Exit code 1: there are some."""
     from recyclenet.cli.data.common import say_problems, scanned
     from recyclenet.cli.rows import print_row
+    from recyclenet.core.text import show_path
     from recyclenet.data.split import find_leaks
     from recyclenet.errors import EXIT_FAILURE, UsageError
 
@@ -105,8 +107,8 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
                 }
             )
         else:
-            typer.echo(f"{one.split}: {one.path}\t{other.split}: {other.path}")
-    typer.echo(f"{len(leaks)} pairs of one group are on two sides", err=True)
+            say(f"{one.split}: {show_path(one.path)}\t{other.split}: {show_path(other.path)}")
+    say(f"{len(leaks)} pairs of one group are on two sides", err=True)
     if leaks:
         raise typer.Exit(EXIT_FAILURE)
 
