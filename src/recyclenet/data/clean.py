@@ -17,6 +17,7 @@ from PIL import Image
 from recyclenet.core.images import decode_image
 from recyclenet.data.duplicates import Pair, clusters
 from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.data.quarantine import Departure
 
 # What is wrong -> whether a photo goes for it unless the user says otherwise.
 KINDS = {
@@ -35,6 +36,8 @@ KINDS = {
     "blurry": False,
     "grey": False,
 }
+# For these a photo goes because another one stays.
+COPIES = ("duplicate", "near_duplicate")
 # Pixels with all channels this high have lost their detail.
 BLOWN = 250
 # A photo is overexposed if more of it is blown than this, and much more than usual in its dataset:
@@ -150,6 +153,27 @@ def without(manifest: Manifest, issues: Iterable[Issue], kinds: Iterable[str]) -
     chosen = frozenset(kinds)
     gone = {issue.sample.path for issue in issues if issue.kind in chosen}
     return Manifest(tuple(sample for sample in manifest if sample.path not in gone))
+
+
+def find_departures(issues: Iterable[Issue], kinds: Iterable[str]) -> list[Departure]:
+    """Return the photos that go for these kinds of faults, sorted by path.
+
+    A photo that is a copy of one that goes as a copy, too, is one of the photo that stays.
+    """
+    chosen = frozenset(kinds)
+    going: dict[Path, Issue] = {}
+    for issue in issues:
+        if issue.kind in chosen:
+            going.setdefault(issue.sample.path, issue)
+    departures = []
+    for _, issue in sorted(going.items()):
+        last: Issue | None = issue
+        stays = None
+        while last is not None:
+            stays = last.other if last.kind in COPIES else None
+            last = going.get(stays.path) if stays else None
+        departures.append(Departure(issue.sample, issue.kind, stays))
+    return departures
 
 
 def _shapes(manifest: Manifest, min_side: int, max_aspect: float) -> Iterator[Issue]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -193,6 +194,29 @@ def file_digest(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def change_since_scan(sample: Sample) -> str:
+    """Return what has become of a photo since its row was written; empty if nothing has.
+
+    A row without a digest tells nothing of that.
+    """
+    try:
+        if not stat.S_ISREG(sample.path.stat().st_mode):
+            return "is no ordinary file"
+        if sample.sha256 and file_digest(sample.path) != sample.sha256:
+            return "changed since the scan"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
+
+
+def readable_digest(path: Path) -> str:
+    """Return the SHA-256 of an ordinary file's bytes; empty where it cannot be read."""
+    try:
+        return file_digest(path) if path.is_file() else ""
+    except OSError:
+        return ""
 
 
 def trashnet_manifest() -> Manifest:

@@ -1,18 +1,50 @@
-"""Taking photos out of a dataset in a way that can be undone."""
+"""Taking photos out of a dataset in a way that can be undone, whenever the process is killed.
+
+The journal names every photo before the first one moves. A photo is at its old place, in the
+quarantine, or for a moment at both; it never takes the place of another file. Between file systems
+it is copied under a temporary name and compared before the original goes.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
-from collections.abc import Iterable, Sequence
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
+from itertools import count
 from pathlib import Path
 
 from recyclenet.core.files import read_table, write_table
-from recyclenet.data.manifest import file_digest
+from recyclenet.core.images import SUFFIXES
+from recyclenet.core.text import show_path
+from recyclenet.data.identity import identity, true_path
+from recyclenet.data.lock import lock_file
+from recyclenet.data.manifest import Sample, change_since_scan, file_digest, readable_digest
+from recyclenet.data.moving import PART, link_text, move_file, part_of, sync_folder
 from recyclenet.errors import DataError, RecycleNetError, UsageError
 
 JOURNAL = "moves.csv"
+_LOCK = ".lock"
+_PLACE = re.compile(r"[0-9]{6,}(\.[^/\\\0]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A photo that should go.
+
+    Attributes:
+        sample: the photo; it goes only if it has the digest given here, or none is given.
+        reason: why it goes.
+        stays: the photo that it is a copy of, which must still be there; None where that is not
+            why it goes.
+    """
+
+    sample: Sample
+    reason: str
+    stays: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,62 +55,217 @@ class Move:
         path: where it was, absolute.
         place: its name in the quarantine folder.
         reason: why it was taken out.
-        sha256: digest of its bytes.
+        sha256: digest of its bytes; empty for a symbolic link.
+        link: where a symbolic link leads, as it says itself; empty for a file.
     """
 
     path: str
     place: str
     reason: str
     sha256: str
+    link: str = ""
+
+    def fits(self, path: Path) -> bool:
+        """Return whether this very photo, or link, lies at a path.
+
+        Raises:
+            OSError: nothing is there, or it cannot be read.
+        """
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            return link_text(path) == self.link
+        return stat.S_ISREG(mode) and not self.link and file_digest(path) == self.sha256
 
 
-def quarantine(photos: Iterable[tuple[Path, str]], folder: Path) -> list[Move]:
-    """Move photos into a folder; what goes where is written down before the first one moves.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of moving photos.
+
+    Attributes:
+        moved: those that moved.
+        left: a line for each of the others: which, and why.
+    """
+
+    moved: list[Move]
+    left: list[str]
+
+
+@contextmanager
+def open_quarantine(folder: Path) -> Iterator[Quarantine]:
+    """Open a quarantine for as long as the block runs; no other process can do so meanwhile.
 
     Args:
-        photos: each photo and the reason.
-        folder: made if missing; may hold what was moved earlier.
+        folder: made if missing; otherwise empty, or a quarantine already. Removed at the end if
+            nothing is in it.
 
     Raises:
-        DataError: a photo has gone meanwhile.
-        RecycleNetError: the folder cannot be written to; nothing moved, or `restore` knows what.
+        UsageError: something else is there.
+        DataError: its journal is damaged.
+        RecycleNetError: another process has it open, or it cannot be written to.
     """
-    earlier = read_journal(folder) if (folder / JOURNAL).is_file() else []
-    moves = []
-    for number, (photo, reason) in enumerate(photos, len(earlier)):
-        path = Path(os.path.abspath(photo))  # noqa: PTH100 - a link moves, not what it points to
+    journal = folder / JOURNAL
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if journal.exists():
+            read_journal(folder)
+        elif any(not entry.name.startswith(".") for entry in folder.iterdir()):
+            raise UsageError(
+                f"{folder} holds other files; a quarantine must be a new or empty folder, or one "
+                f"that `data clean` has filled"
+            )
+        lock = lock_file(folder / _LOCK)
+    except OSError as error:
+        raise RecycleNetError(
+            f"cannot use {folder} as a quarantine: {error.strerror or error}; it must be a folder "
+            f"that can be written to"
+        ) from error
+    with lock:
         try:
-            digest = file_digest(path)
-        except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror}; nothing was moved") from error
-        moves.append(Move(str(path), f"{number:06d}{path.suffix.lower()}", reason, digest))
-    _write_journal(folder, [*earlier, *moves])
-    for move in moves:
-        _move(Path(move.path), folder / move.place)
-    return moves
+            yield Quarantine(folder)
+        finally:
+            # While it is locked: whoever opens it meanwhile finds the lock of no folder.
+            if not journal.exists():
+                _remove_if_empty(folder)
 
 
-def restore(folder: Path) -> list[Path]:
-    """Move everything back to where it was; delete the folder if nothing else is in it.
+class Quarantine:
+    """A folder of photos that were taken out of a dataset; see `open_quarantine`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def take(self, departures: Iterable[Departure]) -> Outcome:
+        """Move photos here. What cannot be moved safely stays, and the others go.
+
+        Raises:
+            RecycleNetError: the journal cannot be written; nothing was moved.
+        """
+        earlier = read_journal(self.folder) if (self.folder / JOURNAL).exists() else []
+        # A killed process has written down what it never moved.
+        earlier = [move for move in earlier if self._holds(move) or not _is_home(move)]
+        used = {path.name.partition(".")[0] for path in self.folder.iterdir()}
+        used |= {move.place.partition(".")[0] for move in earlier}
+        numbers = (f"{n:06d}" for n in count(len(earlier)) if f"{n:06d}" not in used)
+        plan, left = [], []
+        for departure in departures:
+            path = true_path(departure.sample.path)
+            try:
+                plan.append((self._planned(departure, path, next(numbers)), departure))
+            except OSError as error:
+                left.append(_because(path, error))
+        if not plan:
+            return Outcome([], left)
+        self._write([*earlier, *(move for move, _ in plan)])
+        moved = []
+        for move, departure in plan:
+            try:
+                _check(move, departure)
+                move_file(Path(move.path), self.folder / move.place, move.fits)
+            except (DataError, OSError) as error:
+                left.append(_because(Path(move.path), error))
+            else:
+                moved.append(move)
+        if left:
+            self._keep([*earlier, *moved])
+        return Outcome(moved, left)
+
+    def restore(self) -> Outcome:
+        """Move everything back to where it was; what cannot be moved stays in the journal.
+
+        Raises:
+            UsageError: it is no quarantine.
+            DataError: its journal is damaged.
+        """
+        moves = read_journal(self.folder)
+        back, left, kept = [], [], set()
+        # What is here first: a photo may also be written down for a move that never was.
+        for move in sorted(moves, key=lambda move: not self._holds(move)):
+            try:
+                if self._bring_back(move):
+                    back.append(move)
+            except (DataError, OSError) as error:
+                left.append(_because(Path(move.path), error))
+                kept.add(move)
+        self._keep([move for move in moves if move in kept])
+        return Outcome(back, left)
+
+    def _holds(self, move: Move) -> bool:
+        return os.path.lexists(self.folder / move.place)
+
+    def _planned(self, departure: Departure, path: Path, number: str) -> Move:
+        sample = departure.sample
+        mode = path.lstat().st_mode
+        if not (stat.S_ISLNK(mode) or stat.S_ISREG(mode)):
+            raise OSError(errno.EINVAL, "it is not an ordinary file")
+        if path.parent == Path(os.path.realpath(self.folder)):
+            raise OSError(errno.EINVAL, "it is in the quarantine already")
+        suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ""
+        link = link_text(path) if stat.S_ISLNK(mode) else ""
+        digest = "" if link else sample.sha256 or file_digest(path)
+        return Move(str(path), number + suffix, departure.reason, digest, link)
+
+    def _bring_back(self, move: Move) -> bool:
+        """Settle one move; return whether anything had to be done."""
+        home, away = Path(move.path), self.folder / move.place
+        is_here, is_home = self._holds(move), _is_home(move)
+        if is_here and is_home and identity(home) != identity(away):
+            # A killed process got no further, or a copy has arrived.
+            if not move.fits(away):
+                raise DataError(f"it is there already; {away} is something else")
+            sync_folder(home.parent)
+            away.unlink()
+        elif os.path.lexists(home) and not (is_home and not is_here):
+            where = "move it away first" if is_here else f"and it is not in {self.folder}"
+            raise DataError(f"another file is there now; {where}")
+        elif is_here:
+            if not move.fits(away):
+                raise DataError(f"{away} is not what was there")
+            home.parent.mkdir(parents=True, exist_ok=True)
+            move_file(away, home, move.fits)
+        elif not is_home:
+            raise DataError(f"it is neither there nor in {self.folder}")
+        with suppress(OSError):
+            part_of(home).unlink()
+        return is_here
+
+    def _write(self, moves: Sequence[Move]) -> None:
+        names = [field.name for field in fields(Move)]
+        write_table(self.folder / JOURNAL, [names, *(astuple(move) for move in moves)])
+        sync_folder(self.folder)
+
+    def _keep(self, moves: Sequence[Move]) -> None:
+        """Shorten the journal to these moves."""
+        # On a full disk the longer journal stays, and is as good.
+        with suppress(RecycleNetError, OSError):
+            if moves:
+                self._write(moves)
+            else:
+                (self.folder / JOURNAL).unlink()
+
+
+def restore(folder: Path) -> Outcome:
+    """Move everything in a quarantine back; remove the folder if nothing else is in it.
 
     Raises:
         UsageError: it is no quarantine folder.
-        DataError: another file lies at an old place now, or a photo was changed; nothing moved.
+        DataError: its journal is damaged.
+        RecycleNetError: another process has it open.
     """
-    waiting = [move for move in read_journal(folder) if (folder / move.place).is_file()]
-    taken = [move.path for move in waiting if os.path.lexists(move.path)]
-    if taken:
-        more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
-        raise DataError(f"another file is at {taken[0]}{more} now; move it away first")
-    for move in waiting:
-        if file_digest(folder / move.place) != move.sha256:
-            raise DataError(f"{folder / move.place} is not what was {move.path}; nothing was moved")
-    for move in waiting:
-        _move(folder / move.place, Path(move.path))
-    (folder / JOURNAL).unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
-    return [Path(move.path) for move in waiting]
+    read_journal(folder)
+    with open_quarantine(folder) as quarantine:
+        return quarantine.restore()
+
+
+def is_quarantine(folder: Path) -> bool:
+    """Return whether `data clean` has filled a folder, whose photos belong to no dataset."""
+    journal = folder / JOURNAL
+    try:
+        if not journal.is_file():
+            return False
+        with journal.open("rb") as file:
+            return b"path,place,reason,sha256" in file.readline(200).replace(b'"', b"")
+    except OSError:
+        return False
 
 
 def read_journal(folder: Path) -> list[Move]:
@@ -90,27 +277,57 @@ def read_journal(folder: Path) -> list[Move]:
     """
     path = folder / JOURNAL
     try:
-        rows = [row for _, row in read_table(path)]
+        names, *rows = [row for _, row in read_table(path)] or [[]]
     except UsageError as error:
         raise UsageError(f"{folder} is no quarantine folder: it has no {JOURNAL}") from error
-    names = [field.name for field in fields(Move)]
-    if not rows or rows[0] != names or any(len(row) != len(names) for row in rows):
-        raise DataError(f"{path} is damaged")
-    return [Move(*row) for row in rows[1:]]
+    except DataError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    columns = [field.name for field in fields(Move)]
+    # Journals had no column for links once.
+    if names not in (columns, columns[:-1]) or any(len(row) != len(names) for row in rows):
+        raise DataError(f"{path} is damaged: it is not the table that was written")
+    moves = [Move(*row) for row in rows]
+    for move in moves:
+        plain = os.path.isabs(move.path) and os.path.normpath(move.path) == move.path  # noqa: PTH117
+        if not _PLACE.fullmatch(move.place) or not plain or "\0" in move.path + move.link:
+            raise DataError(f"{path} is damaged: it moves {move.place!r} to {move.path!r}")
+    if len({move.place for move in moves}) < len(moves):
+        raise DataError(f"{path} is damaged: it names a file twice")
+    return moves
 
 
-def _write_journal(folder: Path, moves: Sequence[Move]) -> None:
-    names = [field.name for field in fields(Move)]
-    write_table(folder / JOURNAL, [names, *(astuple(move) for move in moves)])
+def _check(move: Move, departure: Departure) -> None:
+    """Look at a photo once more before it goes.
+
+    Raises:
+        DataError: it, or the photo it is a copy of, is not what was scanned.
+        OSError: it cannot be read.
+    """
+    sample = departure.sample
+    same = not move.link or readable_digest(sample.path) == sample.sha256
+    if not same or not move.fits(Path(move.path)):
+        raise DataError("it changed since the scan")
+    stays = departure.stays
+    if stays is not None and (reason := change_since_scan(stays)):
+        raise DataError(f"it is a copy of {stays.path}, but that {reason}")
 
 
-def _move(source: Path, target: Path) -> None:
-    """Move a file with its times, also to another file system."""
+def _because(path: Path, error: DataError | OSError) -> str:
+    return f"{show_path(path)}: {getattr(error, 'strerror', None) or error}"
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if PART.fullmatch(path.name):
+                path.unlink()
+        if [path.name for path in folder.iterdir()] == [_LOCK]:
+            (folder / _LOCK).unlink()
+            folder.rmdir()
+
+
+def _is_home(move: Move) -> bool:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(source, target)
-    except OSError as error:
-        raise RecycleNetError(
-            f"cannot move {source} to {target}: {error.strerror or error}; what was moved is in "
-            f"{JOURNAL}"
-        ) from error
+        return move.fits(Path(move.path))
+    except OSError:
+        return False

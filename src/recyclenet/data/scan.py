@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,13 +14,17 @@ from pathlib import Path
 from recyclenet.core.images import SUFFIXES, decode_image, read_header
 from recyclenet.core.text import show_path
 from recyclenet.data.duplicates import SIDE, Pair, find_pairs, perceptual_hashes, with_groups
+from recyclenet.data.identity import find_repeats
 from recyclenet.data.manifest import (
     MANIFEST_NAME,
     Manifest,
     Sample,
+    change_since_scan,
     read_manifest,
+    readable_digest,
     trashnet_manifest,
 )
+from recyclenet.data.quarantine import is_quarantine
 from recyclenet.errors import DataError, ImageError, UsageError
 
 # Up to so many photos are described sooner than processes for it have begun.
@@ -81,10 +86,13 @@ class Problem:
     Attributes:
         sample: the row it would have been; None for what is no photo.
         reason: one line.
+        kind: "unreadable", "loop" (a folder), "repeat" (of another row's file) or "changed" (since
+            its row was written).
     """
 
     sample: Sample | None
     reason: str
+    kind: str = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +110,18 @@ class Scan:
     pairs: tuple[Pair, ...]
 
 
-def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *_: None) -> Scan:
+def scan_dataset(
+    source: Path,
+    progress: Callable[[int, int], object] = lambda *_: None,
+    *,
+    once: bool = False,
+) -> Scan:
     """Read every photo of a dataset once and describe it; photos that are one share a group.
 
     Args:
         source: as for `load_dataset`.
         progress: called with the number of photos done and the number of all.
+        once: leave out rows that repeat the file of another row.
 
     Raises:
         UsageError: the source does not exist, or holds no labelled pictures.
@@ -117,9 +131,12 @@ def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *
 
     manifest = load_dataset(source)
     problems = [
-        Problem(None, f"{show_path(link)} leads back to its own folder")
+        Problem(None, f"{show_path(link)} leads back to its own folder", "loop")
         for link in find_loops(source)
     ]
+    if once:
+        manifest, repeats = without_repeats(manifest)
+        problems += repeats
     described: list[Sample] = []
     # Much of the work holds Python's lock, so many photos are divided among processes.
     parallel = Parallel(
@@ -137,6 +154,42 @@ def scan_dataset(source: Path, progress: Callable[[int, int], object] = lambda *
             f"none of the {len(manifest)} photos can be read; the first: {problems[0].reason}"
         )
     return group_copies(Manifest(tuple(described)), problems)
+
+
+def without_repeats(manifest: Manifest) -> tuple[Manifest, list[Problem]]:
+    """Keep one row of each file; return the others as problems."""
+    samples = manifest.samples
+    repeats = find_repeats([sample.path for sample in samples])
+    problems = []
+    for row, first in sorted(repeats.items()):
+        sample, kept = samples[row], samples[first]
+        other = f", and with the label {kept.label}" if kept.label != sample.label else ""
+        reason = f"{show_path(sample.path)} is listed twice: as {show_path(kept.path)} too{other}"
+        problems.append(Problem(sample, reason, "repeat"))
+    kept_rows = (sample for row, sample in enumerate(samples) if row not in repeats)
+    return Manifest(tuple(kept_rows)), problems
+
+
+def unchanged(manifest: Manifest) -> tuple[Manifest, list[Problem]]:
+    """Keep the photos that are as their rows say; return the others as problems.
+
+    Raises:
+        DataError: none is.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        changes = list(pool.map(change_since_scan, manifest))
+    problems = [
+        Problem(sample, f"{show_path(sample.path)} {change}", "changed")
+        for sample, change in zip(manifest, changes, strict=True)
+        if change
+    ]
+    kept = tuple(s for s, change in zip(manifest, changes, strict=True) if not change)
+    if not kept:
+        raise DataError(
+            f"none of the {len(manifest)} photos is as it was scanned; the first: "
+            f"{problems[0].reason}; scan them again"
+        )
+    return Manifest(kept), problems
 
 
 def group_copies(manifest: Manifest, problems: Sequence[Problem] = ()) -> Scan:
@@ -157,7 +210,7 @@ def _described(sample: Sample) -> Sample | Problem:
         content = sample.path.read_bytes()
         header = read_header(content)
     except (ImageError, OSError) as error:
-        return Problem(sample, str(error))
+        return Problem(replace(sample, sha256=readable_digest(sample.path)), str(error))
     return replace(
         sample,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -176,9 +229,16 @@ def find_loops(folder: Path) -> Iterator[Path]:
 
 
 def find_pictures(folder: Path) -> Iterator[Path]:
-    """Yield the picture files of a folder and the folders below it, sorted, links not followed."""
+    """Yield the picture files of a folder and the folders below it, sorted.
+
+    Linked, hidden and quarantine folders are left out.
+    """
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not is_quarantine(Path(place, name))
+        )
         for name in sorted(names, key=_natural):
             if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):  # noqa: PTH122
                 yield Path(place, name)
@@ -211,7 +271,10 @@ def _subfolders(folder: Path) -> list[Path]:
     return [
         entry
         for entry in entries
-        if entry.is_dir() and not entry.name.startswith((".", "__")) and not _is_loop(entry)
+        if entry.is_dir()
+        and not entry.name.startswith((".", "__"))
+        and not _is_loop(entry)
+        and not is_quarantine(entry)
     ]
 
 

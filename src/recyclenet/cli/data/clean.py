@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +17,8 @@ from recyclenet.cli.output import say
 if TYPE_CHECKING:
     from recyclenet.data.clean import Issue
     from recyclenet.data.manifest import Manifest
+    from recyclenet.data.quarantine import Outcome
+    from recyclenet.data.scan import Scan
 
 
 def clean(
@@ -50,14 +55,16 @@ def clean(
 ) -> None:
     """Find faulty photos: unreadable, small, odd, dark, overexposed, empty, copies, wrong labels.
 
-    Writes a manifest without them; with --apply also moves the files into a quarantine.
+    Writes a manifest without them; with --apply also moves the files into a quarantine. Exit code
+    3: some photos were left out, or could not be moved; they are named.
     """
+    from contextlib import nullcontext
+
     from recyclenet.cli.data.common import scanned, write
     from recyclenet.cli.progress import counting
-    from recyclenet.cli.rows import print_columns, print_row
-    from recyclenet.data.clean import KINDS, Issue, find_issues, without
-    from recyclenet.data.quarantine import quarantine as move_away
-    from recyclenet.errors import UsageError, look_up
+    from recyclenet.data.clean import KINDS, Issue, find_departures, find_issues, without
+    from recyclenet.data.quarantine import open_quarantine
+    from recyclenet.errors import EXIT_PARTIAL, UsageError, look_up
 
     kinds = [kind for kind, goes in KINDS.items() if goes] if take is None else take.split(",")
     for kind in kinds:
@@ -66,87 +73,119 @@ def clean(
         raise UsageError("--apply and --quarantine FOLDER go together: photos move there")
     if "label" in kinds and predictions is None:
         raise UsageError("wrong labels are found with --predictions FILE; give it, or take others")
-    found = scanned(dataset)
-    issues = [
-        Issue(problem.sample, "unreadable", problem.reason)
-        for problem in found.problems
-        if problem.sample is not None
-    ]
-    for problem in found.problems:
-        if problem.sample is None:
-            say(f"not followed: {problem.reason}", err=True)
-    with counting("looking for faults") as progress:
-        issues += find_issues(
-            found.manifest,
-            found.pairs,
-            min_side=min_side,
-            max_aspect=max_aspect,
-            progress=progress,
-        )
-    if predictions is not None:
-        issues += _label_issues(found.manifest, predictions)
-    if as_json:
-        for issue in issues:
-            print_row(
-                {
-                    "path": str(issue.sample.path),
-                    "label": issue.sample.label,
-                    "kind": issue.kind,
-                    "detail": issue.detail,
-                    "other": None if issue.other is None else str(issue.other.path),
-                    "goes": issue.kind in kinds,
-                }
+    # Opened before the photos are read, which may take long.
+    with open_quarantine(quarantine) if quarantine and not dry_run else nullcontext() as away:
+        found = scanned(dataset, once=True)
+        issues = [
+            Issue(problem.sample, "unreadable", problem.reason)
+            for problem in found.problems
+            if problem.sample is not None and problem.kind == "unreadable"
+        ]
+        with counting("looking for faults") as progress:
+            issues += find_issues(
+                found.manifest,
+                found.pairs,
+                min_side=min_side,
+                max_aspect=max_aspect,
+                progress=progress,
             )
-    else:
-        print_columns(
-            ("fault", "photos", "goes"),
-            [
-                (kind, str(sum(i.kind == kind for i in issues)), "yes" if kind in kinds else "no")
-                for kind in KINDS
-            ],
-        )
-    kept = without(found.manifest, issues, kinds)
-    gone = {issue.sample.path: issue.kind for issue in reversed(issues) if issue.kind in kinds}
-    say(f"{len(gone)} photos go, {len(kept)} stay", err=as_json)
-    if report is not None and not dry_run:
-        from recyclenet.data.sheet import write_issues
+        if predictions is not None:
+            issues += _label_issues(found.manifest, predictions)
+        _print_issues(issues, kinds, as_json)
+        kept = without(found.manifest, issues, kinds)
+        departures = find_departures(issues, kinds)
+        say(f"{len(departures)} photos go, {len(kept)} stay", err=as_json)
+        if report is not None and not dry_run:
+            from recyclenet.data.sheet import write_issues
 
-        for path in write_issues(issues, kinds, report):
-            say(f"wrote {path}", err=as_json)
-    if out is not None:
-        write(kept, out, dry_run, dataset)
-    if apply and not dry_run:
-        assert quarantine is not None
-        moves = move_away(sorted(gone.items()), quarantine)
-        say(f"moved {len(moves)} photos; back with: recyclenet data undo {quarantine}", err=as_json)
+            for path in write_issues(issues, kinds, report):
+                say(f"wrote {path}", err=as_json)
+        if out is not None:
+            write(kept, out, dry_run, dataset)
+        partial = _say_left_out(found)
+        if away is not None:
+            partial |= _say_moved(away.take(departures), away.folder, as_json)
+    if partial:
+        raise typer.Exit(EXIT_PARTIAL)
 
 
 def undo(
     quarantine: Annotated[Path, typer.Argument(help="The folder that `clean --apply` filled.")],
     dry_run: DryRunOption = False,
 ) -> None:
-    """Move the photos of a quarantine back to where they were."""
+    """Move the photos of a quarantine back to where they were.
+
+    Exit code 3: some cannot be moved back; they are named, and the same command tries again.
+    """
     from recyclenet.core.text import printable
     from recyclenet.data.quarantine import read_journal, restore
+    from recyclenet.errors import EXIT_PARTIAL
 
     if dry_run:
         for move in read_journal(quarantine):
             say(f"{printable(move.path)}\t{printable(move.reason)}")
         return
-    say(f"moved {len(restore(quarantine))} photos back")
+    outcome = restore(quarantine)
+    for line in outcome.left:
+        say(f"not moved back: {line}", err=True)
+    say(f"moved {len(outcome.moved)} photos back")
+    if outcome.left:
+        raise typer.Exit(EXIT_PARTIAL)
 
 
 def _label_issues(manifest: Manifest, predictions: Path) -> list[Issue]:
     from recyclenet.core.decision import softmax
     from recyclenet.data.clean import find_label_issues
+    from recyclenet.data.identity import identity
     from recyclenet.errors import DataError
     from recyclenet.evaluation.table import read_predictions
 
     paths, logits, names = read_predictions(predictions)
-    by_path = {sample.path.resolve(): sample for sample in manifest}
-    rows = [row for row, path in enumerate(paths) if path.resolve() in by_path]
+    by_file = {identity(sample.path): sample for sample in manifest}
+    rows = [row for row, path in enumerate(paths) if identity(path) in by_file]
     if not rows:
         raise DataError(f"{predictions} is about other photos: none of its paths is in the dataset")
-    samples = [by_path[paths[row].resolve()] for row in rows]
+    samples = [by_file[identity(paths[row])] for row in rows]
     manifest.check_labels(names)
     return find_label_issues(samples, softmax(logits[rows]), names)
+
+
+def _print_issues(issues: Sequence[Issue], kinds: Sequence[str], as_json: bool) -> None:
+    from recyclenet.cli.rows import print_columns, print_row
+    from recyclenet.data.clean import KINDS
+
+    if not as_json:
+        counts = Counter(issue.kind for issue in issues)
+        print_columns(
+            ("fault", "photos", "goes"),
+            [(kind, str(counts[kind]), "yes" if kind in kinds else "no") for kind in KINDS],
+        )
+        return
+    for issue in issues:
+        print_row(
+            {
+                "path": str(issue.sample.path),
+                "label": issue.sample.label,
+                "kind": issue.kind,
+                "detail": issue.detail,
+                "other": None if issue.other is None else str(issue.other.path),
+                "goes": issue.kind in kinds,
+            }
+        )
+
+
+def _say_left_out(found: Scan) -> bool:
+    """Name what was not looked at; return whether any of it is a photo."""
+    left_out = [problem for problem in found.problems if problem.kind != "unreadable"]
+    for problem in left_out:
+        say(f"left out: {problem.reason}", err=True)
+    return any(problem.sample for problem in left_out)
+
+
+def _say_moved(outcome: Outcome, folder: Path, as_json: bool) -> bool:
+    """Say what was moved and name what was not; return whether there is any."""
+    for line in outcome.left:
+        say(f"not moved: {line}", err=True)
+    back = f"; back with: recyclenet data undo {shlex.quote(str(folder))}" if outcome.moved else ""
+    say(f"moved {len(outcome.moved)} photos{back}", err=as_json)
+    return bool(outcome.left)

@@ -26,20 +26,30 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Decides everything that
 NUM_NAMED = 10
 
 
-def scanned(source: Path) -> Scan:
-    """Return the described photos of a dataset: read anew, unless its manifest has it all."""
+def scanned(source: Path, *, once: bool = False) -> Scan:
+    """Return the described photos of a dataset: read anew, unless its manifest has it all.
+
+    Args:
+        source: folder or manifest.
+        once: leave out rows that repeat the file of another row, and photos that changed since the
+            manifest was written.
+    """
     from recyclenet.cli.extras import require_data
     from recyclenet.cli.progress import counting
     from recyclenet.data.manifest import read_manifest
-    from recyclenet.data.scan import group_copies, scan_dataset
+    from recyclenet.data.scan import group_copies, scan_dataset, unchanged, without_repeats
 
     require_data("looking into photos")
     if source.is_file() and source.suffix.lower() == ".csv":
         manifest = read_manifest(source)
         if all(sample.phash for sample in manifest):
-            return group_copies(manifest)
+            if not once:
+                return group_copies(manifest)
+            manifest, repeats = without_repeats(manifest)
+            manifest, changed = unchanged(manifest)
+            return group_copies(manifest, [*repeats, *changed])
     with counting("reading photos") as progress:
-        return scan_dataset(source, progress)
+        return scan_dataset(source, progress, once=once)
 
 
 def refuse_unused(context: typer.Context, options: Iterable[str], why: str) -> None:

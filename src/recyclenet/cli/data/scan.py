@@ -41,7 +41,7 @@ def scan(
         require_train("finding photos of one object")
     else:
         refuse_unused(context, ("min_similarity",), "without --objects")
-    found = scanned(dataset)
+    found = scanned(dataset, once=True)
     say_problems(found)
     manifest = _with_objects(found.manifest, min_similarity) if objects else found.manifest
     groups = {sample.group for sample in manifest if sample.group}

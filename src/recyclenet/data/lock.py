@@ -1,0 +1,43 @@
+"""One process at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+from recyclenet.errors import RecycleNetError
+
+
+def lock_file(path: Path) -> IO[bytes]:
+    """Open and lock a file, made if missing; the system unlocks it when the process ends.
+
+    Raises:
+        RecycleNetError: another process has it.
+        OSError: it cannot be made.
+    """
+    while True:
+        file = path.open("ab")
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another process may have removed it between the two steps.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except (BlockingIOError, PermissionError):
+            file.close()
+            raise RecycleNetError(
+                f"another `data clean` or `data undo` is at work in {path.parent}; try again "
+                f"when it has ended"
+            ) from None
+        except OSError:
+            file.close()
+            raise
+        file.close()
