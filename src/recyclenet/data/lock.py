@@ -9,6 +9,11 @@ from typing import IO
 
 from recyclenet.errors import RecycleNetError
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 
 def lock_file(path: Path) -> IO[bytes]:
     """Open and lock a file, made if missing; the system unlocks it when the process ends.
@@ -21,12 +26,8 @@ def lock_file(path: Path) -> IO[bytes]:
         file = path.open("ab")
         try:
             if sys.platform == "win32":
-                import msvcrt
-
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             else:
-                import fcntl
-
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another process may have removed it between the two steps.
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recyclenet.core.files import read_table, write_table
+from recyclenet.data.identity import identity, true_path
 from recyclenet.errors import DataError, UsageError, nearest
 
 SPLITS = ("train", "val", "test")
@@ -158,6 +159,8 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     rows: list[tuple[object, ...]] = [(*COLUMNS, *more)]
     for sample in manifest:
         place = Path(os.path.abspath(sample.path))  # noqa: PTH100
+        if ".." in sample.path.parts and identity(place) != identity(sample.path):
+            place = true_path(sample.path)  # behind a link, ".." leads elsewhere
         shown = place.relative_to(folder) if place.is_relative_to(folder) else place
         known = (getattr(sample, name) or "" for name in more)
         rows.append((shown.as_posix(), sample.label, sample.split, sample.sha256, *known))

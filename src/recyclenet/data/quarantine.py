@@ -279,7 +279,7 @@ def read_journal(folder: Path) -> list[Move]:
     try:
         names, *rows = [row for _, row in read_table(path)] or [[]]
     except UsageError as error:
-        raise UsageError(f"{folder} is no quarantine folder: it has no {JOURNAL}") from error
+        raise UsageError(f"{folder} is no quarantine folder: {error}") from error
     except DataError as error:
         raise DataError(f"{path} is damaged: {error}") from error
     columns = [field.name for field in fields(Move)]
@@ -319,11 +319,9 @@ def _because(path: Path, error: DataError | OSError) -> str:
 def _remove_if_empty(folder: Path) -> None:
     with suppress(OSError):
         for path in folder.iterdir():
-            if PART.fullmatch(path.name):
+            if path.name == _LOCK or PART.fullmatch(path.name):
                 path.unlink()
-        if [path.name for path in folder.iterdir()] == [_LOCK]:
-            (folder / _LOCK).unlink()
-            folder.rmdir()
+        folder.rmdir()
 
 
 def _is_home(move: Move) -> bool:

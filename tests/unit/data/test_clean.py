@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from recyclenet.data.clean import KINDS, Issue, find_issues, find_label_issues, without
+from recyclenet.data.clean import (
+    KINDS,
+    Issue,
+    find_departures,
+    find_issues,
+    find_label_issues,
+    without,
+)
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.data.scan import Scan, scan_dataset
 
@@ -105,6 +112,12 @@ def test_a_copy_of_a_smaller_copy_is_a_copy_all_the_same(tmp_path):
     issues = faults(scan_dataset(tmp_path))
     kinds = {i.sample.path.stem: (i.kind, i.other.path.stem) for i in issues if i.other}
     assert kinds == {"b": ("near_duplicate", "a"), "c": ("duplicate", "b")}
+    going = find_departures(issues, ("duplicate", "near_duplicate"))
+    stays = {d.sample.path.stem: d.stays.path.stem for d in going if d.stays}
+    assert stays == {"b": "a", "c": "a"}
+    (departure,) = find_departures(issues, ["duplicate"])
+    assert departure.stays is not None
+    assert departure.stays.path.stem == "b"
 
 
 def test_white_backgrounds_are_usual_where_all_have_them(tmp_path):

@@ -189,3 +189,13 @@ def test_failed_write_leaves_the_old_table(tmp_path, monkeypatch):
 def test_digest_of_a_file(tmp_path):
     (tmp_path / "f").write_bytes(b"x" * 100_000)
     assert file_digest(tmp_path / "f") == hashlib.sha256(b"x" * 100_000).hexdigest()
+
+
+def test_paths_with_dots_behind_a_linked_folder_stay_true(tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("deep/er")
+    (tmp_path / "deep" / "a.jpg").write_text("x")
+    write_manifest(
+        Manifest((Sample(tmp_path / "link" / ".." / "a.jpg", "glass"),)), tmp_path / "m.csv"
+    )
+    assert read_manifest(tmp_path / "m.csv").samples[0].path == tmp_path / "deep" / "a.jpg"
