@@ -12,7 +12,6 @@ from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
-    from recyclenet.core.taxonomy import Rules
 
 
 def classify(
@@ -51,21 +50,18 @@ def classify(
         elif prediction.error is not None:
             say(f"error: {prediction.error}", err=True)
         else:
-            say(describe(prediction, top_k or 1, classifier.rules))
+            say(describe(prediction, top_k or 1))
     if num_bad:
-        say(f"{num_bad} of {num_done} pictures could not be read", err=True)
+        say(f"{num_bad} of {num_done} pictures have no answer", err=True)
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def describe(prediction: Prediction, top_k: int = 1, rules: Rules | None = None) -> str:
+def describe(prediction: Prediction, top_k: int = 1) -> str:
     """Return one line: label, confidence, bin, picture, and the next classes where asked for."""
-    from recyclenet.core.taxonomy import Rules
     from recyclenet.core.text import show_path
 
-    bin_name = (rules or Rules()).bin_of(prediction.label or "", prediction.stream or "other")
     line = (
-        f"{prediction.label:<14}{prediction.confidence:>5.0%}  "
-        f"{bin_name if prediction.known else 'not sure: ask a person':<24}"
+        f"{prediction.label:<14}{prediction.confidence:>5.0%}  {prediction.bin:<24}"
         f"{show_path(prediction.path or '')}"
     )
     others = list(prediction.probabilities.items())[1:top_k]

@@ -9,9 +9,11 @@ import typer
 
 from recyclenet.cli.options import ModelOption
 from recyclenet.cli.output import say
-from recyclenet.errors import EXIT_FAILURE, UsageError
+from recyclenet.errors import EXIT_PARTIAL, UsageError
 
 if TYPE_CHECKING:
+    from recyclenet.core.prediction import Prediction
+    from recyclenet.data.manifest import Sample
     from recyclenet.evaluation.report import Card
     from recyclenet.inference.classifier import Classifier
 
@@ -36,8 +38,9 @@ def demo(
     samples = load_dataset(pictures or samples_folder())
     cards: list[Card] = []
     say(f"{'':7}{'label':<14}{'sure':>5}  {'bin':<24}picture")
-    for sample in samples:
-        card = _look(classifier, sample.path, sample.label)
+    predictions = classifier.classify_many(sample.path for sample in samples)
+    for sample, prediction in zip(samples, predictions, strict=True):
+        card = _look(classifier, prediction, sample)
         cards.append(card)
         if card.prediction.error is not None:
             say(f"{'error':<7}{card.prediction.error}")
@@ -49,7 +52,7 @@ def demo(
     say()
     say(f"{num_right} of {len(cards)} right. Page with pictures and heatmaps: {out}")
     if any(card.prediction.error is not None for card in cards):
-        raise typer.Exit(EXIT_FAILURE)
+        raise typer.Exit(EXIT_PARTIAL)
 
 
 def samples_folder() -> Path:
@@ -65,20 +68,16 @@ def samples_folder() -> Path:
     raise UsageError("the sample pictures are not installed; give your own with --pictures")
 
 
-def _look(classifier: Classifier, path: Path, truth: str) -> Card:
+def _look(classifier: Classifier, prediction: Prediction, sample: Sample) -> Card:
     from recyclenet.core.decision import softmax
-    from recyclenet.core.prediction import Prediction
-    from recyclenet.errors import ImageError
     from recyclenet.evaluation.report import Card
     from recyclenet.explain.occlusion import occlusion_heatmap
     from recyclenet.explain.overlay import overlay
 
-    try:
-        picture = classifier.decode(path)
-    except ImageError as error:
-        return Card(prediction=Prediction(path=str(path), error=str(error)), truth=truth)
+    if prediction.error is not None:
+        return Card(prediction=prediction, truth=sample.label)
+    picture = classifier.decode(sample.path)
     info = classifier.info
-    prediction = classifier.answer(str(path), classifier.logits(info.preprocess(picture)[None])[0])
     index = info.class_names.index(str(prediction.label))
     heatmap = occlusion_heatmap(
         picture,
@@ -89,5 +88,5 @@ def _look(classifier: Classifier, path: Path, truth: str) -> Card:
         prediction=prediction,
         picture=picture,
         heatmap=overlay(info.preprocess.resize(picture), heatmap),
-        truth=truth,
+        truth=sample.label,
     )

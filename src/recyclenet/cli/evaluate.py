@@ -9,7 +9,7 @@ import typer
 
 from recyclenet.cli.options import DataOption, JsonOption, ModelOption, TtaOption
 from recyclenet.cli.output import make_console, say
-from recyclenet.errors import EXIT_PARTIAL, DataError
+from recyclenet.errors import EXIT_PARTIAL, DataError, ModelFileError
 
 if TYPE_CHECKING:
     from recyclenet.evaluation.metrics import Evaluation
@@ -68,6 +68,7 @@ def evaluate(
             rows.append(logits)
     for problem in problems:
         say(f"error: {problem}", err=True)
+    num_unanswered = sum(isinstance(problem, ModelFileError) for problem in problems)
     if not rows:
         raise DataError(f"none of the {len(dataset)} photos can be read")
 
@@ -98,14 +99,18 @@ def evaluate(
         write_evaluation_page(scores, cards, info, title, report)
     if as_json:
         facts = {"model": info.name, "data": str(data), "split": chosen, "tta": tta}
-        print_row({**facts, "num_unreadable": len(problems), **scores.to_row()})
+        counts = {
+            "num_unreadable": len(problems) - num_unanswered,
+            "num_unanswered": num_unanswered,
+        }
+        print_row({**facts, **counts, **scores.to_row()})
     else:
         for line in describe(scores):
             say(line)
         if report is not None:
             say(f"page: {report}")
     if problems:
-        say(f"{len(problems)} of {len(dataset)} photos could not be read", err=True)
+        say(f"{len(problems)} of {len(dataset)} photos have no answer", err=True)
         raise typer.Exit(EXIT_PARTIAL)
 
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any
 
 from recyclenet.core.preprocess import Preprocess
@@ -20,6 +19,8 @@ from recyclenet.errors import ModelFileError
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "recyclenet"
+# Wider than what is fitted (0.05 to 20); beyond it a probability is all but 0, 1 or 1 / K.
+TEMPERATURES = (0.001, 1000.0)
 
 _SEAL_KEY = b"recyclenet.sha256"
 _ENTRY = b"\x0a" + bytes([len(_SEAL_KEY)]) + _SEAL_KEY + b"\x12\x40"
@@ -61,20 +62,31 @@ class ModelInfo:
     version: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
+        for kind, word, keys in _KINDS:
+            for key in keys:
+                value = getattr(self, key)
+                if not isinstance(value, kind) or isinstance(value, bool):
+                    raise ModelFileError(f"{key} must be {word}, not {type(value).__name__}")
+        names = self.class_names
+        if not all(isinstance(name, str) and name for name in names):
+            raise ModelFileError("every class name must be text, and none of them empty")
+        if len(names) < 2 or len(set(names)) != len(names):
             raise ModelFileError("a model needs two or more class names, all different")
-        if not 0 < self.temperature < inf:
-            raise ModelFileError(f"the temperature must be above zero, not {self.temperature}")
+        low, high = TEMPERATURES
+        if not low <= self.temperature <= high:
+            raise ModelFileError(
+                f"the temperature must be {low} to {high:g}, not {self.temperature}"
+            )
         if not 0 <= self.threshold < 1:
             raise ModelFileError(f"the threshold must be from 0 to below 1, not {self.threshold}")
-        wrong = [name for name in self.class_names if self.streams.get(name) not in STREAMS]
+        wrong = [name for name in names if self.streams.get(name) not in STREAMS]
         if wrong:
             raise ModelFileError(f"the class {wrong[0]!r} has no disposal stream")
 
     def to_json(self) -> str:
         """Return the JSON text kept in the model file."""
         values = {**self.__dict__, "preprocess": self.preprocess.to_dict()}
-        return json.dumps({"schema_version": SCHEMA_VERSION, **values}, ensure_ascii=False)
+        return _dump({"schema_version": SCHEMA_VERSION, **values})
 
     @classmethod
     def from_json(cls, text: str) -> ModelInfo:
@@ -84,18 +96,42 @@ class ModelInfo:
             ModelFileError: the text is no such JSON, or of a newer schema.
         """
         try:
-            values = json.loads(text)
+            values = json.loads(text, object_pairs_hook=_unique)
+            _dump(values).encode()  # finds NaN, infinity and lone surrogates, however deep
             schema = values.pop("schema_version")
             if schema != SCHEMA_VERSION:
                 raise ModelFileError(
-                    f"the model file has schema {schema}, this release reads {SCHEMA_VERSION}: "
-                    f"install the release that made it ({values.get('version', 'unknown')})"
+                    f"the model file has schema {schema!r:.40}, this release reads "
+                    f"{SCHEMA_VERSION}: install the release that made it "
+                    f"({values.get('version', 'unknown')!s:.40})"
                 )
-            values["class_names"] = tuple(str(name) for name in values["class_names"])
+            if not isinstance(values["class_names"], list):
+                raise TypeError("class_names must be a list")
+            values["class_names"] = tuple(values["class_names"])
             values["preprocess"] = Preprocess.from_dict(values["preprocess"])
             return cls(**values)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(f"the model file's facts are unusable: {error!r}") from error
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ModelFileError(f"the model file's facts are unusable ({reason:.200})") from error
+
+
+_KINDS: tuple[tuple[type | tuple[type, ...], str, tuple[str, ...]], ...] = (
+    (str, "text", ("name", "backbone", "data_fingerprint", "licence", "version")),
+    (Mapping, "a table", ("streams", "metrics", "recipe")),
+    ((int, float), "a number", ("temperature", "threshold")),
+)
+
+
+def _dump(values: Any) -> str:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dictionary, as `json` would, but of no two values for one key."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key is there twice")
+    return values
 
 
 def seal(model: bytes) -> bytes:

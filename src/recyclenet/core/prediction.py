@@ -9,14 +9,16 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the model says of one picture, or why it could not be read.
+    """What the model says of one picture, or why there is no answer.
 
     Attributes:
         path: the picture, as it was named; None where it had no name.
-        label: the most probable class; None where the picture could not be read.
+        label: the most probable class; None where there is no answer.
         confidence: calibrated probability of `label`, 0 to 1.
         probabilities: calibrated probability of each class, most probable first.
         stream: the disposal stream of `label`.
+        bin: where it goes, in words, by the rules in force; the advice to ask a person where the
+            answer is not known; None where there is none.
         known: False where the model had better say that it does not know.
         error: why there is no answer; None where there is one.
     """
@@ -26,6 +28,7 @@ class Prediction:
     confidence: float | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     stream: str | None = None
+    bin: str | None = None
     known: bool = False
     error: str | None = None
 
@@ -38,6 +41,7 @@ class Prediction:
             "confidence": _rounded(self.confidence),
             "probabilities": {name: _rounded(value) for name, value in shown},
             "stream": self.stream,
+            "bin": self.bin,
             "known": self.known,
             "error": self.error,
         }

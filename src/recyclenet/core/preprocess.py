@@ -6,7 +6,6 @@ Its settings travel inside the model file, so training and every use of the mode
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from recyclenet.core.images import ImageArray
 from recyclenet.errors import ModelFileError
 
 FITS = ("crop", "stretch")
+# Far wider than any network's own; within it, no pixel becomes infinite.
+_LARGEST_MEAN, _LEAST_STD, _LARGEST_STD = 1000.0, 0.0001, 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,15 @@ class Preprocess:
             raise ValueError(f"image_size must be 16 to 2048 pixels, not {self.image_size}")
         if self.fit not in FITS:
             raise ValueError(f"fit must be {' or '.join(FITS)}, not {self.fit!r}")
-        numbers_ok = all(map(isfinite, (*self.mean, *self.std)))
-        if len(self.mean) != 3 or len(self.std) != 3 or not numbers_ok or min(self.std) <= 0:
-            raise ValueError("mean and std need three numbers each, std above zero")
+        if (
+            (len(self.mean), len(self.std)) != (3, 3)
+            or not all(abs(value) <= _LARGEST_MEAN for value in self.mean)
+            or not all(_LEAST_STD <= value <= _LARGEST_STD for value in self.std)
+        ):
+            raise ValueError(
+                f"mean and std need three numbers each, mean within {_LARGEST_MEAN:g} of zero and "
+                f"std from {_LEAST_STD:g} to {_LARGEST_STD:g}"
+            )
 
     @property
     def min_side(self) -> int:
@@ -87,14 +94,18 @@ class Preprocess:
         """Read what `to_dict` wrote.
 
         Raises:
-            ModelFileError: a value is missing or out of range.
+            ModelFileError: a value is missing, of the wrong type or out of range.
         """
         try:
-            return cls(
-                image_size=int(values["image_size"]),
-                fit=str(values["fit"]),
-                mean=tuple(float(value) for value in values["mean"]),  # type: ignore[arg-type]
-                std=tuple(float(value) for value in values["std"]),  # type: ignore[arg-type]
-            )
+            if type(values["image_size"]) is not int:
+                raise TypeError("image_size must be a whole number")
+            mean, std = (tuple(map(_number, values[key])) for key in ("mean", "std"))
+            return cls(image_size=values["image_size"], fit=values["fit"], mean=mean, std=std)  # type: ignore[arg-type]
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise ModelFileError(f"the model file's preprocessing is unusable: {error}") from error
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"mean and std must be numbers, not {type(value).__name__}")
+    return float(value)

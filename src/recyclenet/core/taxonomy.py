@@ -22,6 +22,8 @@ BINS: Mapping[str, str] = {
     "hazardous": "hazardous-waste point",
     "other": "residual-waste bin",
 }
+# The words in place of a bin where the answer is not known.
+UNSURE = "not sure: ask a person"
 
 # Sets with Chinese names put the stream before the item: 厨余垃圾_草莓.
 GROUPS: Mapping[str, Stream] = {

@@ -10,7 +10,6 @@ from recyclenet.core.images import ImageArray
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.pages import write_page
 from recyclenet.core.prediction import Prediction
-from recyclenet.core.taxonomy import BINS
 from recyclenet.evaluation.metrics import Evaluation
 
 
@@ -41,11 +40,6 @@ class Card:
     def name(self) -> str:
         """The picture's file name."""
         return Path(self.prediction.path or "picture").name
-
-    @property
-    def bin(self) -> str:
-        """The bin in words."""
-        return BINS.get(self.prediction.stream or "", "")
 
 
 def write_answers_page(cards: Sequence[Card], info: ModelInfo, path: Path) -> None:

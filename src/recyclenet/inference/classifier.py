@@ -16,8 +16,9 @@ import numpy.typing as npt
 from recyclenet.core.decision import softmax
 from recyclenet.core.images import MAX_PIXELS, ImageArray, ImageSource, decode_image
 from recyclenet.core.prediction import Prediction
-from recyclenet.core.taxonomy import Rules, load_rules
-from recyclenet.errors import ImageError, UsageError
+from recyclenet.core.taxonomy import UNSURE, Rules, load_rules
+from recyclenet.core.text import show_path
+from recyclenet.errors import ImageError, ModelFileError, RecycleNetError, UsageError
 from recyclenet.inference.session import Session
 
 BATCH_SIZE = 16
@@ -71,46 +72,73 @@ class Classifier:
 
         Raises:
             ImageError: it cannot be read.
+            ModelFileError: the model fails, or its logits are no numbers.
         """
-        return self.answer(_name(source), self.logits(self._prepare(source)[None])[0])
+        (logits,) = self.logits(self._prepare(source)[None])
+        self._check_numbers(source, logits)
+        return self.answer(_name(source), logits)
 
     def classify_many(
         self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
     ) -> Iterator[Prediction]:
         """Classify pictures in order, decoding ahead on all cores.
 
-        A picture that cannot be read gives a prediction with `error` set; the rest go on. Memory
-        stays bounded however many sources there are.
+        A picture that cannot be read, or for which the model gives no numbers, gives a prediction
+        with `error` set; the rest go on. Memory stays bounded however many sources there are.
+
+        Raises:
+            ModelFileError: as `logits_many` does.
         """
         for source, logits, error in self.logits_many(sources, batch_size):
             if logits is None:
-                yield Prediction(path=_name(source), error=error)
+                yield Prediction(path=_name(source), error=str(error))
             else:
                 yield self.answer(_name(source), logits)
 
     def logits_many(
         self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
-    ) -> Iterator[tuple[ImageSource, npt.NDArray[np.float32] | None, str | None]]:
+    ) -> Iterator[tuple[ImageSource, npt.NDArray[np.float32] | None, RecycleNetError | None]]:
         """Yield `(source, logits (K,) float32 or None, error or None)` for each source, in order.
+
+        The error is an `ImageError` where the picture cannot be read, a `ModelFileError` where the
+        logits are no finite numbers.
 
         Raises:
             UsageError: `batch_size` is below one.
+            ModelFileError: the model fails; or, after the last source, it gave no numbers for any.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size must be 1 or more, not {batch_size}")
+        num_good = num_odd = 0
         prepared = _in_order(self._try_prepare, sources, self._workers, 2 * batch_size)
         while chunk := list(islice(prepared, batch_size)):
             arrays = [array for _, (array, _) in chunk if array is not None]
             rows = iter(self.logits(np.stack(arrays))) if arrays else iter(())
             for source, (array, error) in chunk:
-                yield source, (None if array is None else next(rows)), error
+                if array is None:
+                    yield source, None, error
+                    continue
+                logits = next(rows)
+                try:
+                    self._check_numbers(source, logits)
+                except ModelFileError as odd:
+                    num_odd += 1
+                    yield source, None, odd
+                else:
+                    num_good += 1
+                    yield source, logits, None
+        if num_odd and not num_good:
+            raise ModelFileError(
+                f"the model {self.info.name} gives no numbers for any of {num_odd} pictures; "
+                f"use another"
+            )
 
     def logits(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return `(N, K)` float32 for a batch `(N, 3, S, S)` float32, with `tta` if it is set."""
         logits = self._session.run(batch)
         if self._tta:
             mirrored = self._session.run(np.ascontiguousarray(batch[..., ::-1]))
-            logits = (logits + mirrored) * np.float32(0.5)
+            logits = logits * np.float32(0.5) + mirrored * np.float32(0.5)
         return logits
 
     def decode(self, source: ImageSource) -> ImageArray:
@@ -127,25 +155,36 @@ class Classifier:
 
     def _try_prepare(
         self, source: ImageSource
-    ) -> tuple[npt.NDArray[np.float32] | None, str | None]:
+    ) -> tuple[npt.NDArray[np.float32] | None, ImageError | None]:
         try:
             return self._prepare(source), None
         except ImageError as error:
-            return None, str(error)
+            return None, error
+
+    def _check_numbers(self, source: ImageSource, logits: npt.NDArray[np.float32]) -> None:
+        if not np.isfinite(logits).all():
+            shown = ", ".join(f"{value:.3g}" for value in logits[:3])
+            raise ModelFileError(
+                f"the model {self.info.name} gives no numbers for "
+                f"{show_path(_name(source) or 'the picture')}: its logits are {shown}, ..."
+            )
 
     def answer(self, path: str | None, logits: npt.NDArray[np.float32]) -> Prediction:
-        """Return the answer that `logits` (K,) float32 stand for."""
+        """Return the answer that `logits` (K,) float32, finite numbers, stand for."""
         probabilities = softmax(logits, self.info.temperature)
         order = np.argsort(-probabilities, kind="stable")
         names = self.info.class_names
         label, confidence = names[order[0]], float(probabilities[order[0]])
+        stream = self.rules.streams.get(label, self.info.streams[label])
+        known = confidence >= self.info.threshold
         return Prediction(
             path=path,
             label=label,
             confidence=confidence,
             probabilities={names[i]: float(probabilities[i]) for i in order},
-            stream=self.rules.streams.get(label, self.info.streams[label]),
-            known=confidence >= self.info.threshold,
+            stream=stream,
+            bin=self.rules.bin_of(label, stream) if known else UNSURE,
+            known=known,
         )
 
 

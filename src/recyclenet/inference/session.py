@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +17,10 @@ from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
 
 MAX_MODEL_BYTES = 2**31 - 1
+# What all models of a process may hold in memory at a time, weights and results together.
+MAX_MEMORY_BYTES = 8 * 2**30
+
+_FLOAT = "tensor(float)"
 
 
 class Session:
@@ -33,45 +40,95 @@ class Session:
         name = show_path(self.path)
         content = _read(self.path, name)
         check_seal(content, name)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        self._name = name
         try:
             self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
+                content, _options(threads), providers=["CPUExecutionProvider"]
             )
+            facts = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+            inputs = [(i.name, i.type, i.shape) for i in self._session.get_inputs()]
+            outputs = [(o.type, o.shape) for o in self._session.get_outputs()]
         except Exception as error:  # ONNX Runtime raises its own kinds, one a cause
-            reason = str(error).splitlines()[0][:200]
-            raise ModelFileError(f"{name} cannot be run: {reason}") from error
-        facts = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+            raise ModelFileError(f"{name} cannot be run: {_reason(error)}") from error
         if facts is None:
             raise ModelFileError(f"{name} carries no RecycleNet facts; export it again")
-        self.info = ModelInfo.from_json(facts)
-        self._check_shapes(name)
-
-    def _check_shapes(self, name: str) -> None:
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        size = self.info.preprocess.image_size
-        if len(inputs) != 1 or list(inputs[0].shape[1:]) != [3, size, size]:
+        try:
+            self.info = ModelInfo.from_json(facts)
+        except ModelFileError as error:
+            raise ModelFileError(f"{name}: {error}") from error
+        size, num_classes = self.info.preprocess.image_size, len(self.info.class_names)
+        if len(inputs) != 1 or inputs[0][2][1:] != [3, size, size]:
             raise ModelFileError(f"{name} does not take pictures of 3x{size}x{size} as it says")
-        num_classes = outputs[0].shape[-1] if outputs[0].shape else 0
-        if num_classes != len(self.info.class_names):
+        self._input_name, kind, (num_pictures, *_) = inputs[0]
+        if kind != _FLOAT or isinstance(num_pictures, int):
+            wanted = f"any number of pictures as {_FLOAT}"
+            raise ModelFileError(f"{name} takes {num_pictures} as {kind}, not {wanted}")
+        if len(outputs) != 1:
+            raise ModelFileError(f"{name} has {len(outputs)} outputs, not one; export it again")
+        kind, shape = outputs[0]
+        if kind != _FLOAT or len(shape) != 2:
             raise ModelFileError(
-                f"{name} answers with {num_classes} classes but names "
-                f"{len(self.info.class_names)}; export it again"
+                f"{name} answers with {kind} of shape {shape}, not with one row of {num_classes} "
+                f"classes a picture as {_FLOAT}"
             )
-        self._input_name = inputs[0].name
+        if shape[1] != num_classes:
+            raise ModelFileError(
+                f"{name} answers with {shape[1] or 'any number of'} classes but names "
+                f"{num_classes}; export it again"
+            )
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the logits `(N, K)` float32 of a batch `(N, 3, S, S)` float32."""
-        logits = self._session.run(None, {self._input_name: batch})[0]
+        """Return the logits `(N, K)` float32 of a batch `(N, 3, S, S)` float32.
+
+        Raises:
+            ModelFileError: the graph fails, or gives no row of K logits for each picture.
+        """
+        try:
+            (logits,) = self._session.run(None, {self._input_name: batch})
+        except Exception as error:  # as above
+            raise ModelFileError(f"{self._name} failed at work: {_reason(error)}") from error
+        expected = len(batch), len(self.info.class_names)
+        if logits.shape != expected:
+            raise ModelFileError(
+                f"{self._name} gave logits of shape {logits.shape} for {len(batch)} pictures, not "
+                f"a row for each, {expected}; export it again"
+            )
         return np.asarray(logits, np.float32)
 
 
 def default_model_path() -> Path:
     """Return where the model that comes with the package lies."""
     return Path(str(files("recyclenet") / "assets" / "trashnet.onnx"))
+
+
+def _options(threads: int | None) -> onnxruntime.SessionOptions:
+    _limit_memory()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    # The seal covers this one file: weights in other files are looked for where nothing can be.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"
+    )
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return options
+
+
+@cache
+def _limit_memory() -> None:
+    """Give ONNX Runtime one arena for all sessions, no larger than `MAX_MEMORY_BYTES`."""
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    arena = onnxruntime.OrtArenaCfg({"max_mem": MAX_MEMORY_BYTES})
+    onnxruntime.create_and_register_allocator(memory, arena)
+
+
+def _reason(error: Exception) -> str:
+    """Return what ONNX Runtime says, without where in its sources it says so."""
+    text = str(error).rpartition("Status Message: ")[2]
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ .*?\) ", "", text)
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 def _read(path: Path, name: str) -> bytes:

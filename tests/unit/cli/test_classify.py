@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-FIELDS = ["path", "label", "confidence", "probabilities", "stream", "known", "error"]
+FIELDS = ["path", "label", "confidence", "probabilities", "stream", "bin", "known", "error"]
 
 
 def rows_of(out: str) -> list[dict[str, object]]:
@@ -27,7 +27,7 @@ def test_real_command_reads_what_it_can_and_names_the_rest(run_cli, tiny_model, 
     num_good, num_bad = len(list(good.iterdir())), len(list((messy_folder / "bad").iterdir()))
     assert len(rows) == 1 + num_good + num_bad + 4
     assert done.code == 3
-    assert done.err == f"{num_bad + 1} of {len(rows)} pictures could not be read\n"
+    assert done.err == f"{num_bad + 1} of {len(rows)} pictures have no answer\n"
     assert [row["path"] for row in rows[-4:]] == [
         "none.jpg", "玻璃瓶.jpg", "bottle 🍾.jpg", "two words.jpg",
     ]  # fmt: skip
@@ -74,7 +74,7 @@ def test_bad_picture_of_a_table_goes_to_stderr(command, tiny_model, messy_folder
     assert code == 3
     assert len(out.splitlines()) == 2
     assert "text.jpg" in err.splitlines()[0]
-    assert err.splitlines()[1] == "1 of 2 pictures could not be read"
+    assert err.splitlines()[1] == "1 of 2 pictures have no answer"
 
 
 def test_name_that_would_break_the_table(command, tiny_model, photo_folder, tmp_path):
@@ -95,6 +95,22 @@ def test_unsure_answer_is_sent_to_a_person(command, make_model, photo_folder):
     assert "not sure: ask a person" in out
     _, out, _ = command("classify", "--json", "--model", model, path)
     assert json.loads(out)["known"] is False
+
+
+def test_the_bin_follows_the_rules_in_text_and_in_json(command, make_model, photo_folder, tmp_path):
+    city = tmp_path / "city.toml"
+    city.write_text('[bins]\nglass = "bottle bank"\n', encoding="utf-8")
+    path = photo_folder / "glass" / "glass1.jpg"
+    for threshold, rules, words in (
+        (0.4, [], "recycling bin"),
+        (0.4, ["--rules", city], "bottle bank"),
+        (0.99, ["--rules", city], "not sure: ask a person"),
+    ):
+        options = ["--model", make_model(threshold=threshold), *rules, path]
+        _, out, _ = command("classify", *options)
+        assert f"  {words}  " in out.splitlines()[1]
+        _, out, _ = command("classify", "--json", *options)
+        assert json.loads(out)["bin"] == words
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign", "empty"])

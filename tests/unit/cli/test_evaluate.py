@@ -70,9 +70,10 @@ def test_unreadable_photos_are_named_and_left_out(command, tiny_model, photo_fol
         "evaluate", "--json", "--model", tiny_model, "--data", tmp_path / "set"
     )
     assert code == 3
-    assert (json.loads(out)["num_photos"], json.loads(out)["num_unreadable"]) == (12, 1)
+    row = json.loads(out)
+    assert (row["num_photos"], row["num_unreadable"], row["num_unanswered"]) == (12, 1, 0)
     assert "bad.jpg is empty" in err
-    assert "1 of 13 photos could not be read" in err
+    assert "1 of 13 photos have no answer" in err
 
 
 @pytest.mark.parametrize(

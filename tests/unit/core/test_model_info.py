@@ -46,6 +46,18 @@ def test_facts_survive_the_model_file():
         ({"temperature": 0.0}, "temperature"),
         ({"temperature": -1.0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": 1e-320}, "temperature"),
+        ({"temperature": 10**400}, "temperature"),
+        ({"temperature": "1"}, "temperature must be a number, not str"),
+        ({"temperature": True}, "temperature must be a number, not bool"),
+        ({"threshold": None}, "threshold must be a number"),
+        ({"class_names": ("glass", 3), "streams": {}}, "must be text"),
+        ({"class_names": ("glass", ""), "streams": {}}, "none of them empty"),
+        ({"streams": ["recyclable"]}, "streams must be a table, not list"),
+        ({"metrics": None}, "metrics must be a table"),
+        ({"recipe": "default"}, "recipe must be a table"),
+        ({"name": 3}, "name must be text"),
+        ({"licence": None}, "licence must be text"),
         ({"temperature": float("inf")}, "temperature"),
         ({"threshold": 1.0}, "threshold"),
         ({"threshold": -0.1}, "threshold"),
@@ -57,6 +69,35 @@ def test_facts_survive_the_model_file():
 def test_facts_that_contradict_each_other_are_refused(changes, message):
     with pytest.raises(ModelFileError, match=message):
         info(**changes)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("class_names", "glass"),
+        ("class_names", {"glass": 1, "metal": 2}),
+        ("class_names", [["glass"], ["metal"]]),
+        ("class_names", ["glass", "\ud800"]),
+        ("streams", {"玻璃": ["recyclable"], "metal 🥫": "other"}),
+        ("metrics", {"accuracy": float("nan")}),
+        ("recipe", {"fit": {"rate": float("inf")}}),
+    ],
+)
+def test_facts_of_the_wrong_type_are_refused(key, value):
+    values = json.loads(info().to_json())
+    values[key] = value
+    with pytest.raises(ModelFileError):
+        ModelInfo.from_json(json.dumps(values))
+
+
+def test_facts_are_strict_json():
+    twice = info().to_json().replace('"threshold"', '"temperature": 2.0, "threshold"')
+    with pytest.raises(ModelFileError, match="twice"):
+        ModelInfo.from_json(twice)
+    for text in ("[" * 100_000, "[" * 100_000 + "]" * 100_000, "9" * 5000, "NaN", "1e999"):
+        with pytest.raises(ModelFileError) as caught:
+            ModelInfo.from_json('{"schema_version": 1, "a": ' + text + "}")
+        assert len(str(caught.value)) < 300
 
 
 def test_file_of_another_schema_says_which_release_reads_it():

@@ -6,7 +6,7 @@ import json
 
 from recyclenet.core.prediction import Prediction
 
-FIELDS = ["path", "label", "confidence", "probabilities", "stream", "known", "error"]
+FIELDS = ["path", "label", "confidence", "probabilities", "stream", "bin", "known", "error"]
 
 
 def test_row_of_an_answer():
@@ -16,6 +16,7 @@ def test_row_of_an_answer():
         confidence=0.91234567,
         probabilities={"glass": 0.91234567, "metal": 0.08, "paper": 0.00765433},
         stream="recyclable",
+        bin="recycling bin",
         known=True,
     )
     row = json.loads(json.dumps(prediction.to_row()))
@@ -34,6 +35,7 @@ def test_row_of_a_picture_that_could_not_be_read():
         "confidence": None,
         "probabilities": {},
         "stream": None,
+        "bin": None,
         "known": False,
         "error": "it is empty",
     }

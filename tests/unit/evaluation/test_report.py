@@ -57,6 +57,7 @@ def card(label: str | None = "glass", truth: str | None = "glass", **changes) ->
         confidence=0.9,
         probabilities=dict(zip(NAMES, (0.9, 0.1), strict=True)),
         stream="recyclable",
+        bin="own bin",
         known=True,
     )
     return Card(**{"prediction": prediction, "picture": PICTURE, "truth": truth, **changes})
@@ -74,7 +75,7 @@ def test_page_of_answers(tmp_path):
         card(heatmap=PICTURE),
         card(label=NAMES[1]),
         card(truth=None),
-        card(prediction=Prediction(path=None, label="glass", confidence=0.4)),
+        card(prediction=Prediction(path=None, label="glass", confidence=0.4, bin="ask <a> person")),
         unreadable,
     ]
     write_answers_page(cards, INFO, tmp_path / "new" / "page.html")
@@ -83,7 +84,7 @@ def test_page_of_answers(tmp_path):
     assert page.tags.count("article") == 5
     assert page.tags.count("img") == 5
     assert page.text.count(HOSTILE) == 3
-    for words in ("2 of 3 right", "recycling bin", "not sure: ask a person", "bad.jpg is <empty>",
+    for words in ("2 of 3 right", "own bin", "ask <a> person", "bad.jpg is <empty>",
                   "wrong: it is glass", "tiny <i>", "own & free", "<b>玻璃</b>"):  # fmt: skip
         assert words in page.text
 
