@@ -28,6 +28,7 @@ DATA_MODULES = (
     "joblib",
     "matplotlib",
     "noto_cjk_sans_otc",
+    "protego",
     "scipy",
 )
 

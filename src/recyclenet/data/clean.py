@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from recyclenet.core.images import decode_image
+from recyclenet.core.progress import Progress, silent
 from recyclenet.data.duplicates import Pair, clusters
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.data.quarantine import Departure
@@ -89,7 +90,7 @@ def find_issues(
     *,
     min_side: int,
     max_aspect: float,
-    progress: Callable[[int, int], object] = lambda *_: None,
+    progress: Progress = silent,
 ) -> list[Issue]:
     """Look for every fault that the photos themselves show.
 
@@ -98,7 +99,7 @@ def find_issues(
         pairs: its rows that show one picture.
         min_side: pixels; a photo with a shorter side is small.
         max_aspect: long side over short side; above it is odd.
-        progress: called with the number of photos done and the number of all.
+        progress: is told how many photos are done.
 
     Raises:
         ImageError: a photo can no longer be read.

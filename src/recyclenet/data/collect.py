@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
-from http.client import HTTPResponse
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
-from urllib.robotparser import RobotFileParser
 
 import numpy as np
 
-from recyclenet.core.files import write_bytes, write_text
+from recyclenet.core.files import read_rows, read_text, write_bytes, write_text
 from recyclenet.core.images import decode_image, read_header
+from recyclenet.core.progress import Progress, silent
 from recyclenet.data.duplicates import MAX_DISTANCE, SIDE, perceptual_hashes
-from recyclenet.data.fetch import Patience, fetch_bytes
-from recyclenet.data.guard import guarded_opener
+from recyclenet.data.fetch import Fetcher
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
-from recyclenet.data.meter import Meter
-from recyclenet.data.web import FetchError, check_url, shown
+from recyclenet.data.web import Answer, FetchError, Rules, check_url, shown
 from recyclenet.errors import DataError, ImageError, RecycleNetError, UsageError, look_up
+
+if TYPE_CHECKING:
+    from protego import Protego
 
 JOURNAL = "collected.jsonl"
 AGENT = "recyclenet"
@@ -106,14 +105,10 @@ def read_classes(path: Path, target: int) -> list[Wanted]:
     Raises:
         UsageError: the file cannot be read, or has no classes.
     """
-    rows = _table(path)
     classes = []
-    for number, row in enumerate(rows, 1):
-        label, keyword, count = ([cell.strip() for cell in row] + ["", "", ""])[:3]
-        if not label or Path(label).name != label or label == ".." or label.startswith("."):
-            raise UsageError(f"{path}, line {number}: {label!r} cannot be a class folder's name")
+    for place, label, keyword, count in _rows(path):
         if count and not count.isdecimal():
-            raise UsageError(f"{path}, line {number}: {count!r} is no number of photos")
+            raise UsageError(f"{place}: {count!r} is no number of photos")
         word = keyword or label.partition("_")[2] or label
         classes.append(Wanted(label, word, int(count) if count else target))
     return classes
@@ -125,13 +120,22 @@ def read_addresses(path: Path) -> list[tuple[str, str, str]]:
     Raises:
         UsageError: the file cannot be read, or a line is something else.
     """
-    found = []
-    for number, row in enumerate(_table(path), 1):
-        label, url, licence = ([cell.strip() for cell in row] + ["", "", ""])[:3]
+    return [(label, check_url(url), licence) for _, label, url, licence in _rows(path)]
+
+
+def _rows(path: Path) -> list[tuple[str, str, str, str]]:
+    """Return the lines of a list: where each is, a label, and two more cells."""
+    rows = []
+    for number, row in read_rows(path, wrong=UsageError):
+        place, (label, *more) = f"{path}, line {number}", (c.strip() for c in [*row, "", "", ""])
+        if label.startswith("#"):
+            continue
         if not label or Path(label).name != label or label.startswith("."):
-            raise UsageError(f"{path}, line {number}: {label!r} cannot be a class folder's name")
-        found.append((label, check_url(url), licence))
-    return found
+            raise UsageError(f"{place}: {label!r} cannot be a class folder's name")
+        rows.append((place, label, more[0], more[1]))
+    if not rows:
+        raise UsageError(f"{path} is empty")
+    return rows
 
 
 def search(
@@ -156,34 +160,26 @@ def search(
         UsageError: an unknown engine.
         FetchError: a page cannot be had.
     """
+    from icrawler.builtin import baidu, bing
     from icrawler.utils import Signal
 
-    feeder_kind, parser_kind = _engine(engine)
+    kinds = ((baidu.BaiduFeeder, baidu.BaiduParser), (bing.BingFeeder, bing.BingParser))
+    feeder_kind, parser_kind = look_up(
+        engine, dict(zip(ENGINES, kinds, strict=True)), "search engine"
+    )
     parts = Signal(), None  # we fetch the pages ourselves
     parser = parser_kind(1, *parts)
     for page in pages:
-        feeder = feeder_kind(1, *parts)
-        queue: list[str] = []
-        feeder.out_queue = type("Queue", (), {"put": staticmethod(queue.append)})()
+        feeder, urls = feeder_kind(1, *parts), list[str]()
+        feeder.out_queue = SimpleNamespace(put=urls.append)
         feeder.feed(keyword=keyword, offset=page * per_page, max_num=per_page)
-        for url in queue:
+        for url in urls:
             if address:
-                new, old = urlsplit(address), urlsplit(url)
-                url = urlunsplit((new.scheme, new.netloc, old.path, old.query, ""))
-            answer = type("Answer", (), {"content": fetch(check_url(url.replace(" ", "%20")))})()
-            for task in parser.parse(answer) or ():
+                server = urlsplit(address)
+                url = urlunsplit(urlsplit(url)._replace(scheme=server.scheme, netloc=server.netloc))
+            content = fetch(check_url(url.replace(" ", "%20")))
+            for task in parser.parse(SimpleNamespace(content=content)) or ():
                 yield task["file_url"]
-
-
-def _engine(name: str) -> tuple[Any, Any]:
-    """Return icrawler's feeder of result pages, and their parser."""
-    from icrawler.builtin import baidu, bing
-
-    kinds = (
-        (baidu.BaiduFeeder, baidu.BaiduParser),
-        (bing.BingFeeder, bing.BingParser),
-    )
-    return look_up(name, dict(zip(ENGINES, kinds, strict=True)), "search engine")
 
 
 @dataclass
@@ -199,22 +195,24 @@ class Collector:
     limits: Limits
 
     def __post_init__(self) -> None:
-        self._opener = guarded_opener(self.limits.deadline_s, self.limits.allowed)
-        self._patience = Patience(
-            timeout_s=min(10.0, self.limits.deadline_s), num_failures=2, longest_wait_s=10.0
+        rules = Rules(
+            timeout_s=min(10.0, self.limits.deadline_s),
+            deadline_s=self.limits.deadline_s,
+            allowed=self.limits.allowed,
+            before=self._take_turn,
+        )
+        self._rules_fetcher = Fetcher(rules, num_attempts=2, num_failures=2, longest_wait_s=10.0)
+        self._fetcher = replace(
+            self._rules_fetcher, rules=replace(rules, before=self._ask_leave, look=_check_consent)
         )
         self._lock = threading.Lock()
         self._turns: dict[str, float] = {}
-        self._robots: dict[str, RobotFileParser] = {}
+        self._robots: dict[str, Protego] = {}
         self._robots_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._received = 0
         journal = self.folder / JOURNAL
         if (self.folder / MANIFEST_NAME).exists() and not journal.exists():
             raise UsageError(f"{self.folder} has a manifest of its own; choose another --out")
         self.journal = _read_journal(journal)
-        self._known = {found.url for found in self.journal}
-        self._digests = {found.sha256 for found in self.journal if found.sha256}
-        self._hashes = [found.phash for found in self.journal if found.phash]
 
     @property
     def counts(self) -> Counter[str]:
@@ -224,7 +222,7 @@ class Collector:
     @property
     def is_full(self) -> bool:
         """Whether all bytes that are allowed have been received."""
-        return self._received >= self.limits.max_total_bytes
+        return self._fetcher.num_received_bytes >= self.limits.max_total_bytes
 
     def fetch(self, url: str, max_bytes: int = _PAGE_BYTES) -> bytes:
         """Fetch one address if its host lets us, after a due pause.
@@ -232,34 +230,14 @@ class Collector:
         Raises:
             FetchError: it cannot be had, or must not.
         """
-
-        def look(answer: HTTPResponse) -> None:
-            if answer.url != url:  # it was redirected
-                self._check_robots(answer.url)
-            _check_consent(answer)
-
-        self._check_robots(url)
-        self._take_turn(url)
-        meter = Meter()
-        try:
-            return fetch_bytes(
-                url,
-                max_bytes=max_bytes,
-                patience=self._patience,
-                meter=meter,
-                opener=self._opener,
-                look=look,
-            )
-        finally:
-            with self._lock:
-                self._received += meter.num_received_bytes
+        return self._fetcher.fetch(url, max_bytes)
 
     def collect(
         self,
         label: str,
         addresses: Iterable[tuple[str, str]],
         target: int,
-        progress: Callable[[int, int], object] = lambda *_: None,
+        progress: Progress = silent,
     ) -> int:
         """Fetch pictures of one class until there are enough, or no more addresses.
 
@@ -267,13 +245,13 @@ class Collector:
             label: the class.
             addresses: (url, licence) of each picture; asked for one by one, as needed.
             target: how many photos of the class the folder should hold in the end.
-            progress: called with the number of photos there are, and the target.
+            progress: is told how many photos there are.
 
         Returns:
             How many there are now.
         """
         waiting: set[Future[None]] = set()
-        seen = set(self._known)
+        seen = {found.url for found in self.journal}
         source = iter(addresses)
         with ThreadPoolExecutor(_WORKERS) as pool:
             while not self.is_full:
@@ -322,28 +300,54 @@ class Collector:
         """Try one address, and write down what became of it."""
         found = Found(url, label, licence=licence)
         try:
-            content = self.fetch(url, self.limits.max_bytes)
-            picture = decode_image(content, min_side=SIDE)
-            header = read_header(content)
-            if min(header.width, header.height) < self.limits.min_side:
-                raise ImageError(f"it is only {header.width}x{header.height} pixels")
-            digest, phash = hashlib.sha256(content).hexdigest(), perceptual_hashes(picture)
-            with self._lock:
-                if digest in self._digests or _is_near(phash, self._hashes):
-                    raise ImageError("it is a copy of another one here")
-                self._digests.add(digest)
-                self._hashes.append(phash)
-            name = f"{label}/{digest[:16]}{_SUFFIXES.get(header.kind, f'.{header.kind.lower()}')}"
-            write_bytes(self.folder / name, content)
-            found = Found(url, label, name, "", digest, phash, licence)
+            self._keep(self._fetcher.fetch(url, self.limits.max_bytes), found)
+            return
         except FetchError as error:
-            found = Found(url, label, reason=str(error))
+            reason = str(error)
         except ImageError as error:
-            found = Found(url, label, reason=f"{shown(url)}: {error}")
+            reason = f"{shown(url)}: {error}"
         with self._lock:
-            self.journal.append(found)
-            self._known.add(url)
-            _append(self.folder / JOURNAL, found)
+            self._write_down(replace(found, reason=reason))
+
+    def _keep(self, content: bytes, found: Found) -> None:
+        """Keep a picture that is large enough and no copy."""
+        picture, header = decode_image(content, min_side=SIDE), read_header(content)
+        if min(header.width, header.height) < self.limits.min_side:
+            raise ImageError(f"it is only {header.width}x{header.height} pixels")
+        digest, phash = hashlib.sha256(content).hexdigest(), perceptual_hashes(picture)
+        suffix = _SUFFIXES.get(header.kind, f".{header.kind.lower()}")
+        found = replace(
+            found, path=f"{found.label}/{digest[:16]}{suffix}", sha256=digest, phash=phash
+        )
+        with self._lock:
+            others = [other for other in self.journal if other.path]
+            if any(other.sha256 == digest for other in others) or _is_near(found, others):
+                raise ImageError("it is a copy of another one here")
+            write_bytes(self.folder / found.path, content)
+            self._write_down(found)
+
+    def _write_down(self, found: Found) -> None:
+        self.journal.append(found)
+        path = self.folder / JOURNAL
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(found), ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise RecycleNetError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def _ask_leave(self, url: str) -> None:
+        """Wait for the host's pause to end, unless its robots.txt forbids the address."""
+        parts = urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        with self._lock:
+            lock = self._robots_locks[host]
+        with lock:  # the first to come asks, the others wait for the answer
+            if host not in self._robots:
+                self._robots[host] = self._ask_robots(f"{host}/robots.txt")
+        if not self._robots[host].can_fetch(url, AGENT):
+            raise FetchError(f"{shown(url)}: its host's robots.txt does not allow it")
+        self._take_turn(url)
 
     def _take_turn(self, url: str) -> None:
         """Wait until the host has had its pause."""
@@ -354,71 +358,41 @@ class Collector:
             self._turns[host] = turn + self.limits.delay_s
         time.sleep(turn - now)
 
-    def _check_robots(self, url: str) -> None:
-        if not self._robots_of(url).can_fetch(AGENT, url):
-            raise FetchError(f"{shown(url)}: its host's robots.txt does not allow it")
+    def _ask_robots(self, url: str) -> Protego:
+        from protego import Protego
 
-    def _robots_of(self, url: str) -> RobotFileParser:
-        parts = urlsplit(url)
-        host = f"{parts.scheme}://{parts.netloc}"
-        with self._lock:
-            lock = self._robots_locks[host]
-        with lock:  # the first to come asks, the others wait for the answer
-            if host not in self._robots:
-                self._robots[host] = self._ask_robots(host)
-            return self._robots[host]
-
-    def _ask_robots(self, host: str) -> RobotFileParser:
-        rules, url = RobotFileParser(), f"{host}/robots.txt"
         try:
-            self._take_turn(url)
-            content = fetch_bytes(
-                url, max_bytes=512 << 10, patience=self._patience, opener=self._opener
+            return Protego.parse(
+                self._rules_fetcher.fetch(url, 512 << 10).decode("utf-8", "replace")
             )
-            rules.parse(content.decode("utf-8", "replace").splitlines())
         except FetchError as error:
             # RFC 9309: a host without rules allows all, one that does not answer nothing.
-            rules.parse(["User-agent: *", "Disallow: /"] if error.no_answer else [])
-        return rules
+            return Protego.parse("User-agent: *\nDisallow: /" if error.no_answer else "")
 
 
-def _check_consent(answer: HTTPResponse) -> None:
+def _check_consent(answer: Answer) -> None:
     """Refuse what its owner does not want machines to learn from."""
-    tags = ",".join(answer.headers.get_all("X-Robots-Tag") or ()).lower()
+    tags = answer.headers.get("x-robots-tag", "").lower()
     if {"noai", "noimageai"} & {tag.rpartition(":")[2].strip() for tag in tags.split(",")}:
-        raise FetchError(f"{shown(answer.url)}: its owner does not want it collected ({tags})")
+        raise FetchError(f"{shown(answer.url)}: its owner does not want it collected")
 
 
-def _is_near(phash: str, others: Sequence[str]) -> bool:
+def _is_near(found: Found, others: Sequence[Found]) -> bool:
     """Whether a picture is one of the others, mirrored or not."""
     if not others:
         return False
-    mine = np.frombuffer(bytes.fromhex(phash.replace("-", "")), np.uint8).reshape(4, -1)
-    first = [bytes.fromhex(other.partition("-")[0]) for other in others]
+    mine = np.frombuffer(bytes.fromhex(found.phash.replace("-", "")), np.uint8).reshape(4, -1)
+    first = [bytes.fromhex(other.phash.partition("-")[0]) for other in others]
     theirs = np.frombuffer(b"".join(first), np.uint8).reshape(len(others), 1, -1)
     distances = np.bitwise_count(theirs ^ mine).sum(2, dtype=np.int64)
     return bool((distances <= MAX_DISTANCE).any())
 
 
-def _table(path: Path) -> list[list[str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
-    rows = [row for row in csv.reader(io.StringIO(text)) if row and not row[0].startswith("#")]
-    if not rows:
-        raise UsageError(f"{path} is empty")
-    return rows
-
-
 def _read_journal(path: Path) -> list[Found]:
     """Return what earlier calls did; a last line cut off by a crash counts as not written."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+    lines = read_text(path).split("\n")
     rows = []
     for number, line in enumerate(lines, 1):
         try:
@@ -429,12 +403,3 @@ def _read_journal(path: Path) -> list[Found]:
                 raise DataError(f"{path}, line {number} is damaged; delete that line") from None
             write_text(path, "".join(f"{good}\n" for good in lines[:-1]))
     return rows
-
-
-def _append(path: Path, found: Found) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(found), ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise RecycleNetError(f"cannot write {path}: {error.strerror or error}") from error

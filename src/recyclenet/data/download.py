@@ -1,112 +1,161 @@
-"""Getting TrashNet, and checking a copy of it, photo by photo.
+"""Getting TrashNet, copying it, and checking a copy of it, photo by photo.
 
-A photo is put into the user's folder only if its SHA-256 digest is the one that the package's
-own manifest names. What already lies there is never overwritten or deleted.
+A photo is put into the user's folder only if its SHA-256 digest is the one that the package's own
+manifest names. What already lies there is never overwritten or deleted.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
 
 from recyclenet.core.files import write_bytes
-from recyclenet.data.archive import ArchiveError, open_archive
-from recyclenet.data.fetch import Patience, discard, fetch_bytes, fetch_file
+from recyclenet.core.progress import Progress, silent
+from recyclenet.data.fetch import Fetcher, discard
 from recyclenet.data.manifest import (
     MANIFEST_NAME,
     Manifest,
-    Sample,
     read_manifest,
     trashnet_manifest,
     write_manifest,
 )
-from recyclenet.data.meter import show_bar
-from recyclenet.data.verify import (
-    MAX_PHOTO_BYTES,
-    DownloadReport,
-    by_name,
-    check_place,
-    extra_files,
-    photo_folder,
-    photos_in,
-    scan,
-    verify_trashnet,
+from recyclenet.data.sources import (
+    ArchiveError,
+    Photos,
+    at_archive_url,
+    at_base_url,
+    in_folder,
+    other_files,
+    photos_at,
 )
 from recyclenet.data.web import FetchError, check_url, shown
-from recyclenet.errors import DataError, Interrupted, UsageError
+from recyclenet.errors import (
+    EXIT_FAILURE,
+    EXIT_OK,
+    EXIT_PARTIAL,
+    DataError,
+    Interrupted,
+    UsageError,
+)
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
-__all__ = [
-    "SOURCES",
-    "DownloadReport",
-    "copy_trashnet",
-    "download_trashnet",
-    "trashnet_manifest",
-    "verify_trashnet",
-]
-
+_log = logging.getLogger(__name__)
 # Two archives of about 43 MB and, as a last resort, the same photos one by one.
 SOURCES = (
     "https://github.com/garythung/trashnet/raw/master/data/dataset-resized.zip",
     "https://huggingface.co/datasets/garythung/trashnet/resolve/main/dataset-resized.zip",
     "https://raw.githubusercontent.com/sangminwoo/RecycleNet/HEAD/data/dataset-resized/",
 )
-MAX_ARCHIVE_BYTES = 500_000_000
-# A base address that has none of this many photos in a row is not worth thousands of requests.
-MAX_MISSES_IN_A_ROW = 20
 
 
-def download_trashnet(
-    to: Path,
-    *,
-    sources: Sequence[str] = SOURCES,
-    manifest: Manifest | None = None,
-    patience: Patience | None = None,
-    progress: Progress | None = None,
-    note: Callable[[str], None] = lambda line: None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadReport:
+    """How a copy of a dataset compares with its manifest. Names are relative to `place`.
+
+    Attributes:
+        place: the folder, or the archive, that was checked.
+        num_expected: photos in the manifest.
+        num_verified: photos that are there with the right content.
+        num_added: those of them that this run put there.
+        num_received_bytes: bytes that came over the network, failed attempts included.
+        missing: photos that are not there.
+        different: names of the manifest under which something else lies.
+        extra: other visible files beside the photos.
+        problems: one line for each source that could not give everything asked of it, and for
+            what else the user should know.
+        manifest: the table of photos, labels and splits in `place`, if there is one.
+    """
+
+    place: Path
+    num_expected: int
+    num_verified: int
+    num_added: int = 0
+    num_received_bytes: int = 0
+    missing: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    manifest: Path | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every photo is there with the right content."""
+        return self.num_verified == self.num_expected
+
+    @property
+    def exit_code(self) -> int:
+        """0 if complete, 3 if some photos are missing or wrong, 1 if none is there."""
+        if self.complete:
+            return EXIT_OK
+        return EXIT_PARTIAL if self.num_verified else EXIT_FAILURE
+
+
+class _Wanted:
+    """The photos of a manifest, and what has been found of them.
+
+    Attributes:
+        samples: its rows by relative path, the way archives and addresses write it.
+        missing: those of them whose right content nobody has shown yet.
+        seen: the names of those that somebody has shown, with whatever content.
+    """
+
+    def __init__(self, manifest: Manifest | None) -> None:
+        self.manifest = manifest or trashnet_manifest()
+        self.samples = {sample.path.as_posix(): sample for sample in self.manifest}
+        self.missing = dict(self.samples)
+        self.seen: set[str] = set()
+
+    def right(self, photos: Photos) -> Iterator[tuple[Path, bytes]]:
+        """Yield the photos that are right; each is missing until the next one is asked for."""
+        for name, content in photos:
+            self.seen.add(name)
+            sample = self.missing[name]
+            if content is not None and hashlib.sha256(content).hexdigest() == sample.sha256:
+                yield sample.path, content
+                del self.missing[name]
+
+    def check(self, photos: Photos) -> tuple[str, ...]:
+        """Look at all `photos` and return the names under which only others lie.
+
+        Raises:
+            Interrupted: the user stopped it.
+        """
+        try:
+            for _ in self.right(photos):
+                pass
+        except KeyboardInterrupt:
+            raise Interrupted("stopped; nothing was changed") from None
+        return tuple(name for name in self.missing if name in self.seen)
+
+
+def verify_trashnet(
+    place: Path, *, manifest: Manifest | None = None, progress: Progress = silent
 ) -> DownloadReport:
-    """Download TrashNet into a folder; a later call continues and completes an earlier one.
-
-    Args:
-        to: the folder; made if missing.
-        sources: addresses in order: of a zip archive or, ending in "/", of an unpacked copy.
-            Each supplies what the ones before it could not.
-        manifest: the photos to get, with relative paths and digests; TrashNet's if None.
-        patience: time-outs and numbers of attempts.
-        progress: where to show progress.
-        note: is told in one line which source is used and what went wrong with it.
+    """Compare a folder or a zip archive with the manifest; nothing is written.
 
     Raises:
-        UsageError: a source is no http(s) address, or `to` is a file.
-        DataError: another file lies in `to` under a photo's name, or no photo could be had.
-        RecycleNetError: the folder cannot be written, or the disk is full.
-        Interrupted: the user stopped it; what has arrived is kept.
+        UsageError: `place` does not exist.
+        DataError: it is neither a folder nor a readable zip archive.
+        Interrupted: the user stopped it.
     """
-    urls = [check_url(url) for url in sources]
-    intake = _Intake(to, manifest or trashnet_manifest(), progress)
-
-    def ask(url: str) -> None:
-        note(f"getting {len(intake.needed)} photos from {shown(url)}")
-        if url.endswith("/"):
-            _ask_base_url(url, intake, patience)
-        else:
-            _ask_archive_url(url, intake, patience)
-
-    report = _fill(intake, [(shown(url), partial(ask, url)) for url in urls], note)
-    if report.complete:
-        for path in to.iterdir():
-            if re.fullmatch(r"\.recyclenet-[0-9a-f]{16}\.part", path.name):
-                discard(path)
-    return report
+    wanted = _Wanted(manifest)
+    place, photos = photos_at(place, wanted.missing, progress)
+    different = wanted.check(photos)
+    table = place / MANIFEST_NAME
+    return DownloadReport(
+        place=place,
+        num_expected=len(wanted.samples),
+        num_verified=len(wanted.samples) - len(wanted.missing),
+        missing=tuple(name for name in wanted.missing if name not in wanted.seen),
+        different=different,
+        extra=other_files(place, wanted.samples),
+        manifest=table if table.is_file() else None,
+    )
 
 
 def copy_trashnet(
@@ -114,8 +163,7 @@ def copy_trashnet(
     to: Path,
     *,
     manifest: Manifest | None = None,
-    progress: Progress | None = None,
-    note: Callable[[str], None] = lambda line: None,
+    progress: Progress = silent,
 ) -> DownloadReport:
     """Copy the verified photos of an existing folder or zip archive into a folder; no network.
 
@@ -126,172 +174,102 @@ def copy_trashnet(
         RecycleNetError: the folder cannot be written, or the disk is full.
         Interrupted: the user stopped it; what was copied is kept.
     """
-    check_place(origin)
-    intake = _Intake(to, manifest or trashnet_manifest(), progress)
-    ask = _ask_folder if origin.is_dir() else _ask_archive
-    return _fill(intake, [(str(origin), lambda: ask(origin, intake))], note)
+    wanted = _Wanted(manifest)
+    photos = photos_at(origin, wanted.missing, progress)[1]
+    return _fill(to, wanted, [(str(origin), photos)], progress)
 
 
-@dataclass
-class _Intake:
-    """The door to the user's folder: lets a photo in only if its digest agrees."""
+def download_trashnet(
+    to: Path,
+    *,
+    sources: Sequence[str] = SOURCES,
+    manifest: Manifest | None = None,
+    fetcher: Fetcher | None = None,
+    progress: Progress = silent,
+) -> DownloadReport:
+    """Download TrashNet into a folder; a later call continues and completes an earlier one.
 
-    folder: Path
-    manifest: Manifest
-    progress: Progress | None
-    names: dict[str, Sample] = field(init=False)
-    needed: dict[str, Sample] = field(init=False)
-    num_added: int = 0
-    num_received_bytes: int = 0
+    Args:
+        to: the folder; made if missing.
+        sources: addresses in order: of a zip archive or, ending in "/", of an unpacked copy.
+            Each supplies what the ones before it could not.
+        manifest: the photos to get, with relative paths and digests; TrashNet's if None.
+        fetcher: what asks servers.
+        progress: is told how it goes.
 
-    def __post_init__(self) -> None:
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UsageError(f"{self.folder} is a file; name a folder to put the photos in")
-        self.names = by_name(self.manifest)
-        try:
-            right, different = scan(self.folder, self.names, self.progress)
-        except KeyboardInterrupt:
-            raise Interrupted("stopped; nothing was changed") from None
-        if different:
-            raise _taken(self.folder / different[0], len(different))
-        self.needed = {name: s for name, s in self.names.items() if name not in right}
-
-    def offer(self, name: str, content: bytes) -> bool:
-        """Store the photo `name` if `content` is right; say whether it is."""
-        sample = self.needed[name]
-        if hashlib.sha256(content).hexdigest() != sample.sha256:
-            return False
-        path = self.folder / sample.path
-        if os.path.lexists(path):  # someone else has put a file there since the scan
-            raise _taken(path, 1)
-        write_bytes(path, content)
-        del self.needed[name]
-        self.num_added += 1
-        return True
+    Raises:
+        UsageError: a source is no http(s) address, or `to` is a file.
+        DataError: another file lies in `to` under a photo's name, or no photo could be had.
+        RecycleNetError: the folder cannot be written, or the disk is full.
+        Interrupted: the user stopped it; what has arrived is kept.
+    """
+    wanted, fetcher = _Wanted(manifest), fetcher or Fetcher()
+    photos = []
+    for url in map(check_url, sources):
+        if url.endswith("/"):
+            found = at_base_url(url, wanted.missing, fetcher, progress)
+        else:
+            part = to / f".recyclenet-{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
+            found = at_archive_url(url, part, wanted.missing, fetcher, progress)
+        photos.append((shown(url), found))
+    report = _fill(to, wanted, photos, progress)
+    if report.complete:
+        for path in to.iterdir():
+            if re.fullmatch(r"\.recyclenet-[0-9a-f]{16}\.part", path.name):
+                discard(path)
+    return replace(report, num_received_bytes=fetcher.num_received_bytes)
 
 
 def _fill(
-    intake: _Intake,
-    sources: Sequence[tuple[str, Callable[[], None]]],
-    note: Callable[[str], None],
+    folder: Path,
+    wanted: _Wanted,
+    sources: Sequence[tuple[str, Photos]],
+    progress: Progress,
 ) -> DownloadReport:
-    """Ask one source after the other for what is needed still, and report."""
-    problems = []
-    for shown_name, ask in sources:
-        if not intake.needed:
+    """Ask one source after the other for what `folder` does not have yet, and report."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name a folder to put the photos in")
+    if different := wanted.check(in_folder(folder, wanted.missing, progress)):
+        raise _taken(folder / wanted.samples[different[0]].path, len(different))
+    num_all, num_before, problems = len(wanted.samples), len(wanted.missing), []
+    for name, photos in sources:
+        if not wanted.missing:
             break
+        _log.info("getting %d photos from %s", len(wanted.missing), name)
         try:
-            ask()
-            problem = f"{shown_name}: {len(intake.needed)} photos missing or damaged"
+            for path, content in wanted.right(photos):
+                if os.path.lexists(folder / path):  # somebody has put a file there meanwhile
+                    raise _taken(folder / path, 1)
+                write_bytes(folder / path, content)
+            problem = f"{name}: {len(wanted.missing)} photos missing or damaged"
         except (FetchError, ArchiveError) as error:
             problem = str(error)
         except KeyboardInterrupt:
-            num_here = len(intake.names) - len(intake.needed)
             raise Interrupted(
-                f"stopped with {num_here} of {len(intake.names)} photos in {intake.folder}; "
+                f"stopped with {num_all - len(wanted.missing)} of {num_all} photos in {folder}; "
                 f"the same command continues from here"
             ) from None
-        if intake.needed:
+        if wanted.missing:
             problems.append(problem)
-            note(problem)
-    num_verified = len(intake.names) - len(intake.needed)
-    if not num_verified:
+            _log.info("%s", problem)
+    if len(wanted.missing) == num_all:
         raise DataError("no photo could be had: " + "; ".join(problems or ["no source given"]))
     table = None
-    if not intake.needed:
-        table, problem = _write_table(intake)
-        if problem:
-            problems.append(problem)
-            note(problem)
+    if not wanted.missing:
+        table = folder / MANIFEST_NAME
+        if problem := _write_table(folder.resolve(), wanted.manifest):
+            problems.append(f"{table} {problem}")
+            _log.info("%s", problems[-1])
     return DownloadReport(
-        place=intake.folder,
-        num_expected=len(intake.names),
-        num_verified=num_verified,
-        num_added=intake.num_added,
-        num_received_bytes=intake.num_received_bytes,
-        missing=tuple(intake.needed),
-        extra=extra_files(intake.folder, intake.names),
+        place=folder,
+        num_expected=num_all,
+        num_verified=num_all - len(wanted.missing),
+        num_added=num_before - len(wanted.missing),
+        missing=tuple(wanted.missing),
+        extra=other_files(folder, wanted.samples),
         problems=tuple(problems),
         manifest=table,
     )
-
-
-def _write_table(intake: _Intake) -> tuple[Path, str]:
-    """Write the manifest beside the photos; say so if the user has another one there."""
-    folder = intake.folder.resolve()
-    table = intake.folder / MANIFEST_NAME
-    if not os.path.lexists(table):
-        rows = tuple(replace(s, path=folder / s.path) for s in intake.manifest)
-        write_manifest(Manifest(rows), folder / MANIFEST_NAME)
-        return table, ""
-    try:
-        ours = read_manifest(table).fingerprint == intake.manifest.fingerprint
-    except (DataError, UsageError):
-        ours = False
-    if ours:
-        return table, ""
-    return table, (
-        f"{table} is not the published table of splits and was left as it is; move it away "
-        f"and run the command again to get that table"
-    )
-
-
-def _ask_archive_url(url: str, intake: _Intake, patience: Patience | None) -> None:
-    part = intake.folder / f".recyclenet-{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
-    with show_bar(intake.progress, urlsplit(url).hostname or url) as meter:
-        try:
-            fetch_file(url, part, max_bytes=MAX_ARCHIVE_BYTES, patience=patience, meter=meter)
-        finally:
-            intake.num_received_bytes += meter.num_received_bytes
-    try:
-        _ask_archive(part, intake, shown(url))
-    except ArchiveError:
-        discard(part)
-        raise
-    discard(part)  # it has given all it can; a damaged one must not be taken up again
-
-
-def _ask_base_url(url: str, intake: _Intake, patience: Patience | None) -> None:
-    host, num_asked, misses = urlsplit(url).hostname, len(intake.needed), 0
-    error = FetchError(f"{shown(url)}: holds other photos than the manifest's")
-    with show_bar(intake.progress, "") as meter:
-        for index, name in enumerate(list(intake.needed)):
-            meter.label = f"{host} {index + 1}/{num_asked}"
-            right = False
-            try:
-                content = fetch_bytes(
-                    url + quote(name), max_bytes=MAX_PHOTO_BYTES, patience=patience, meter=meter
-                )
-                right = intake.offer(name, content)
-            except FetchError as failure:
-                error = failure
-                if failure.no_answer:
-                    raise
-            finally:
-                intake.num_received_bytes += meter.num_received_bytes
-                meter.num_received_bytes = 0
-            misses = 0 if right else misses + 1
-            if misses >= MAX_MISSES_IN_A_ROW:
-                raise error
-
-
-def _ask_archive(path: Path, intake: _Intake, name: str = "") -> None:
-    with open_archive(path, name) as archive, show_bar(intake.progress, "verifying") as meter:
-        found = archive.find(intake.needed)
-        total = sum(members[0].file_size for members in found.values())
-        for photo, members in found.items():
-            for member in members:
-                content = archive.read(member, MAX_PHOTO_BYTES)
-                if content is not None and intake.offer(photo, content):
-                    break
-            meter.at(archive.num_unpacked_bytes, total)
-
-
-def _ask_folder(origin: Path, intake: _Intake) -> None:
-    folder = photo_folder(origin, intake.names)
-    for name, content in photos_in(folder, intake.needed.copy(), intake.progress):
-        if content is not None:
-            intake.offer(name, content)
 
 
 def _taken(path: Path, num_taken: int) -> DataError:
@@ -299,4 +277,19 @@ def _taken(path: Path, num_taken: int) -> DataError:
     return DataError(
         f"{path}{more} is another file than the data set's of that name and is never "
         f"overwritten; move it away or choose another folder"
+    )
+
+
+def _write_table(folder: Path, manifest: Manifest) -> str:
+    """Write the manifest beside the photos; if the user has another one there, say so."""
+    table = folder / MANIFEST_NAME
+    if not os.path.lexists(table):
+        write_manifest(Manifest(tuple(replace(s, path=folder / s.path) for s in manifest)), table)
+        return ""
+    with suppress(DataError, UsageError):
+        if read_manifest(table).fingerprint == manifest.fingerprint:
+            return ""
+    return (
+        "is not the published table of splits and was left as it is; move it away and run the "
+        "command again to get that table"
     )

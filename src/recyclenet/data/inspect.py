@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isqrt
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from recyclenet.core.images import ImageArray, decode_image
+from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest
 from recyclenet.errors import UsageError
 
@@ -39,9 +39,7 @@ class Statistics:
     mean_image: ImageArray
 
 
-def measure(
-    manifest: Manifest, progress: Callable[[int, int], object] = lambda *_: None
-) -> Statistics:
+def measure(manifest: Manifest, progress: Progress = silent) -> Statistics:
     """Count the pixels of every photo, one photo in memory at a time and thread.
 
     Only whole numbers are added up, so neither the order nor the machine changes the result.

@@ -15,8 +15,12 @@ else:
     import fcntl
 
 
-def lock_file(path: Path) -> IO[bytes]:
+def lock_file(path: Path, work: str) -> IO[bytes]:
     """Open and lock a file, made if missing; the system unlocks it when the process ends.
+
+    Args:
+        path: the file; it is opened for appending.
+        work: what the other process may be doing, for the message.
 
     Raises:
         RecycleNetError: another process has it.
@@ -35,8 +39,7 @@ def lock_file(path: Path) -> IO[bytes]:
         except (BlockingIOError, PermissionError):
             file.close()
             raise RecycleNetError(
-                f"another `data clean` or `data undo` is at work in {path.parent}; try again "
-                f"when it has ended"
+                f"another {work} is at work in {path.parent}; try again when it has ended"
             ) from None
         except OSError:
             file.close()

@@ -113,7 +113,7 @@ def open_quarantine(folder: Path) -> Iterator[Quarantine]:
                 f"{folder} holds other files; a quarantine must be a new or empty folder, or one "
                 f"that `data clean` has filled"
             )
-        lock = lock_file(folder / _LOCK)
+        lock = lock_file(folder / _LOCK, "`data clean` or `data undo`")
     except OSError as error:
         raise RecycleNetError(
             f"cannot use {folder} as a quarantine: {error.strerror or error}; it must be a folder "

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from recyclenet.core.images import SUFFIXES, decode_image, read_header
+from recyclenet.core.progress import Progress, silent
 from recyclenet.core.text import show_path
 from recyclenet.data.duplicates import SIDE, Pair, find_pairs, perceptual_hashes, with_groups
 from recyclenet.data.identity import find_repeats
@@ -110,17 +111,12 @@ class Scan:
     pairs: tuple[Pair, ...]
 
 
-def scan_dataset(
-    source: Path,
-    progress: Callable[[int, int], object] = lambda *_: None,
-    *,
-    once: bool = False,
-) -> Scan:
+def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = False) -> Scan:
     """Read every photo of a dataset once and describe it; photos that are one share a group.
 
     Args:
         source: as for `load_dataset`.
-        progress: called with the number of photos done and the number of all.
+        progress: is told how many photos are done.
         once: leave out rows that repeat the file of another row.
 
     Raises:

@@ -1,29 +1,30 @@
-"""One HTTP request: which addresses and redirects are allowed, and what each failure means.
-
-Plain urllib, because pooch, the usual choice for data sets, cannot resume a partial download.
-"""
+"""One request to a web server: whom it may reach, how long it may take, what failures mean."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import ssl
 import string
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.message import Message
 from email.utils import parsedate_to_datetime
 from functools import cache
-from http.client import HTTPException, HTTPResponse, InvalidURL
-from typing import IO, cast
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit, urlunsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
+from typing import Any
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore2
 
 from recyclenet.errors import DataError, UsageError
 
+MAX_REDIRECTS = 10
 RETRIED_STATUS = frozenset({408, 425, 429})  # and every 5xx
+_tls = cache(httpcore2.default_ssl_context)
 
 
 class FetchError(DataError):
@@ -43,126 +44,215 @@ class Failure(Exception):  # noqa: N818 - not an outcome, only a reason to try a
         super().__init__(reason)
         self.wait_s = wait_s
         self.unreachable = unreachable
-        self.reached = 0
 
 
-class RangeRefused(Failure):
-    """HTTP 416. `size` is what the server says the whole file has, in bytes."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answers, redirects followed. Header names are in lower case."""
 
-    def __init__(self, size: int | None) -> None:
-        super().__init__("the server has no such part of the file (HTTP 416)")
-        self.size = size
-
-
-class Redirects(HTTPRedirectHandler):
-    """Follows redirects to https, and from http to http; refuses all others."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> Request | None:
-        """Return the request to follow with."""
-        fp.close()  # urllib would read the redirect's body, however long, into memory
-        before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
-        if after != "https" and (before, after) != ("http", "http"):
-            raise FetchError(
-                f"{shown(req.full_url)} redirects from {before} to {after}, which is not followed"
-            )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: Iterable[bytes]
 
 
-@cache
-def _opener() -> OpenerDirector:
-    return build_opener(Redirects())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a request may do.
+
+    Attributes:
+        timeout_s: seconds until the headers of an answer are there, and seconds that a server may
+            then send nothing, or less than `min_bytes_per_s`.
+        min_bytes_per_s: the slowest transfer that is waited for.
+        deadline_s: seconds for one answer, however fast it comes.
+        allowed: the private servers ("HOST:PORT") that may be asked besides public ones. Addresses
+            are looked at after connecting, so that no name or redirect hides one, and proxies are
+            not used, which would connect on our behalf. None: any server may be asked.
+        before: is told each address before it is asked, those of redirects too; may refuse it.
+        look: sees each answer before its body is read; may refuse it.
+    """
+
+    timeout_s: float = 30.0
+    min_bytes_per_s: float = 512.0
+    deadline_s: float = float("inf")
+    allowed: Collection[str] | None = None
+    before: Callable[[str], object] = lambda _: None
+    look: Callable[[Answer], object] = lambda _: None
 
 
 def check_url(url: str) -> str:
-    """Return `url`, percent-encoded where needed.
+    """Return `url`, encoded where needed.
 
     Raises:
         UsageError: it is no http or https address.
     """
-    try:
+    with suppress(ValueError):
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"[\x00-\x20\x7f]", url):
-        raise UsageError(
-            f"cannot download from {url!r}: a source is an address that starts with https:// "
-            f"or http:// and holds no spaces"
-        )
-    return quote(url, safe=string.punctuation)
+        (parts.hostname or "").encode("idna")  # refuses what no resolver takes
+        server = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        if known and not re.search(r"[\x00-\x20\x7f]", url):
+            return quote(urlunsplit(parts._replace(netloc=server)), safe=string.punctuation)
+    raise UsageError(
+        f"cannot download from {url!r}: a source is an address that starts with https:// or "
+        f"http:// and holds no spaces"
+    )
 
 
 def shown(url: str) -> str:
     """Return `url` without user name, password and query, which may be secret."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a malformed address"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def open_url(
-    url: str,
-    headers: Mapping[str, str],
-    timeout_s: float,
-    opener: OpenerDirector | None = None,
-) -> HTTPResponse:
-    """Ask for `url` with `headers`; the answer's status is 2xx.
-
-    Args:
-        url: the address.
-        headers: to send besides our own.
-        timeout_s: seconds without a byte before a connection counts as dropped.
-        opener: what connects; by default anything is asked that the user names.
+@contextmanager
+def open_url(url: str, headers: dict[str, str], rules: Rules) -> Iterator[Answer]:
+    """Ask for `url` with `headers`; the answer's status is 2xx, or 416.
 
     Raises:
         FetchError: asking again would be no use.
-        Failure: it may be.
+        Failure: it may be. Either may be raised while the body is read, too.
     """
+    url = _usable(url, url)
     sent = {"User-Agent": "recyclenet", "Accept-Encoding": "identity", **headers}
-    try:
-        request = Request(url, headers=sent)
-        response = cast(HTTPResponse, (opener or _opener()).open(request, timeout=timeout_s))
-    except HTTPError as error:
-        error.close()
-        raise _status_failure(url, error) from None
-    except (InvalidURL, ValueError) as error:
-        raise FetchError(f"{shown(url)}: not a usable address ({error})") from error
-    except (URLError, HTTPException, OSError) as error:
-        raise network_failure(url, error) from error
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        response.close()
+    for _ in range(MAX_REDIRECTS + 1):
+        rules.before(url)
+        try:
+            network = _Network(rules)
+            pool = _pool(url, network)
+            with pool, pool.stream("GET", url, headers=list(sent.items())) as response:
+                network.head_is_there = True
+                answer = _answer(url, response)
+                if not 300 <= answer.status < 400:
+                    rules.look(answer)
+                    yield answer
+                    return
+                location = answer.headers.get("location", "")
+                url = _usable(quote(location, string.punctuation, "latin-1"), url)
+        except httpcore2.TimeoutException:
+            raise Failure("no answer in time, or too slow a one") from None
+        except httpcore2.NetworkError as error:
+            raise _network_failure(url, error) from error
+        except (httpcore2.ProtocolError, httpcore2.ProxyError) as error:
+            raise Failure("the connection dropped, or what came was no HTTP") from error
+    raise FetchError(f"{shown(url)}: redirects in a circle")
+
+
+def _pool(url: str, network: _Network) -> httpcore2.ConnectionPool:
+    """Return what connects to the server of `url`, by the environment's proxy if there is one."""
+    parts, proxy = urlsplit(url), None
+    address = getproxies().get(parts.scheme) if network.rules.allowed is None else None
+    if address and not proxy_bypass(parts.hostname or ""):
+        server = urlsplit(address if "://" in address else f"http://{address}")
+        if server.scheme not in ("http", "https") or not server.hostname:
+            raise UsageError(f"{parts.scheme}_proxy is {shown(address)}; it must be an HTTP proxy")
+        login = (unquote(server.username or ""), unquote(server.password or ""))
+        proxy = httpcore2.Proxy(shown(server.geturl()), auth=login if any(login) else None)
+    return httpcore2.ConnectionPool(_tls(), proxy, network_backend=network)
+
+
+class _Network(httpcore2.SyncBackend):
+    """Makes the connections of one request: to allowed servers, and for no longer than allowed."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules, self.head_is_there = rules, False
+        self._patient_until = time.monotonic() + rules.timeout_s
+        self._end = time.monotonic() + rules.deadline_s
+
+    def left_s(self) -> float:
+        """How long the next step may take."""
+        left_s = min(self._patient_until, self._end) - time.monotonic()
+        if left_s <= 0:
+            raise httpcore2.ReadTimeout
+        return left_s
+
+    def received(self, num_bytes: int) -> None:
+        """Be patient for longer, as bytes have come; a head without end earns nothing."""
+        if not self.head_is_there:
+            return
+        longer = self._patient_until + num_bytes / self.rules.min_bytes_per_s
+        self._patient_until = min(longer, time.monotonic() + self.rules.timeout_s)
+
+    def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore2.NetworkStream:
+        stream, allowed = super().connect_tcp(host, port, self.left_s()), self.rules.allowed
+        if allowed is not None and f"{host}:{port}" not in allowed:
+            peer = ipaddress.ip_address(stream.get_extra_info("server_addr")[0].partition("%")[0])
+            peer = getattr(peer, "ipv4_mapped", None) or peer
+            if not peer.is_global:
+                stream.close()
+                raise FetchError(f"{host} is a private address ({peer}), which is not asked")
+        return _Connection(stream, self)
+
+
+class _Connection(httpcore2.NetworkStream):
+    """A connection that keeps to its request's time."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, network: _Network) -> None:
+        self._stream, self._network = stream, network
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        content = self._stream.read(max_bytes, self._network.left_s())
+        self._network.received(len(content))
+        return content
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._network.left_s())
+
+    def start_tls(self, *args: Any, **options: Any) -> httpcore2.NetworkStream:
+        options["timeout"] = self._network.left_s()
+        return _Connection(self._stream.start_tls(*args, **options), self._network)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _answer(url: str, response: httpcore2.Response) -> Answer:
+    """Return the answer, unless it is a refusal. Several headers of one name become one."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode().lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    status = response.status
+    if status in RETRIED_STATUS or status >= 500:
+        wait_s = _seconds_until(headers.get("retry-after", ""))
+        raise Failure(f"the server answers HTTP {status}", wait_s=wait_s)
+    if status != 416 and not 200 <= status < 400:
+        raise FetchError(f"{shown(url)}: the server answers HTTP {status}")
+    if headers.get("content-encoding", "identity").lower() != "identity":
         raise FetchError(f"{shown(url)}: the server insists on compressing the file")
-    return response
+    return Answer(url, status, headers, response.iter_stream())
 
 
-def _status_failure(url: str, error: HTTPError) -> Exception:
-    if error.code == 416:
-        size = re.fullmatch(r"bytes \*/(\d{1,18})", error.headers.get("Content-Range", ""))
-        return RangeRefused(int(size[1]) if size else None)
-    if error.code in RETRIED_STATUS or error.code >= 500:
-        return Failure(f"the server answers HTTP {error.code}", wait_s=_retry_after_s(error))
-    if 300 <= error.code < 400:
-        return FetchError(f"{shown(url)}: redirects in a circle or to no usable address")
-    return FetchError(f"{shown(url)}: the server answers HTTP {error.code}")
+def _usable(url: str, origin: str) -> str:
+    """Return the address `url`, which `origin` leads to: to https, or from http to http."""
+    try:
+        target = check_url(urljoin(origin, url))
+    except (UsageError, ValueError):
+        raise FetchError(f"{shown(origin)}: leads or redirects to no usable address") from None
+    if origin.startswith("https:") and not target.startswith("https:"):
+        raise FetchError(f"{shown(origin)}: redirects from https to http, which is not followed")
+    return target
 
 
-def network_failure(url: str, error: Exception) -> Exception:
+def _network_failure(url: str, error: Exception) -> Exception:
     """What a failed connection comes to: a `Failure`, or a `FetchError` if it is final."""
-    reason = error.reason if isinstance(error, URLError) else error
+    reason = error.args[0] if error.args else None  # what the system said
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return FetchError(
-            f"{shown(url)}: its certificate cannot be verified ({reason.verify_message})"
-        )
-    if isinstance(reason, TimeoutError):
-        return Failure("no answer in time")
+        what = f"its certificate cannot be verified ({reason.verify_message})"
+        return FetchError(f"{shown(url)}: {what}")
     if isinstance(reason, socket.gaierror | ConnectionRefusedError):
         return Failure(f"cannot be reached: {reason.strerror}", unreachable=True)
-    return Failure(f"the connection dropped ({reason or type(reason).__name__})")
+    return Failure(f"the connection dropped ({reason or 'no reason given'})")
 
 
-def _retry_after_s(error: HTTPError) -> float:
-    """Seconds that the server asks to wait for; 0 where it does not say."""
-    value = (error.headers.get("Retry-After") or "").strip()
+def _seconds_until(value: str) -> float:
+    """Seconds that a Retry-After asks to wait for; 0 where it does not say."""
     if re.fullmatch(r"\d{1,9}", value):
         return float(value)
     with suppress(ValueError, TypeError):

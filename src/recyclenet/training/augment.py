@@ -18,6 +18,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from recyclenet.core.files import write_bytes
 from recyclenet.core.images import decode_image
+from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.errors import UsageError, look_up
 
@@ -95,7 +96,7 @@ def write_copies(
     probability: float,
     out: Path,
     seed: int,
-    progress: Callable[[int, int], object] = lambda *_: None,
+    progress: Progress = silent,
 ) -> Manifest:
     """Write a changed copy of every training photo for every group of changes.
 
@@ -105,7 +106,7 @@ def write_copies(
         probability: of each change.
         out: folder for the copies, one folder a class; must be new or empty.
         seed: decides the changes of a photo, whatever the others are.
-        progress: called with the number of copies written and the number of all.
+        progress: is told how many copies are written.
 
     Returns:
         All rows and those of the copies; a photo and its copies share a group, so that they can

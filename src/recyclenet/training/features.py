@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 
 from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
+from recyclenet.core.progress import Progress, silent
 from recyclenet.models.classifier import create_model
 from recyclenet.training.machine import device, keep_freed_memory
 
@@ -19,14 +20,12 @@ BACKBONE = "tf_efficientnet_lite0"
 _BATCH = 32
 
 
-def photo_features(
-    paths: Sequence[Path], progress: Callable[[int, int], object] = lambda *_: None
-) -> npt.NDArray[np.float32]:
+def photo_features(paths: Sequence[Path], progress: Progress = silent) -> npt.NDArray[np.float32]:
     """Return the features of photos, `(N, D)`: a backbone's with its ImageNet weights, pooled.
 
     Args:
         paths: the files; the whole of each picture is looked at.
-        progress: called with the number of photos done and the number of all.
+        progress: is told how many photos are done.
 
     Raises:
         ImageError: a file is no picture that can be read.

@@ -191,6 +191,21 @@ def test_rules_hold_behind_a_redirect(server, collector, answer):
     mine = collector()
     assert mine.collect("glass", addresses(server, "away.jpg"), 1) == 0
     assert "robots.txt" in reasons(mine)[0]
+    assert "/3.jpg" not in {request.path for request in server.requests}
+
+
+def test_patterns_in_the_rules_hold(server, collector):
+    server.files["/robots.txt"] = b"User-agent: *\nDisallow: /*.jpg$\nAllow: /5.jpg$\n"
+    mine = collector()
+    assert mine.collect("glass", addresses(server, "4.jpg", "5.jpg"), 9) == 1
+    assert {request.path for request in server.requests} == {"/robots.txt", "/5.jpg"}
+
+
+def test_an_address_that_is_none_costs_only_itself(server, collector):
+    given = [("http://[x/a.jpg", ""), ("ftp://example.org/a.jpg", ""), *addresses(server, "1.jpg")]
+    mine = collector()
+    assert mine.collect("glass", given, 9) == 1
+    assert len(reasons(mine)) == 2
 
 
 def test_a_host_is_asked_for_its_rules_once(server, collector):
@@ -217,6 +232,16 @@ def test_a_host_has_its_pauses(server, collector):
     start = time.monotonic()
     mine.collect("glass", addresses(server, "0.jpg", "1.jpg", "2.jpg"), 3)
     assert time.monotonic() - start >= 3 * 0.15
+
+
+def test_a_host_has_its_pauses_also_after_a_failure_and_a_redirect(server, collector, answer):
+    server.always["/away.jpg"] = answer(status=302, headers={"Location": "/0.jpg"})
+    server.script["/0.jpg"] = [answer(status=503)]
+    mine = collector(delay_s=0.5)
+    start = time.monotonic()
+    assert mine.collect("glass", addresses(server, "away.jpg"), 1) == 1
+    assert [request.path for request in server.requests[1:]] == ["/away.jpg", "/0.jpg"] * 2
+    assert time.monotonic() - start >= 4 * 0.5
 
 
 def test_all_that_is_received_is_bounded(server, collector):

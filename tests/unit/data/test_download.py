@@ -11,25 +11,34 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
+import httpcore2
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from recyclenet.cli import data as data_cli
-from recyclenet.data import download, fetch, verify, web
+from recyclenet.data import download, sources
 from recyclenet.data.download import copy_trashnet, download_trashnet, verify_trashnet
-from recyclenet.data.fetch import Patience
+from recyclenet.data.fetch import Fetcher
 from recyclenet.data.manifest import Manifest, Sample, read_manifest
-from recyclenet.data.web import FetchError
+from recyclenet.data.web import Rules
 from recyclenet.errors import DataError, Interrupted, RecycleNetError, UsageError
 
 ZIP = "/set.zip"
-FAST = Patience(timeout_s=0.4, num_failures=4, num_attempts=12, first_wait_s=0.01)
+
+
+def fast(timeout_s: float = 0.4, **fields: object) -> Fetcher:
+    fields = {"num_failures": 4, "num_attempts": 12, "first_wait_s": 0.01, **fields}
+    return Fetcher(Rules(timeout_s=timeout_s), **fields)
+
+
 PHOTOS = {
     f"{label}/{label}{number}.jpg": random.Random(f"{label}{number}").randbytes(20_000)
     for label in ("glass", "paper")
@@ -59,7 +68,7 @@ GOOD = zipped(PHOTOS)
 
 def get(folder, *sources, **options):
     return download_trashnet(
-        folder, sources=sources, manifest=MANIFEST, patience=options.pop("patience", FAST),
+        folder, sources=sources, manifest=MANIFEST, fetcher=options.pop("fetcher", None) or fast(),
         **options,
     )  # fmt: skip
 
@@ -126,7 +135,7 @@ def test_body_shorter_than_announced_for_ever_ends_in_an_error(server, zip_url, 
     server.always[ZIP] = answer(claim=500, ranges=False)
     with pytest.raises(DataError, match=r"ended after .* \(tried 4 times"):
         get(tmp_path, zip_url)
-    assert len(server.requests) <= FAST.num_attempts
+    assert len(server.requests) <= 12
 
 
 def test_wrongly_announced_length_is_settled_by_the_range_answer(server, zip_url, tmp_path, answer):
@@ -267,15 +276,15 @@ def test_two_downloads_into_one_folder_do_not_mix(server, zip_url, tmp_path):
     part = tmp_path / "x.part"
     with part.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(RecycleNetError, match="another download"):
-            fetch.fetch_file(zip_url, part, max_bytes=10**6, patience=FAST)
+        with pytest.raises(RecycleNetError, match="another download is at work"):
+            fast().fetch_into(part, zip_url, 10**6)
     assert part.exists()
 
 
 def test_busy_server_is_asked_again_after_the_time_it_names(server, zip_url, tmp_path, answer):
     server.script[ZIP] = [answer(status=429, headers={"Retry-After": "3600"}), answer(status=503)]
     began = time.monotonic()
-    get(tmp_path, zip_url, patience=Patience(first_wait_s=0.01, longest_wait_s=0.3))
+    get(tmp_path, zip_url, fetcher=Fetcher(first_wait_s=0.01, longest_wait_s=0.3))
     assert_complete(tmp_path)
     assert 0.3 <= time.monotonic() - began < 3  # the hour it asks for is capped
 
@@ -284,15 +293,15 @@ def test_busy_server_is_asked_again_after_the_time_it_names(server, zip_url, tmp
     ("status", "num_tries", "message"), [(500, 4, "HTTP 500"), (404, 1, "HTTP 404")]
 )
 def test_failing_server_is_left_for_the_next_source(
-    server, zip_url, tmp_path, answer, status, num_tries, message
+    server, zip_url, tmp_path, answer, caplog, status, num_tries, message
 ):
     server.always["/bad.zip"] = answer(status=status)
-    lines: list[str] = []
-    report = get(tmp_path, server.url + "/bad.zip", zip_url, note=lines.append)
+    caplog.set_level("INFO")
+    report = get(tmp_path, server.url + "/bad.zip", zip_url)
     assert_complete(tmp_path)
     assert sum(r.path == "/bad.zip" for r in server.requests) == num_tries
     assert message in report.problems[0]
-    assert len(lines) == 3
+    assert len(caplog.messages) == 3
 
 
 def test_nothing_to_be_had_is_an_error_with_each_reason(server, tmp_path):
@@ -325,20 +334,51 @@ def test_redirect_is_followed_and_continued(server, tmp_path, answer):
     assert [r.start for r in server.requests if r.path == ZIP] == [0, 40_000]
 
 
-def test_downgrade_from_https_is_refused():
-    request = web.Request("https://example.org/a")
-    with pytest.raises(FetchError, match="from https to http"):
-        web.Redirects().redirect_request(
-            request, io.BytesIO(), 302, "", web.Message(), "http://example.org/b"
-        )
+def test_downgrade_from_https_is_refused(tmp_path, monkeypatch):
+    found = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://example.org/b\r\n\r\n"
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(
+        httpcore2.SyncBackend, "connect_tcp", lambda *_: httpcore2.MockStream([found])
+    )
+    with pytest.raises(DataError, match="from https to http"):
+        get(tmp_path, "https://example.org/a")
+
+
+def test_proxy_of_the_environment_is_used(server, zip_url, tmp_path, monkeypatch):
+    server.files["http://photos.example/set.zip"] = GOOD
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", server.url)
+    get(tmp_path, "http://photos.example/set.zip")
+    assert_complete(tmp_path)
 
 
 def test_dripping_server_is_given_up(server, zip_url, tmp_path, answer):
     server.always[ZIP] = answer(drip_s=0.05)
     began = time.monotonic()
     with pytest.raises(DataError, match="too slow"):
-        get(tmp_path, zip_url, patience=Patience(timeout_s=0.3, num_attempts=2, first_wait_s=0))
+        get(tmp_path, zip_url, fetcher=fast(0.3, num_attempts=2))
     assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 200 OK\r\nX-A: ", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_head_that_never_ends_is_given_up(tmp_path, sent):
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client = listener.accept()[0]
+                with client, suppress(OSError):
+                    client.sendall(sent)
+                    for _ in range(100):
+                        client.sendall(b"a" if sent.endswith(b" ") else sent)
+                        time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/set.zip"
+        began = time.monotonic()
+        with pytest.raises(DataError, match="too slow"):
+            get(tmp_path, url, fetcher=fast(0.3, num_attempts=1))
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(
@@ -393,7 +433,7 @@ def test_photo_by_photo_survives_drops_and_refuses_large_files(server, tmp_path,
 
 
 def test_base_address_without_the_photos_is_soon_given_up(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "MAX_MISSES_IN_A_ROW", 3)
+    monkeypatch.setattr(sources, "MAX_MISSES_IN_A_ROW", 3)
     with pytest.raises(DataError, match="HTTP 404"):
         get(tmp_path, server.url + "/raw/")
     assert len(server.requests) == 3
@@ -401,7 +441,7 @@ def test_base_address_without_the_photos_is_soon_given_up(server, tmp_path, monk
 
 @pytest.mark.parametrize("how", [{"claim": 10_000_000, "cut": 10}, {"sized": False}])
 def test_too_large_archive_is_refused(server, zip_url, tmp_path, answer, monkeypatch, how):
-    monkeypatch.setattr(download, "MAX_ARCHIVE_BYTES", 100_000)
+    monkeypatch.setattr(sources, "MAX_ARCHIVE_BYTES", 100_000)
     server.always[ZIP] = answer(**how)
     with pytest.raises(DataError, match=r"larger than the 0\.1 MB"):
         get(tmp_path, zip_url)
@@ -427,7 +467,7 @@ def test_bombs_and_lies_in_an_archive_are_refused(server, zip_url, tmp_path):
 
 
 def test_archive_that_unpacks_to_too_much_is_refused(server, zip_url, tmp_path, monkeypatch):
-    monkeypatch.setattr("recyclenet.data.archive.MAX_UNPACKED_BYTES", 100_000)
+    monkeypatch.setattr("recyclenet.data.sources.MAX_UNPACKED_BYTES", 100_000)
     report = get(tmp_path, zip_url)
     assert report.num_verified == 5
     assert "unpacks to over" in report.problems[0]
@@ -487,12 +527,12 @@ def test_users_own_file_is_kept_and_named(server, zip_url, tmp_path, kind):
 
 
 def test_file_that_appears_during_the_download_is_kept(server, zip_url, tmp_path):
-    def put(line: str) -> None:
-        (tmp_path / "glass").mkdir()
+    def put(done: int, total: int | None, note: str) -> None:
+        (tmp_path / "glass").mkdir(exist_ok=True)
         (tmp_path / FIRST).write_bytes(b"my own picture")
 
     with pytest.raises(DataError, match=r"glass1\.jpg is another file"):
-        get(tmp_path, zip_url, note=put)
+        get(tmp_path, zip_url, progress=put)
     assert (tmp_path / FIRST).read_bytes() == b"my own picture"
 
 
@@ -594,8 +634,7 @@ def test_package_manifest_is_the_published_one():
 
 @pytest.fixture
 def cli(monkeypatch):
-    for module in (download, verify):
-        monkeypatch.setattr(module, "trashnet_manifest", lambda: MANIFEST)
+    monkeypatch.setattr(download, "trashnet_manifest", lambda: MANIFEST)
     app = typer.Typer()
     app.add_typer(data_cli.app, name="data")
     return lambda *words: CliRunner().invoke(app, ["data", "download", *map(str, words)])
@@ -628,19 +667,13 @@ def test_wrong_usage_says_what_to_do(cli, words, message):
     assert message in str(done.exception)
 
 
-def test_progress_is_shown_on_a_terminal(server, zip_url, tmp_path, answer):
-    from rich.console import Console
-    from rich.progress import Progress
-
+def test_progress_says_which_server_and_why_it_waits(server, zip_url, tmp_path, answer):
     server.script[ZIP] = [answer(cut=40_000), answer(status=503)]
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=120)
-    patience = Patience(first_wait_s=0.3, longest_wait_s=0.3)
-    with Progress(console=console) as progress:
-        get(tmp_path, zip_url, patience=patience, progress=progress)
-        assert not progress.tasks
-    assert "127.0.0.1" in screen.getvalue()
-    assert "HTTP 503" in screen.getvalue()
+    told: list[tuple[int, int | None, str]] = []
+    get(tmp_path, zip_url, progress=lambda *step: told.append(step))
+    assert (len(GOOD), len(GOOD), "127.0.0.1") in told
+    assert any("127.0.0.1: the server answers HTTP 503; again in" in note for *_, note in told)
+    assert told[-1][2] == "verifying"
 
 
 @pytest.mark.data

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.output import make_console, say
+from recyclenet.cli.output import say
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from recyclenet.data.download import DownloadReport
 
 DATASETS = ("trashnet",)
@@ -49,6 +44,7 @@ def download(
     Interrupted? The same command continues. Exit code 0: all photos verified; 3: some are
     missing or wrong; 1: none could be had.
     """
+    from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row
     from recyclenet.data import download as work
     from recyclenet.errors import UsageError, nearest
@@ -59,49 +55,21 @@ def download(
         raise UsageError("where to? give --to FOLDER, or --from COPY to check a copy")
     if source and origin is not None:
         raise UsageError("--source is for downloads and --from for a copy: give one of them")
-    with _progress() as progress:
+    with counting(dataset, "bytes") as progress:
         if to is None:
             assert origin is not None
             report = work.verify_trashnet(origin, progress=progress)
         elif origin is not None:
-            report = work.copy_trashnet(origin, to, progress=progress, note=_note(progress))
+            report = work.copy_trashnet(origin, to, progress=progress)
         else:
-            report = work.download_trashnet(
-                to, sources=source or work.SOURCES, progress=progress, note=_note(progress)
-            )
+            sources = source or work.SOURCES
+            report = work.download_trashnet(to, sources=sources, progress=progress)
     if as_json:
         print_row(_as_dict(dataset, report))
     else:
         for line in _as_text(report):
             say(line)
     raise typer.Exit(report.exit_code)
-
-
-def _progress() -> Progress | nullcontext[None]:
-    """A progress display on stderr; none where nobody watches it."""
-    if not sys.stderr.isatty():
-        return nullcontext()
-    from rich import progress
-
-    return progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-        console=make_console(),
-        transient=True,
-    )
-
-
-def _note(progress: Progress | None) -> Callable[[str], None]:
-    def note(line: str) -> None:
-        if progress is None:
-            say(line, err=True)
-        else:
-            progress.console.print(line, soft_wrap=True)
-
-    return note
 
 
 def _as_dict(dataset: str, report: DownloadReport) -> dict[str, object]:
