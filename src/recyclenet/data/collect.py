@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,12 +15,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-import numpy as np
-
 from recyclenet.core.files import read_rows, read_text, write_bytes, write_text
 from recyclenet.core.images import decode_image, read_header
 from recyclenet.core.progress import Progress, silent
-from recyclenet.data.duplicates import MAX_DISTANCE, SIDE, perceptual_hashes
+from recyclenet.data.duplicates import SIDE, is_copy, perceptual_hashes
 from recyclenet.data.fetch import Fetcher
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
 from recyclenet.data.web import Answer, FetchError, Rules, check_url, shown
@@ -320,8 +318,7 @@ class Collector:
             found, path=f"{found.label}/{digest[:16]}{suffix}", sha256=digest, phash=phash
         )
         with self._lock:
-            others = [other for other in self.journal if other.path]
-            if any(other.sha256 == digest for other in others) or _is_near(found, others):
+            if is_copy(phash, [other.phash for other in self.journal if other.phash]):
                 raise ImageError("it is a copy of another one here")
             write_bytes(self.folder / found.path, content)
             self._write_down(found)
@@ -362,12 +359,11 @@ class Collector:
         from protego import Protego
 
         try:
-            return Protego.parse(
-                self._rules_fetcher.fetch(url, 512 << 10).decode("utf-8", "replace")
-            )
+            rules = self._rules_fetcher.fetch(url, 512 << 10).decode("utf-8", "replace")
         except FetchError as error:
             # RFC 9309: a host without rules allows all, one that does not answer nothing.
-            return Protego.parse("User-agent: *\nDisallow: /" if error.no_answer else "")
+            rules = "User-agent: *\nDisallow: /" if error.no_answer else ""
+        return Protego.parse(rules)
 
 
 def _check_consent(answer: Answer) -> None:
@@ -375,17 +371,6 @@ def _check_consent(answer: Answer) -> None:
     tags = answer.headers.get("x-robots-tag", "").lower()
     if {"noai", "noimageai"} & {tag.rpartition(":")[2].strip() for tag in tags.split(",")}:
         raise FetchError(f"{shown(answer.url)}: its owner does not want it collected")
-
-
-def _is_near(found: Found, others: Sequence[Found]) -> bool:
-    """Whether a picture is one of the others, mirrored or not."""
-    if not others:
-        return False
-    mine = np.frombuffer(bytes.fromhex(found.phash.replace("-", "")), np.uint8).reshape(4, -1)
-    first = [bytes.fromhex(other.phash.partition("-")[0]) for other in others]
-    theirs = np.frombuffer(b"".join(first), np.uint8).reshape(len(others), 1, -1)
-    distances = np.bitwise_count(theirs ^ mine).sum(2, dtype=np.int64)
-    return bool((distances <= MAX_DISTANCE).any())
 
 
 def _read_journal(path: Path) -> list[Found]:

@@ -158,61 +158,46 @@ def verify_trashnet(
     )
 
 
-def copy_trashnet(
-    origin: Path,
+def get_trashnet(
     to: Path,
     *,
-    manifest: Manifest | None = None,
-    progress: Progress = silent,
-) -> DownloadReport:
-    """Copy the verified photos of an existing folder or zip archive into a folder; no network.
-
-    Raises:
-        UsageError: `origin` does not exist, or `to` is a file.
-        DataError: `origin` is no zip archive or holds no photo of TrashNet, or another file lies
-            in `to` under a photo's name.
-        RecycleNetError: the folder cannot be written, or the disk is full.
-        Interrupted: the user stopped it; what was copied is kept.
-    """
-    wanted = _Wanted(manifest)
-    photos = photos_at(origin, wanted.missing, progress)[1]
-    return _fill(to, wanted, [(str(origin), photos)], progress)
-
-
-def download_trashnet(
-    to: Path,
-    *,
-    sources: Sequence[str] = SOURCES,
+    sources: Sequence[str | Path] = SOURCES,
     manifest: Manifest | None = None,
     fetcher: Fetcher | None = None,
     progress: Progress = silent,
 ) -> DownloadReport:
-    """Download TrashNet into a folder; a later call continues and completes an earlier one.
+    """Bring TrashNet into a folder; a later call continues and completes an earlier one.
+
+    Which source is used and what went wrong with it is logged.
 
     Args:
         to: the folder; made if missing.
-        sources: addresses in order: of a zip archive or, ending in "/", of an unpacked copy.
-            Each supplies what the ones before it could not.
+        sources: in order, folders or zip archives, or addresses of either; that of a folder ends
+            in "/". Each supplies what the ones before it could not.
         manifest: the photos to get, with relative paths and digests; TrashNet's if None.
         fetcher: what asks servers.
-        progress: is told how it goes.
+        progress: is told how many bytes have come or are checked.
 
     Raises:
-        UsageError: a source is no http(s) address, or `to` is a file.
+        UsageError: a source does not exist or is no http(s) address, or `to` is a file.
         DataError: another file lies in `to` under a photo's name, or no photo could be had.
         RecycleNetError: the folder cannot be written, or the disk is full.
         Interrupted: the user stopped it; what has arrived is kept.
     """
     wanted, fetcher = _Wanted(manifest), fetcher or Fetcher()
-    photos = []
-    for url in map(check_url, sources):
+    offers = []
+    for source in sources:
+        if isinstance(source, Path):
+            offers.append((str(source), photos_at(source, wanted.missing, progress)[1]))
+            continue
+        url = check_url(source)
         if url.endswith("/"):
-            found = at_base_url(url, wanted.missing, fetcher, progress)
+            photos = at_base_url(url, wanted.missing, fetcher, progress)
         else:
             part = to / f".recyclenet-{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
-            found = at_archive_url(url, part, wanted.missing, fetcher, progress)
-        photos.append((shown(url), found))
-    report = _fill(to, wanted, photos, progress)
+            photos = at_archive_url(url, part, wanted.missing, fetcher, progress)
+        offers.append((shown(url), photos))
+    report = _fill(to, wanted, offers, progress)
     if report.complete:
         for path in to.iterdir():
             if re.fullmatch(r"\.recyclenet-[0-9a-f]{16}\.part", path.name):
@@ -223,7 +208,7 @@ def download_trashnet(
 def _fill(
     folder: Path,
     wanted: _Wanted,
-    sources: Sequence[tuple[str, Photos]],
+    offers: Sequence[tuple[str, Photos]],
     progress: Progress,
 ) -> DownloadReport:
     """Ask one source after the other for what `folder` does not have yet, and report."""
@@ -232,7 +217,7 @@ def _fill(
     if different := wanted.check(in_folder(folder, wanted.missing, progress)):
         raise _taken(folder / wanted.samples[different[0]].path, len(different))
     num_all, num_before, problems = len(wanted.samples), len(wanted.missing), []
-    for name, photos in sources:
+    for name, photos in offers:
         if not wanted.missing:
             break
         _log.info("getting %d photos from %s", len(wanted.missing), name)

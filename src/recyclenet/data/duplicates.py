@@ -100,6 +100,13 @@ def find_pairs(manifest: Manifest, max_distance: int = MAX_DISTANCE) -> list[Pai
     return sorted(pairs, key=lambda pair: pair.rows)
 
 
+def is_copy(phash: str, others: Iterable[str]) -> bool:
+    """Return whether hashes are those of one of the other pictures, mirrored or not."""
+    content = bytes.fromhex("".join([phash, *others]).replace("-", ""))
+    table = np.frombuffer(content, np.uint64).reshape(-1, 4, _WORDS)
+    return bool((_differing(table[:1], table[1:, :1]) <= MAX_DISTANCE).any())
+
+
 def clusters(num_rows: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Return the rows that pairs join, also by way of others: sorted lists of two or more."""
     parents = list(range(num_rows))

@@ -11,6 +11,7 @@ import random
 import re
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import IO
 
 import httpcore2
 
-from recyclenet.core.files import write_text
+from recyclenet.core.files import read_text, write_text
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.lock import lock_file
 from recyclenet.data.web import Answer, Failure, FetchError, Rules, open_url, shown
@@ -102,14 +103,11 @@ class _Transfer:
     note_path: Path | None = None
 
     def __post_init__(self) -> None:
-        # What must still hold for the file to be continued: its address, validators and size.
         self.note: dict[str, str] = {}
         if self.note_path is not None:
-            with suppress(OSError, ValueError, AttributeError):
-                note = json.loads(self.note_path.read_text(encoding="utf-8"))
-                self.note = {key: str(value) for key, value in note.items()}
-        usable = all(value.isascii() and value.isprintable() for value in self.note.values())
-        if not usable or self.note.get("url") != self.url:
+            with suppress(RecycleNetError, ValueError, RecursionError, AttributeError):
+                self.note = _note(json.loads(read_text(self.note_path, max_bytes=1 << 20)))
+        if self.note.get("url") != self.url:
             self.note = {}
 
     def run(self) -> None:
@@ -164,10 +162,8 @@ class _Transfer:
         if answer.status not in (200, 206):
             raise FetchError(f"{shown(self.url)}: unexpected answer HTTP {answer.status}")
         place, total = _extent(answer)
-        note = {
-            key: answer.headers[key] for key in ("etag", "last-modified") if key in answer.headers
-        }
-        note |= {"url": self.url} | ({} if total is None else {"size": str(total)})
+        size = None if total is None else str(total)
+        note = _note({**answer.headers, "url": self.url, "size": size})
         differs = any(value != self.note.get(key, value) for key, value in note.items())
         if answer.status == 206 and (place != offset or differs):
             self.restart()
@@ -208,6 +204,13 @@ class _Transfer:
         self.file.seek(0)
         self.file.truncate()
         self.note = {}
+
+
+def _note(facts: Mapping[str, object]) -> dict[str, str]:
+    """What must still hold for a file to be continued: its address, validators and size."""
+    known = {key: facts.get(key) for key in ("url", "etag", "last-modified", "size")}
+    texts = {key: text for key, text in known.items() if isinstance(text, str)}
+    return {key: text for key, text in texts.items() if text.isascii() and text.isprintable()}
 
 
 def _extent(answer: Answer) -> tuple[int, int | None]:

@@ -183,7 +183,8 @@ class _Network(httpcore2.SyncBackend):
             peer = getattr(peer, "ipv4_mapped", None) or peer
             if not peer.is_global:
                 stream.close()
-                raise FetchError(f"{host} is a private address ({peer}), which is not asked")
+                reason = f"a private address ({peer}), which is not asked"
+                raise FetchError(f"{host}:{port}: {reason}")
         return _Connection(stream, self)
 
 

@@ -164,6 +164,8 @@ def test_a_private_server_hears_nothing_unless_it_is_meant(server, collector):
     assert mine.collect("glass", addresses(server, "0.jpg"), 1) == 0
     assert "private address" in reasons(mine)[0]
     assert server.requests == []
+    with pytest.raises(DataError, match="1x a private address"):
+        mine.write_manifest()
 
 
 def test_a_redirect_to_another_private_server_is_refused(server, collector, answer):

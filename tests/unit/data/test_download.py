@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 from recyclenet.cli import data as data_cli
 from recyclenet.data import download, sources
-from recyclenet.data.download import copy_trashnet, download_trashnet, verify_trashnet
+from recyclenet.data.download import get_trashnet, verify_trashnet
 from recyclenet.data.fetch import Fetcher
 from recyclenet.data.manifest import Manifest, Sample, read_manifest
 from recyclenet.data.web import Rules
@@ -67,7 +67,7 @@ GOOD = zipped(PHOTOS)
 
 
 def get(folder, *sources, **options):
-    return download_trashnet(
+    return get_trashnet(
         folder, sources=sources, manifest=MANIFEST, fetcher=options.pop("fetcher", None) or fast(),
         **options,
     )  # fmt: skip
@@ -202,6 +202,27 @@ def test_no_validator_means_no_range(server, zip_url, tmp_path, answer):
     assert [r.start for r in server.requests] == [0, 0]
 
 
+@pytest.mark.parametrize("etag", ['"\xe9"', '"\x01"', '"\t"'])
+def test_etag_that_cannot_be_sent_back_is_as_good_as_none(server, zip_url, tmp_path, answer, etag):
+    server.always[ZIP] = answer(etag=etag)
+    server.script[ZIP] = [answer(etag=etag, cut=40_000)]
+    with suppress(DataError):
+        get(tmp_path, zip_url)
+    assert all(request.if_range is None for request in server.requests)
+
+
+@pytest.mark.parametrize("note", ["[1]", '{"url": 3}', "[" * 100_000, '{"etag": ["a"]}', "\0"])
+def test_note_that_is_damaged_means_a_new_start(server, zip_url, tmp_path, answer, note):
+    server.script[ZIP] = [answer(cut=40_000, status=200), answer(status=404)]
+    with pytest.raises(DataError):
+        get(tmp_path, zip_url)
+    (path,) = tmp_path.glob(".*.json")
+    path.write_text(note)
+    get(tmp_path, zip_url)
+    assert_complete(tmp_path)
+    assert server.requests[-1].start == 0
+
+
 def test_date_of_change_serves_where_there_is_no_etag(server, zip_url, tmp_path, answer):
     date = "Sun, 06 Nov 1994 08:49:37 GMT"
     dated = {"etag": "", "headers": {"Last-Modified": date}}
@@ -230,13 +251,13 @@ RUN = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from recyclenet.data.download import download_trashnet
+from recyclenet.data.download import get_trashnet
 from recyclenet.data.manifest import read_manifest, Manifest
 from recyclenet.errors import RecycleNetError
 table = Path(sys.argv[2])
 rows = (replace(s, path=s.path.relative_to(table.parent)) for s in read_manifest(table))
 try:
-    download_trashnet(Path(sys.argv[1]), sources=[sys.argv[3]], manifest=Manifest(tuple(rows)))
+    get_trashnet(Path(sys.argv[1]), sources=[sys.argv[3]], manifest=Manifest(tuple(rows)))
 except RecycleNetError as error:
     print(error)
     sys.exit(error.exit_code)
@@ -619,7 +640,7 @@ def test_copying_takes_only_verified_photos(tmp_path, packed):
     if packed:
         (tmp_path / "a.zip").write_bytes(zipped(photos_in(origin)))
         origin = tmp_path / "a.zip"
-    report = copy_trashnet(origin, tmp_path / "set", manifest=MANIFEST)
+    report = get(tmp_path / "set", origin)
     assert (report.num_added, report.missing, report.exit_code) == (11, (FIRST,), 3)
     assert photos_in(tmp_path / "set") == {n: c for n, c in PHOTOS.items() if n != FIRST}
 

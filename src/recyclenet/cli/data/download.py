@@ -59,11 +59,9 @@ def download(
         if to is None:
             assert origin is not None
             report = work.verify_trashnet(origin, progress=progress)
-        elif origin is not None:
-            report = work.copy_trashnet(origin, to, progress=progress)
         else:
-            sources = source or work.SOURCES
-            report = work.download_trashnet(to, sources=sources, progress=progress)
+            sources = [origin] if origin is not None else source or work.SOURCES
+            report = work.get_trashnet(to, sources=sources, progress=progress)
     if as_json:
         print_row(_as_dict(dataset, report))
     else:
