@@ -159,33 +159,41 @@ def without_repeats(manifest: Manifest) -> tuple[Manifest, list[Problem]]:
     problems = []
     for row, first in sorted(repeats.items()):
         sample, kept = samples[row], samples[first]
-        other = f", and with the label {kept.label}" if kept.label != sample.label else ""
-        reason = f"{show_path(sample.path)} is listed twice: as {show_path(kept.path)} too{other}"
+        reason = f"{show_path(sample.path)} is listed twice: as {show_path(kept.path)} too"
+        if kept.label != sample.label:
+            reason += f", with the label {kept.label}"
+        if kept.split != sample.split:
+            reason += f", in the split {kept.split or 'none'}"
         problems.append(Problem(sample, reason, "repeat"))
     kept_rows = (sample for row, sample in enumerate(samples) if row not in repeats)
     return Manifest(tuple(kept_rows)), problems
 
 
-def unchanged(manifest: Manifest) -> tuple[Manifest, list[Problem]]:
+def unchanged(manifest: Manifest, progress: Progress = silent) -> tuple[Manifest, list[Problem]]:
     """Keep the photos that are as their rows say; return the others as problems.
 
+    Args:
+        manifest: photos as a scan describes them.
+        progress: called with the number of photos done and the number of all.
+
     Raises:
-        DataError: none is.
+        DataError: none is as its row says.
     """
+    kept, problems = [], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        changes = list(pool.map(change_since_scan, manifest))
-    problems = [
-        Problem(sample, f"{show_path(sample.path)} {change}", "changed")
-        for sample, change in zip(manifest, changes, strict=True)
-        if change
-    ]
-    kept = tuple(s for s, change in zip(manifest, changes, strict=True) if not change)
+        for sample, change in zip(manifest, pool.map(change_since_scan, manifest), strict=True):
+            if change:
+                reason = f"{show_path(sample.path)} {change}"
+                problems.append(Problem(sample, reason, "changed"))
+            else:
+                kept.append(sample)
+            progress(len(kept) + len(problems), len(manifest))
     if not kept:
         raise DataError(
             f"none of the {len(manifest)} photos is as it was scanned; the first: "
             f"{problems[0].reason}; scan them again"
         )
-    return Manifest(kept), problems
+    return Manifest(tuple(kept)), problems
 
 
 def group_copies(manifest: Manifest, problems: Sequence[Problem] = ()) -> Scan:

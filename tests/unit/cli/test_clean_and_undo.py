@@ -177,7 +177,7 @@ def test_a_link_in_a_class_folder_is_no_copy_of_its_photo(clean, photos):
     code, _, err = clean(photos, "--take", "duplicate,two_labels")
     assert code == 3
     assert "glass/aaa.jpg is listed twice" in err
-    assert "and with the label glass" in err
+    assert "too, with the label glass" in err
     assert (photos / "glass" / "aaa.jpg").exists()
     assert (photos / "paper" / "aaa.jpg").exists()
 

@@ -46,7 +46,8 @@ def scanned(source: Path, *, once: bool = False) -> Scan:
             if not once:
                 return group_copies(manifest)
             manifest, repeats = without_repeats(manifest)
-            manifest, changed = unchanged(manifest)
+            with counting("comparing photos with the manifest") as progress:
+                manifest, changed = unchanged(manifest, progress)
             return group_copies(manifest, [*repeats, *changed])
     with counting("reading photos") as progress:
         return scan_dataset(source, progress, once=once)
