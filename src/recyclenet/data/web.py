@@ -94,7 +94,7 @@ def check_url(url: str) -> str:
         if known and not re.search(r"[\x00-\x20\x7f]", url):
             return quote(urlunsplit(parts._replace(netloc=server)), safe=string.punctuation)
     raise UsageError(
-        f"cannot download from {url!r}: a source is an address that starts with https:// or "
+        f"cannot download from {shown(url)!r}: a source is an address that starts with https:// or "
         f"http:// and holds no spaces"
     )
 

@@ -417,6 +417,10 @@ def test_secrets_in_an_address_are_not_shown(server, tmp_path):
         get(tmp_path, server.url.replace("//", "//me:pass@") + "/a.zip?token=abc")
     assert "pass" not in str(caught.value)
     assert "abc" not in str(caught.value)
+    with pytest.raises(UsageError) as refused:
+        get(tmp_path, "ftp://me:pass@example.org/a.zip?token=abc")
+    assert "pass" not in str(refused.value)
+    assert "abc" not in str(refused.value)
 
 
 def test_second_source_supplies_only_what_the_first_spoiled(server, tmp_path):
