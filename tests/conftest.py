@@ -234,6 +234,7 @@ def run_cli() -> Callable[..., Finished]:
         )
         finished = Finished(done.returncode, done.stdout.decode(), done.stderr.decode(), command)
         assert "Traceback" not in finished.err, finished.err
+        assert "defect" not in finished.err, finished.err
         return finished
 
     return run

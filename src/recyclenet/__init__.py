@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `recyclenet --help` stays quick."""
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("recyclenet")
     if name in _HOMES:
         from importlib import import_module

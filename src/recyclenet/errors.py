@@ -25,6 +25,7 @@ EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_PARTIAL = 3
 EXIT_UNTRUSTED = 4
+EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 
@@ -64,7 +65,7 @@ class MissingExtraError(RecycleNetError):
 class Interrupted(RecycleNetError):  # noqa: N818 - it is no error of the program's
     """The user stopped the work; whatever was finished is kept."""
 
-    exit_code = 130
+    exit_code = EXIT_INTERRUPTED
 
 
 def look_up(name: str, table: Mapping[str, T], kind: str) -> T:

@@ -1,86 +1,92 @@
-"""The command `recyclenet`: registers the verbs, turns errors into one line and an exit code."""
+"""The command `recyclenet`: however it ends, it ends with one line and the right exit code."""
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import warnings
-from typing import Annotated
 
-import typer
-from typer.exceptions import TyperException
-
-from recyclenet.cli import (
-    ablate,
-    benchmark,
-    classify,
-    crossval,
-    data,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    lr_find,
-    models,
-    train,
-)
-from recyclenet.cli.output import say
-from recyclenet.errors import RecycleNetError
-
-app = typer.Typer(
-    name="recyclenet",
-    help="Classify waste pictures; train, evaluate and export the models that do it.",
-    epilog="Exit codes: 0 ok, 1 failure, 2 usage, 3 partly done, 4 untrusted or damaged file.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for module in (demo, classify, evaluate, train, lr_find, crossval, ablate, export, doctor):
-    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
-for group in (data, models, benchmark):
-    app.add_typer(group.app)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from recyclenet import __version__
-
-        say(f"recyclenet {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    """Hold the options that stand before a verb."""
+from recyclenet.cli.output import mute, say
+from recyclenet.errors import EXIT_FAILURE, EXIT_INTERRUPTED, RecycleNetError
 
 
 def main() -> None:
     """Run the command line and leave with the right exit code."""
+    _open_closed_streams()
     # File names are bytes; whatever they hold, they can be printed.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' hints to developers
     try:
-        sys.exit(app(standalone_mode=False))
+        code = _run()
+    except BrokenPipeError:  # whoever read our output has gone
+        code = EXIT_FAILURE
+    except Exception as error:
+        code = _give_up(error)
+    if code != 0:
+        mute(sys.stdout)  # what it still holds back cannot be written, and would be tried at exit
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        from recyclenet.cli.app import run
+
+        code = run()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except SystemExit as ended:  # how Typer tells of a broken pipe
+        return int(ended.code or 0)
     except RecycleNetError as error:
         say(f"error: {' '.join(str(error).split())}", err=True)
-        sys.exit(error.exit_code)
-    except TyperException as error:  # the command line itself is wrong, or empty
-        text = io.StringIO()
-        error.show(text)  # type: ignore[attr-defined]
-        for line in text.getvalue().splitlines():
-            say(line, err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone; keep Python from complaining of it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return error.exit_code
+    if code == EXIT_INTERRUPTED:
+        say("stopped", err=True)
+    return code
+
+
+def _give_up(error: Exception) -> int:
+    """Say in one line what no command foresaw."""
+    if os.environ.get("RECYCLENET_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    reason = " ".join(str(error).split())[:300]
+    if _is_out_of_memory(error):
+        line = "not enough memory; end other programs, or ask for less at a time"
+    elif isinstance(error, RecursionError):
+        line = "the input is nested too deeply"
+    elif isinstance(error, OSError):
+        line = error.strerror or reason
+        if error.filename is not None:
+            line = f"{error.filename}: {line}"
+    else:
+        line = (
+            f"this is a defect in RecycleNet: {type(error).__name__}: {reason}; run again with "
+            f"RECYCLENET_DEBUG=1 and report it"
+        )
+    say(f"error: {line}", err=True)
+    return EXIT_FAILURE
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # PyTorch has an error of its own for GPUs, and none for the CPU.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator: can't allocate memory" in str(error)
+    )
+
+
+def _open_closed_streams() -> None:
+    """Open what the caller closed (`>&-`) on the null device.
+
+    Else the first file that a command opens would get the number of the missing stream, and what
+    a library prints would go into that file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: the stream's
+            setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", closefd=False))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
 from recyclenet.core.text import printable
+from recyclenet.errors import RecycleNetError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,11 +18,47 @@ if TYPE_CHECKING:
 def say(line: str = "", *, err: bool = False) -> None:
     """Print one line at once; only tabs survive of what is not printable.
 
+    A stderr that takes nothing stops no work; the exit code still says how it ended.
+
     Args:
         line: the text; a line break in it, which a name may hold, is shown and not obeyed.
         err: print on stderr.
+
+    Raises:
+        As `put` does, for stdout.
     """
-    print(printable(line, keep="\t"), file=sys.stderr if err else sys.stdout, flush=True)
+    line = printable(line, keep="\t")
+    if not err:
+        put(line)
+        return
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        mute(sys.stderr)
+
+
+def put(text: str) -> None:
+    """Print text on stdout as it is, at once.
+
+    Raises:
+        BrokenPipeError: whoever read it has gone.
+        RecycleNetError: it cannot be written; the disk may be full.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RecycleNetError(f"cannot write to stdout: {error.strerror}") from error
+
+
+def mute(stream: TextIO) -> None:
+    """Send what a stream holds, and all that follows, to the null device."""
+    with suppress(io.UnsupportedOperation):  # a stream in memory cannot fail
+        number = stream.fileno()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, number)
+        os.close(null)
 
 
 def make_console(**options: Any) -> Console:

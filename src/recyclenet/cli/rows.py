@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from recyclenet.cli.output import say
+from recyclenet.cli.output import put, say
 from recyclenet.core.text import printable
 
 
@@ -17,14 +17,14 @@ def print_row(row: dict[str, Any]) -> None:
     Characters are printed as they are; as JSON escapes where stdout's encoding lacks them or a
     terminal would obey them.
     """
-    text = json.dumps(row, ensure_ascii=False)
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
     if not text.isprintable():  # JSON has escapes for what a terminal would obey
         text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
     try:
         text.encode(sys.stdout.encoding)
     except UnicodeEncodeError:
         text = json.dumps(row)
-    print(text, flush=True)
+    put(text)
 
 
 def print_columns(

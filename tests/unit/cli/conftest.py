@@ -20,6 +20,7 @@ def command(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
             main()
         out, err = capsys.readouterr()
         assert "Traceback" not in err
+        assert "defect" not in err, err
         return int(caught.value.code or 0), out, err
 
     return run

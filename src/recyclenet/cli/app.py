@@ -1,0 +1,70 @@
+"""The verbs of `recyclenet`, and the options before them."""
+
+from __future__ import annotations
+
+import io
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from recyclenet.cli import (
+    ablate,
+    benchmark,
+    classify,
+    crossval,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    lr_find,
+    models,
+    train,
+)
+from recyclenet.cli.output import say
+
+app = typer.Typer(
+    name="recyclenet",
+    help="Classify waste pictures; train, evaluate and export the models that do it.",
+    epilog="Exit codes: 0 ok, 1 failure, 2 usage, 3 partly done, 4 untrusted or damaged file.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (demo, classify, evaluate, train, lr_find, crossval, ablate, export, doctor):
+    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+for group in (data, models, benchmark):
+    app.add_typer(group.app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from recyclenet import __version__
+
+        say(f"recyclenet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Hold the options that stand before a verb."""
+
+
+def run() -> int:
+    """Run the command line and return its exit code; what the verbs raise passes through."""
+    try:
+        return app(standalone_mode=False) or 0
+    except TyperException as error:  # the command line itself is wrong, or empty
+        text = io.StringIO()
+        error.show(text)  # type: ignore[attr-defined]
+        for line in text.getvalue().splitlines():
+            say(line, err=True)
+        return int(error.exit_code)
