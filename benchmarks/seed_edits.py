@@ -14,7 +14,7 @@ import argparse
 
 from rich.console import Console
 
-from recyclenet.benchmark.models import CostRow, measure_models
+from recyclenet.costs.models import CostRow, measure_models
 
 V2, VIT = "efficientnetv2_rw_t", "mobilevit_s"
 # Baseline, edit, how many times as fast the document says.

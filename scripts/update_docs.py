@@ -20,10 +20,10 @@ def recipe_table() -> str:
         value = getattr(recipe, name)
         if isinstance(value, BaseModel):
             for key, part in type(value).model_fields.items():
-                shown = to_toml(getattr(value, key))
+                shown = to_toml(getattr(value, key)).as_string()
                 rows.append(f"| `{name}.{key}` | `{shown}` | {part.description} |")
         else:
-            rows.append(f"| `{name}` | `{to_toml(value)}` | {field.description} |")
+            rows.append(f"| `{name}` | `{to_toml(value).as_string()}` | {field.description} |")
     return "\n".join(rows)
 
 

@@ -22,8 +22,8 @@ LIGHT = (
     "recyclenet.data",
     "recyclenet.evaluation",
     "recyclenet.inference",
-    "recyclenet.explain.occlusion",
-    "recyclenet.explain.overlay",
+    "recyclenet.explanation.occlusion",
+    "recyclenet.explanation.overlay",
     "recyclenet.cli",
 )
 
@@ -102,7 +102,7 @@ def test_version_and_module_command_agree(run_cli):
 def test_only_one_module_prints():
     """What a person reads passes through `cli.output`, which makes it inert."""
     printing = re.compile(r"(?<![\w.])print\(|typer\.echo\(|(?<!Plain)Console\(")
-    allowed = {"cli/output.py", "benchmark/memory.py"}
+    allowed = {"cli/output.py", "costs/memory.py"}
     source = REPOSITORY / "src" / "recyclenet"
     found = {
         path.relative_to(source).as_posix()

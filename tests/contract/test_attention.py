@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from recyclenet.export.onnx import to_onnx
+from recyclenet.exporting.onnx import to_onnx
 from recyclenet.models.attention import attention_names, find_attention
 from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.config import ModelConfig

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from recyclenet.export.onnx import to_onnx
+from recyclenet.exporting.onnx import to_onnx
 from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.seeds import SEED_MODELS

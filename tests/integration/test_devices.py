@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recyclenet.training.checkpoint import load_trained
-from recyclenet.training.recipe import load_recipe
+from recyclenet.training.run import Run
 
 # Without batch statistics and chance in a step, a shared batch has the gradients of a whole one.
 SETTINGS = (
@@ -44,9 +44,7 @@ def train(photos: Path, run: Path, *options: str, launcher: tuple[str, ...] = ()
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = load_trained(
-        run, load_recipe(str(run / "recipe.toml")), 3
-    ).state_dict()
+    state: dict[str, torch.Tensor] = load_trained(Run(run)).state_dict()
     return state
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from recyclenet import Classifier
 from recyclenet.core.images import decode_image
-from recyclenet.export.verify import HALF_TOLERANCE
+from recyclenet.exporting.parity import TOLERANCES
 from recyclenet.training.checkpoint import load_trained
-from recyclenet.training.recipe import load_recipe
+from recyclenet.training.run import Run
 
 RunCli = Callable[..., Any]
 SMALL = (
@@ -52,13 +52,16 @@ def test_the_model_file_answers_as_the_network_does(
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert len(rows) == 36
     classifier = Classifier(trained / "model.onnx")
-    network = load_trained(trained, load_recipe(str(trained / "recipe.toml")), 3)
+    network = load_trained(Run(trained))
     for row in rows[::5]:
         batch = classifier.info.preprocess(decode_image(row["path"]))[None]
         with torch.inference_mode():
             logits = network(torch.from_numpy(batch)).numpy()[0]
         label = classifier.info.class_names[int(logits.argmax())]
-        assert np.abs(classifier.logits(batch)[0] - logits).max() <= HALF_TOLERANCE
+        assert (
+            np.abs(classifier.logits(batch)[0] - logits).max()
+            <= TOLERANCES["float16"].max_difference
+        )
         answer = classifier.classify(row["path"])
         assert (row["label"], row["confidence"]) == (
             label,
@@ -103,7 +106,7 @@ def test_bad_requests_are_one_line_and_the_right_code(
         (["train", "--data", photo_folder, "--out", trained], 2, "not an empty folder"),
         (["train", "--data", photo_folder], 2, "--out"),
         (["train", "--resume", tmp_path / "nowhere"], 2, "cannot read"),
-        (["export", tmp_path / "nowhere"], 2, "cannot read"),
+        (["export", tmp_path / "nowhere"], 2, "train first"),
     ]
     for arguments, code, said in cases:
         done = run_cli(*arguments)

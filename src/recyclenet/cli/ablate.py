@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOption
-from recyclenet.cli.output import make_console, say
+from recyclenet.cli.output import say
 
 
 def ablate(
@@ -18,25 +18,18 @@ def ablate(
 ) -> None:
     """Train every combination of factors over several seeds, and compare.
 
-    Interrupted? The same command continues: finished runs are not done again.
+    Interrupted? The same command continues: finished runs are not trained again.
     """
     from recyclenet.cli.extras import require_train
 
     require_train("ablations")
-
-    from recyclenet.benchmark.ablation import (
-        cells,
-        draw_ablation,
-        load_ablation,
-        run_ablation,
-        write_ablation,
-    )
+    from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns
-    from recyclenet.data.scan import load_dataset
+    from recyclenet.experiments.ablation import cells
+    from recyclenet.operations.ablate import ablate as operation
 
-    rows = run_ablation(load_ablation(file), load_dataset(data), out, make_console())
-    write_ablation(rows, out)
-    draw_ablation(rows, out / "ablation.png")
+    with counting("ablation") as progress:
+        rows = operation(file, data, out, progress=progress)
     titles = ("variant", "accuracy", "95% interval", "difference", "p", "M params", "ms")
     print_columns(titles, [cells(row) for row in rows])
     say(f"wrote ablation.csv, ablation.md and ablation.png in {out}")

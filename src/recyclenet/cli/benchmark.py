@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.models import NAME_HELP
-from recyclenet.cli.output import make_console, say
+from recyclenet.cli.output import say
 
 if TYPE_CHECKING:
-    from recyclenet.benchmark.models import CostRow
+    from recyclenet.costs.models import CostRow
 
 app = typer.Typer(
     name="benchmark", help="Measure what networks cost on this machine.", no_args_is_help=True
@@ -46,18 +46,20 @@ def measure(
     from recyclenet.cli.extras import require_train
 
     require_train("measuring networks")
+    from recyclenet.cli.progress import counting
+    from recyclenet.operations.benchmark import benchmark as operation
 
-    from recyclenet.benchmark.models import measure_models, write_costs
-    from recyclenet.benchmark.plot import draw_costs
-    from recyclenet.errors import UsageError
-
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is not a folder")
-    rows = measure_models(names, image_size, repeats, threads, make_console())
+    with counting("measuring") as progress:
+        rows = operation(
+            names,
+            image_size=image_size,
+            repeats=repeats,
+            threads=threads,
+            out=out,
+            progress=progress,
+        )
     _print(rows)
     if out is not None:
-        write_costs(rows, out / "models.csv")
-        draw_costs(rows, out / "models.png")
         say(f"wrote {out / 'models.csv'} and {out / 'models.png'}")
 
 

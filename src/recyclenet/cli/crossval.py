@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOption, RecipeOption, SettingsOption
-from recyclenet.cli.output import make_console, say
+from recyclenet.cli.output import say
 
 
 def crossval(
@@ -18,31 +18,34 @@ def crossval(
     recipe: RecipeOption = "default",
     settings: SettingsOption = None,
 ) -> None:
-    """Train a recipe once a fold; test photos stay out.
+    """Train a recipe once per fold; test photos stay out.
 
-    Interrupted? The same command continues: finished folds are not done again.
+    Interrupted? The same command continues: finished folds are not trained again.
     """
     from recyclenet.cli.extras import require_train
 
     require_train("cross-validation")
-    import numpy as np
-
-    from recyclenet.benchmark.crossval import cross_validate
-    from recyclenet.benchmark.runs import mean_interval
+    from recyclenet.cli.options import read_settings
+    from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns
-    from recyclenet.data.scan import load_dataset
-    from recyclenet.training.recipe import load_recipe
+    from recyclenet.operations.crossval import crossval as operation
 
-    resolved = load_recipe(recipe, settings or ())
-    rows = cross_validate(load_dataset(data), resolved, folds, out, make_console())
+    with counting("cross-validation") as progress:
+        result = operation(
+            data,
+            out,
+            recipe,
+            num_folds=folds,
+            settings=read_settings(settings),
+            progress=progress,
+        )
     print_columns(
         ("fold", "photos", "accuracy", "nll"),
         [
-            (str(row.fold), str(row.num_photos), f"{row.accuracy:.2%}", f"{row.nll:.3f}")
-            for row in rows
+            (str(fold.fold), str(fold.num_photos), f"{fold.accuracy:.2%}", f"{fold.nll:.3f}")
+            for fold in result.folds
         ],
     )
-    accuracies = np.array([row.accuracy for row in rows])
-    low, high = mean_interval(accuracies)
-    say(f"mean {accuracies.mean():.2%} (95% over folds: {low:.2%} to {high:.2%})")
+    low, high = result.interval
+    say(f"mean {result.accuracy:.2%} (95% over folds: {low:.2%} to {high:.2%})")
     say(f"wrote folds.csv and predictions.csv in {out}")

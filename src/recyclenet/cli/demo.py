@@ -71,8 +71,8 @@ def samples_folder() -> Path:
 def _look(classifier: Classifier, prediction: Prediction, sample: Sample) -> Card:
     from recyclenet.core.decision import softmax
     from recyclenet.evaluation.report import Card
-    from recyclenet.explain.occlusion import occlusion_heatmap
-    from recyclenet.explain.overlay import overlay
+    from recyclenet.explanation.occlusion import occlusion_heatmap
+    from recyclenet.explanation.overlay import overlay
 
     if prediction.error is not None:
         return Card(prediction=prediction, truth=sample.label)

@@ -40,7 +40,7 @@ def evaluate(
     from recyclenet.cli.rows import print_row
     from recyclenet.data.scan import load_dataset
     from recyclenet.evaluation import metrics
-    from recyclenet.evaluation.table import write_predictions
+    from recyclenet.evaluation.table import PredictionTable, write_predictions
     from recyclenet.inference.classifier import Classifier
 
     classifier = Classifier(model, tta=tta)
@@ -82,7 +82,7 @@ def evaluate(
         threshold=info.threshold,
     )
     if predictions is not None:
-        write_predictions(predictions, [s.path for s in samples], targets, table, info.class_names)
+        write_predictions(predictions, PredictionTable(tuple(samples), table, info.class_names))
     if report is not None:
         from recyclenet.evaluation.report import Card, write_evaluation_page
 

@@ -20,10 +20,13 @@ def export(
     from recyclenet.cli.extras import require_train
 
     require_train("export")
-    from recyclenet.export.onnx import export_run
+    from recyclenet.cli.progress import counting
+    from recyclenet.inference.classifier import Classifier
+    from recyclenet.operations.export import export as operation
 
-    target = out or run / "model.onnx"
-    info = export_run(run, target)
+    with counting("exporting") as progress:
+        target = operation(run, out, progress=progress)
+    info = Classifier(target).info
     say(
         f"{target}: {len(info.class_names)} classes, {target.stat().st_size / 1e6:.1f} MB, "
         f"validation accuracy {info.metrics['accuracy']:.2%}"

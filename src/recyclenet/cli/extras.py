@@ -15,9 +15,11 @@ TRAIN_MODULES = (
     "onnxscript",
     "safetensors",
     "matplotlib",
+    "psutil",
     "pytorchcv",
     "scipy",
     "tensorboardX",
+    "tomlkit",
 )
 
 

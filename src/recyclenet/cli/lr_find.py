@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOption, JsonOption, RecipeOption, SettingsOption
-from recyclenet.cli.output import make_console, say
+from recyclenet.cli.output import say
 
 
 def lr_find(
@@ -19,26 +19,22 @@ def lr_find(
     out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("lr-find.png"),
     as_json: JsonOption = False,
 ) -> None:
-    """Sweep the learning rate, draw the loss, and suggest where to train."""
+    """Sweep the learning rate, draw the loss, and suggest a learning rate."""
     from recyclenet.cli.extras import require_train
 
     require_train("the learning-rate finder")
     from dataclasses import asdict
 
+    from recyclenet.cli.options import read_settings
+    from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row
-    from recyclenet.data.scan import load_dataset
-    from recyclenet.training.fit import prepare, usable
-    from recyclenet.training.lr_finder import draw_sweep, find_rates
-    from recyclenet.training.recipe import load_recipe
+    from recyclenet.operations.lr_find import lr_find as operation
+    from recyclenet.training.lr_finder import draw_sweep
 
-    console = make_console()
-    resolved = load_recipe(recipe, settings or ())
-    # One view of each photo is enough for a sweep.
-    fit = resolved.fit.model_copy(update={"cached_views": min(1, resolved.fit.cached_views)})
-    resolved = resolved.model_copy(update={"fit": fit})
-    manifest = usable(load_dataset(data), resolved, console)
-    ready = prepare(manifest, resolved, console)
-    sweep = find_rates(ready.module, ready.train, resolved, console, num_steps=steps)
+    with counting("sweeping") as progress:
+        sweep = operation(
+            data, recipe, settings=read_settings(settings), num_steps=steps, progress=progress
+        )
     draw_sweep(sweep, out)
     if as_json:
         print_row({**asdict(sweep), "picture": str(out)})

@@ -1,9 +1,9 @@
-"""Options that several verbs share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,3 +22,14 @@ SettingsOption = Annotated[
 TtaOption = Annotated[
     bool, typer.Option("--tta", help="Average over the mirrored picture: slower, a bit better.")
 ]
+
+
+def read_settings(texts: list[str] | None) -> dict[str, Any]:
+    """Return the settings given with `--set`.
+
+    Raises:
+        UsageError: one does not read section.field=value.
+    """
+    from recyclenet.training.recipe import parse_setting
+
+    return dict(map(parse_setting, texts or ()))

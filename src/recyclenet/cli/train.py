@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOptionOrNone, RecipeOption, SettingsOption
-from recyclenet.cli.output import make_console, say
+from recyclenet.cli.output import say
 from recyclenet.errors import UsageError
 
 
@@ -32,28 +32,31 @@ def train(
     from recyclenet.cli.extras import require_train
 
     require_train("training")
-    from recyclenet.data.manifest import read_manifest
-    from recyclenet.data.scan import load_dataset
-    from recyclenet.export.onnx import export_run
-    from recyclenet.training.fit import MANIFEST, resume_run, start_run
-    from recyclenet.training.machine import find_devices, process_rank
-    from recyclenet.training.recipe import load_recipe
+    from recyclenet.cli.options import read_settings
+    from recyclenet.cli.progress import counting
+    from recyclenet.operations import train as operation
+    from recyclenet.training.machine import process_rank
 
-    chosen = find_devices(devices)
-    # Of several processes that train together, one speaks and writes.
-    console = make_console(quiet=process_rank() > 0)
-    if resume is not None:
-        if data is not None or out is not None or settings or seed is not None:
-            raise UsageError("--resume takes everything from the run folder; give no other options")
-        resume_run(read_manifest(resume / MANIFEST), resume, console, chosen)
-        run = resume
-    else:
-        if data is None or out is None:
-            raise UsageError("a new run needs --data and --out (or continue one with --resume)")
-        overrides = [*(settings or ()), *([] if seed is None else [f"fit.seed={seed}"])]
-        start_run(load_dataset(data), load_recipe(recipe, overrides), out, console, chosen)
-        run = out
-    if process_rank() > 0:
-        return
-    info = export_run(run, run / "model.onnx")
-    say(f"{run / 'model.onnx'}: validation accuracy {info.metrics['accuracy']:.2%}")
+    # Only the first of several processes that train together talks to the user.
+    leads = process_rank() == 0
+    with counting("training", quiet=not leads) as progress:
+        if resume is not None:
+            if data is not None or out is not None or settings or seed is not None:
+                raise UsageError(
+                    "--resume takes everything from the run folder; give no other options"
+                )
+            run = operation.resume(resume, devices=devices, progress=progress)
+        else:
+            if data is None or out is None:
+                raise UsageError("a new run needs --data and --out (or continue one with --resume)")
+            run = operation.train(
+                data,
+                out,
+                recipe,
+                settings=read_settings(settings),
+                seed=seed,
+                devices=devices,
+                progress=progress,
+            )
+    if leads:
+        say(f"{run.model}: validation accuracy {run.info.metrics['accuracy']:.2%}")

@@ -15,7 +15,7 @@ from PIL import Image
 from recyclenet.core.images import ImageArray
 from recyclenet.errors import ModelFileError
 
-FITS = ("crop", "stretch")
+RESIZE_MODES = ("crop", "stretch")
 # Far wider than any network's own; within it, no pixel becomes infinite.
 _LARGEST_MEAN, _LEAST_STD, _LARGEST_STD = 1000.0, 0.0001, 1000.0
 
@@ -26,22 +26,24 @@ class Preprocess:
 
     Attributes:
         image_size: pixels, the side of the square.
-        fit: "crop" takes the largest centred square; "stretch" keeps the whole picture and
+        resize_mode: "crop" takes the largest centred square; "stretch" keeps the whole picture and
             ignores its shape.
         mean: per channel RGB, of pixels scaled to 0..1.
         std: likewise.
     """
 
     image_size: int = 224
-    fit: str = "crop"
+    resize_mode: str = "crop"
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def __post_init__(self) -> None:
         if not 16 <= self.image_size <= 2048:
             raise ValueError(f"image_size must be 16 to 2048 pixels, not {self.image_size}")
-        if self.fit not in FITS:
-            raise ValueError(f"fit must be {' or '.join(FITS)}, not {self.fit!r}")
+        if self.resize_mode not in RESIZE_MODES:
+            raise ValueError(
+                f"resize_mode must be {' or '.join(RESIZE_MODES)}, not {self.resize_mode!r}"
+            )
         if (
             (len(self.mean), len(self.std)) != (3, 3)
             or not all(abs(value) <= _LARGEST_MEAN for value in self.mean)
@@ -61,7 +63,7 @@ class Preprocess:
         """Resize `(H, W, 3)` uint8 to `(image_size, image_size, 3)` uint8, bicubic, antialiased."""
         height, width = image.shape[:2]
         box = None
-        if self.fit == "crop":
+        if self.resize_mode == "crop":
             side = min(height, width)
             left, top = (width - side) / 2, (height - side) / 2
             box = (left, top, left + side, top + side)
@@ -84,7 +86,7 @@ class Preprocess:
         """Return plain values for the model file."""
         return {
             "image_size": self.image_size,
-            "fit": self.fit,
+            "resize_mode": self.resize_mode,
             "mean": list(self.mean),
             "std": list(self.std),
         }
@@ -100,7 +102,13 @@ class Preprocess:
             if type(values["image_size"]) is not int:
                 raise TypeError("image_size must be a whole number")
             mean, std = (tuple(map(_number, values[key])) for key in ("mean", "std"))
-            return cls(image_size=values["image_size"], fit=values["fit"], mean=mean, std=std)  # type: ignore[arg-type]
+            return cls(
+                image_size=values["image_size"],
+                # Schema 1 calls it "fit".
+                resize_mode=values["fit"] if "fit" in values else values["resize_mode"],
+                mean=mean,  # type: ignore[arg-type]
+                std=std,  # type: ignore[arg-type]
+            )
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise ModelFileError(f"the model file's preprocessing is unusable: {error}") from error
 

@@ -1,37 +1,54 @@
-"""The prediction table: what evaluation reads, whoever made the logits."""
+"""The prediction table: a classifier's logits for labelled photos."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from recyclenet.core.files import read_table, write_table
+from recyclenet.data.manifest import Sample
 from recyclenet.errors import DataError
 
 
-def write_predictions(
-    path: Path,
-    paths: Sequence[Path],
-    targets: npt.NDArray[np.int64],
-    logits: npt.NDArray[np.float32],
-    class_names: tuple[str, ...],
-) -> None:
-    """Write a CSV with the columns path, target, then one logit a class, atomically.
+@dataclass(frozen=True, eq=False)
+class PredictionTable:
+    """A classifier's logits for labelled photos.
 
-    Args:
-        path: where the table goes.
-        paths: of the N photos.
-        targets: `(N,)` true indices.
-        logits: `(N, K)`.
+    Attributes:
+        samples: the N photos that could be read.
+        logits: `(N, K)` float32.
         class_names: the K classes.
+        problems: why each of the other photos could not be read, one line each.
     """
-    columns = ["path", "target", *(f"logit_{name}" for name in class_names)]
+
+    samples: tuple[Sample, ...]
+    logits: npt.NDArray[np.float32]
+    class_names: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> npt.NDArray[np.int64]:
+        """The true indices, `(N,)`."""
+        return np.array([self.class_names.index(sample.label) for sample in self.samples], np.int64)
+
+    def __repr__(self) -> str:
+        return (
+            f"PredictionTable({len(self.samples)} photos, {len(self.class_names)} classes, "
+            f"{len(self.problems)} unreadable)"
+        )
+
+
+def write_predictions(path: Path, table: PredictionTable) -> None:
+    """Write a CSV with the columns path, target, then one logit a class, atomically."""
+    columns = ["path", "target", *(f"logit_{name}" for name in table.class_names)]
     rows = [
-        [photo, target, *(f"{value:.6g}" for value in row)]
-        for photo, target, row in zip(paths, targets.tolist(), logits, strict=True)
+        [sample.path, target, *(f"{value:.6g}" for value in row)]
+        for sample, target, row in zip(
+            table.samples, table.targets.tolist(), table.logits, strict=True
+        )
     ]
     write_table(path, [columns, *rows])
 

@@ -68,26 +68,32 @@ class ModelConfig(Section):
         None,
         description="attention module: 'none', a name, 'NAME:OPTION=VALUE,...' or a table",
     )
-    edits: tuple[str, ...] = Field((), description="changes to the backbone, in order")
+    edits: tuple[str, ...] = Field((), description="edits to the backbone, in order")
     weights: str = Field(
-        "imagenet", description="start from 'imagenet', 'none' or a safetensors file"
+        "imagenet", description="initial weights: 'imagenet', 'none' or a safetensors file"
     )
     init: Literal["timm", "he"] = Field(
         "timm",
-        description="of new layers: timm's own, or He for convolutions and normal for linear ones",
+        description="initialisation of new layers: timm's, or He (normal for linear layers)",
     )
-    head_init: Literal["timm", "xavier"] = Field("timm", description="of the new head")
+    head_init: Literal["timm", "xavier"] = Field(
+        "timm", description="initialisation of the new head"
+    )
     drop_rate: float = Field(0.2, ge=0, lt=1, description="dropout before the head")
     freeze_groups: int = Field(
-        0, ge=0, description="leave the first layer groups as they are (1: the stem; then stages)"
+        0,
+        ge=0,
+        description="number of layer groups to freeze, from the stem (1) through the stages",
     )
     branches: int = Field(
         1,
         ge=1,
         le=16,
-        description="copies of the layers after those, trained apart; the model averages them",
+        description="copies of the layers after the frozen ones, trained separately and averaged",
     )
-    image_size: int = Field(224, ge=32, le=1024, description="side of the input square, pixels")
+    image_size: int = Field(
+        224, ge=32, le=1024, description="side of the model's square input, pixels"
+    )
 
     @field_validator("edits")
     @classmethod

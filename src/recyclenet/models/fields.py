@@ -1,7 +1,8 @@
-"""What all configurations share: strict sections, a word for nothing, mistakes in one line."""
+"""What all configurations share: strict sections, "none" for None, mistakes in one line."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -14,17 +15,20 @@ OrNone = Annotated[T | None, BeforeValidator(lambda value: None if value == "non
 
 
 class Section(BaseModel):
-    """A part of a configuration: no unknown fields, and nothing changes once it is read."""
+    """A section of a configuration: frozen, and without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def explain(error: ValidationError, owner: type[BaseModel]) -> str:
-    """Return all mistakes in one line, with the nearest right names of unknown fields.
+def explain(
+    error: ValidationError, owner: type[BaseModel], renamed: Mapping[str, str] | None = None
+) -> str:
+    """Return all mistakes in one line, with the nearest known names for unknown fields.
 
     Args:
         error: what pydantic found.
         owner: the configuration that was being read.
+        renamed: fields of earlier releases, without their section, and their names now.
     """
     reasons = []
     for detail in error.errors():
@@ -34,7 +38,11 @@ def explain(error: ValidationError, owner: type[BaseModel]) -> str:
             section: Any = owner
             for part in place[:-1]:
                 section = section.model_fields[part].annotation
-            hint = nearest(place[-1], section.model_fields)
+            new_name = (renamed or {}).get(place[-1])
+            if new_name in section.model_fields:
+                hint = f"which is {new_name!r} now"
+            else:
+                hint = nearest(place[-1], section.model_fields)
             reasons.append(f"unknown field {dotted!r}, {hint}")
         elif detail["type"] == "value_error":  # ours: it names the value itself
             reasons.append(f"{dotted}: {detail['msg'].removeprefix('Value error, ')}")

@@ -1,53 +1,68 @@
-"""What the frozen layers make of each photo, computed once instead of anew each epoch."""
+"""The output of the frozen layers, computed once per photo instead of in every epoch."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch.utils.data import DataLoader
 
+from recyclenet.core.progress import Progress, silent
 from recyclenet.errors import UsageError
-from recyclenet.models.classifier import WasteClassifier
+from recyclenet.models.classifier import WasteClassifier, freeze_first
 from recyclenet.models.cost import count_layers, multiply_adds
 from recyclenet.models.prefix import FrozenPrefix, frozen_prefix
 from recyclenet.training.dataset import Draw, Example, Photos
-from recyclenet.training.machine import autocast, device, memory_bytes, precision
+from recyclenet.training.machine import autocast, device, memory_bytes, num_workers, precision
 from recyclenet.training.recipe import Recipe
 
+_log = logging.getLogger(__name__)
 # The maps may take this share of the machine's memory.
 MEMORY_SHARE = 0.5
 _BATCH = 32
-# Keeps the views' draws apart from those of the epochs.
+# Keeps the random draws of the views apart from those of the epochs.
 _VIEWS = 0x76696577
-# The maps of the last network and photos: the next run of a comparison often wants the same.
-_last: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+
+@dataclass
+class MapCache:
+    """The maps of the latest network and photos, which the next run of a comparison often shares.
+
+    Attributes:
+        key: digest of everything the maps depend on.
+        maps: of the training and of the validation photos.
+    """
+
+    key: str = ""
+    maps: tuple[torch.Tensor, torch.Tensor] | None = None
 
 
 class CachedMaps(Photos):
-    """The maps of some views of each photo.
+    """The maps of several views of each photo.
 
     Args:
         maps: `(views, N, ., ., .)`.
         targets: N targets.
     """
 
+    decodes = False
+
     def __init__(self, maps: torch.Tensor, targets: Sequence[int]) -> None:
         self.maps = maps
         self.targets = targets
 
     def __getitem__(self, draw: Draw | int) -> Example:
-        """Return a map and its target; the seed of a draw chooses the view."""
+        """Return a map `(C, H, W)` and its target; the seed of a draw chooses the view."""
         index, seed = (draw, 0) if isinstance(draw, int) else draw
         return self.maps[seed % len(self.maps), index], self.targets[index]
 
     def one_by_one(self) -> CachedMaps:
-        """Return the same maps, each view as a photo of its own."""
+        """Return the same maps, with each view as a separate photo."""
         return CachedMaps(self.maps.flatten(0, 1)[None], [*self.targets] * len(self.maps))
 
 
@@ -57,25 +72,29 @@ def cache_maps(
     val: Photos,
     photos: str,
     recipe: Recipe,
-    console: Console,
+    progress: Progress = silent,
+    cache: MapCache | None = None,
 ) -> tuple[CachedMaps, CachedMaps]:
     """Compute the frozen layers' output for `fit.cached_views` views of every training photo.
 
-    The validation photos have one view, the evaluation transform's. From then on the network takes
-    maps in the place of pictures.
+    A validation photo has one view, that of the evaluation transform. Afterwards the network
+    expects maps instead of pictures.
 
     Args:
-        model: the network, its frozen layers frozen.
+        model: the network; its first layer groups are frozen here.
         train: training photos.
         val: validation photos.
         photos: fingerprint of both.
         recipe: the resolved recipe.
-        console: where progress goes.
+        progress: reports how many photos are done.
+        cache: where the maps may be found, and are kept.
 
     Raises:
-        UsageError: nothing is frozen, or the maps do not fit into memory.
+        UsageError: no layer is frozen, or the maps do not fit into memory.
     """
     started = time.monotonic()
+    cache = cache or MapCache()
+    freeze_first(model, recipe.model.freeze_groups)
     prefix = frozen_prefix(model, recipe.model.image_size)
     if not prefix.stages:
         raise UsageError("fit.cached_views needs frozen layers; set model.freeze_groups")
@@ -85,7 +104,7 @@ def cache_maps(
     model.eval()
     views = recipe.fit.cached_views
     key = _key(prefix, photos, recipe)
-    known = key in _last
+    known = cache.maps is not None and cache.key == key
     if not known:
         random = np.random.default_rng([recipe.fit.seed, _VIEWS])
         draws = [
@@ -93,19 +112,19 @@ def cache_maps(
             for row in random.integers(2**31, size=(views, len(train)))
             for index, seed in enumerate(row)
         ]
-        _last.clear()
-        maps = _maps(prefix, train, draws, recipe, console)
-        maps = maps.view(views, len(train), *maps.shape[1:])
-        _last[key] = maps, _maps(prefix, val, range(len(val)), recipe, console)[None]
-    maps, val_maps = _last[key]
+        cache.maps = None  # make room before the new ones are computed
+        maps = _maps(prefix, train, draws, recipe, progress)
+        val_maps = _maps(prefix, val, range(len(val)), recipe, progress)
+        cache.key = key
+        cache.maps = maps.view(views, len(train), *maps.shape[1:]), val_maps[None]
+    assert cache.maps is not None
+    maps, val_maps = cache.maps
     prefix.skip()
-    console.print(
-        f"frozen layers: {views} views of each photo "
-        f"{'known already' if known else f'computed in {time.monotonic() - started:.0f} s'}, "
-        f"{maps.nbytes / 1e6:.0f} MB; from now on a step skips {share:.0%} of the network's work "
-        "forward, and all of it back",
-        highlight=False,
-        soft_wrap=True,
+    origin = "reused" if known else f"computed in {time.monotonic() - started:.0f} s"
+    _log.info(
+        "frozen layers: %d views of each photo %s, %.0f MB; training skips %.0f%% of the network's "
+        "forward pass and all of its backward pass",
+        *(views, origin, maps.nbytes / 1e6, 100 * share),
     )
     return CachedMaps(maps, train.targets), CachedMaps(val_maps, val.targets)
 
@@ -114,7 +133,13 @@ def _key(prefix: FrozenPrefix, photos: str, recipe: Recipe) -> str:
     """Return a digest of everything the maps depend on."""
     digest = hashlib.sha256(photos.encode())
     fit = recipe.fit
-    facts = (recipe.augment, fit.cached_views, fit.seed, precision(recipe), recipe.model.fit)
+    facts = (
+        recipe.augment,
+        fit.cached_views,
+        fit.seed,
+        precision(recipe),
+        recipe.model.resize_mode,
+    )
     digest.update(repr((*facts, recipe.model.image_size, list(prefix.stages))).encode())
     for stage in prefix.stages.values():
         for tensor in stage.state_dict().values():
@@ -127,15 +152,13 @@ def _maps(
     photos: Photos,
     draws: Sequence[Draw] | Sequence[int],
     recipe: Recipe,
-    console: Console,
+    progress: Progress,
 ) -> torch.Tensor:
-    """Return the maps of the draws, one after the other."""
+    """Return the maps of the draws, in their order."""
     found = torch.empty(0)
-    batches = DataLoader(photos, _BATCH, sampler=draws)
+    batches = DataLoader(photos, _BATCH, sampler=draws, num_workers=num_workers())
     done = 0
-    for images, _ in track(
-        batches, "frozen layers", console=console, transient=True, disable=not console.is_terminal
-    ):
+    for images, _ in batches:
         with torch.no_grad(), autocast(recipe):
             maps = prefix(images.to(device(), memory_format=torch.channels_last)).cpu()
         if not done:
@@ -148,4 +171,5 @@ def _maps(
             found = torch.empty((len(draws), *maps.shape[1:]), dtype=maps.dtype)
         found[done : done + len(maps)] = maps
         done += len(maps)
+        progress(done, len(draws), "frozen layers")
     return found

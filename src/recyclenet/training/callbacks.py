@@ -1,7 +1,8 @@
-"""What a run shows and keeps while it goes."""
+"""Callbacks of a training run: its table of metrics, its progress, a graceful stop."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -10,32 +11,24 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from recyclenet.core.files import read_table, write_table
+from recyclenet.core.progress import Progress
 from recyclenet.errors import EXIT_TERMINATED, Interrupted
 
+_log = logging.getLogger(__name__)
 _FIGURES = ("train_loss", "val_loss", "val_accuracy")
 
 
 class EpochTable(pl.Callback):
-    """Keeps `metrics.csv`, one row an epoch, and prints each row to stderr.
+    """Writes `metrics.csv`, one row an epoch, and logs each row.
 
-    A resumed run drops the rows of epochs it does again. The training loss of an epoch that was
-    stopped midway is that of its steps since then.
+    A resumed run replaces the rows of epochs that it repeats. The training loss of an epoch that
+    was interrupted covers only the steps after the interruption.
     """
 
-    def __init__(self, path: Path, console: Console) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._console = console
         self._rows: list[dict[str, str]] = []
         self._started = 0.0
 
@@ -57,65 +50,43 @@ class EpochTable(pl.Callback):
         seconds = f"{time.monotonic() - self._started:.1f}"
         self._rows.append({"epoch": str(epoch), **values, "lr": rate, "seconds": seconds})
         write_table(self._path, [list(self._rows[-1]), *(list(row.values()) for row in self._rows)])
-        self._console.print(
-            f"epoch {epoch}/{trainer.max_epochs}  train loss {values['train_loss']}  "
-            f"val loss {values['val_loss']}  val accuracy {float(values['val_accuracy']):.2%}",
-            highlight=False,
-            soft_wrap=True,
+        _log.info(
+            "epoch %d/%d  train loss %s  val loss %s  val accuracy %.2f%%",
+            *(epoch, trainer.max_epochs, values["train_loss"], values["val_loss"]),
+            100 * float(values["val_accuracy"]),
         )
 
 
-class ProgressLine(pl.Callback):
-    """One bar over the whole run: steps, photos a second, time left; none where nobody looks."""
+class ProgressBar(pl.Callback):
+    """Reports the photos trained on, over the whole run.
 
-    def __init__(self, console: Console, batch_size: int) -> None:
+    Args:
+        progress: where to report.
+        batch_size: photos a step.
+    """
+
+    def __init__(self, progress: Progress, batch_size: int) -> None:
+        self._progress = progress
         self._batch_size = batch_size
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.0f} photos/s"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the bar, filled as far as a resumed run had come."""
-        total = int(trainer.estimated_stepping_batches)
-        self._first = trainer.global_step
-        self._task = self._progress.add_task("", total=total, completed=self._first, rate=0.0)
-        self._started = time.monotonic()
-        self._progress.start()
+        """Report how far a resumed run had come."""
+        self.on_train_batch_end(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Move the bar."""
-        done = trainer.global_step - self._first
-        rate = done * self._batch_size / (time.monotonic() - self._started)
-        self._progress.update(self._task, completed=trainer.global_step, rate=rate)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the bar away."""
-        self._progress.stop()
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        """Take the bar away."""
-        self._progress.stop()
+        """Report the steps done."""
+        total = int(trainer.estimated_stepping_batches)
+        self._progress(trainer.global_step * self._batch_size, total * self._batch_size, "training")
 
 
 class GracefulStop(pl.Callback):
-    """Told to end (Ctrl-C or SIGTERM), finishes the step, saves everything, and stops there.
+    """On Ctrl-C or SIGTERM, finishes the current step, saves a checkpoint and stops.
 
-    A second Ctrl-C stops at once. A run that goes on leaves out the steps its epoch has behind it.
+    A second Ctrl-C stops at once. A resumed run skips the steps its epoch has already done.
 
     Args:
         checkpoint: where to save.
-        hint: how to go on, for the user.
+        hint: tells the user how to continue.
     """
 
     def __init__(self, checkpoint: Path, hint: str) -> None:
@@ -124,7 +95,7 @@ class GracefulStop(pl.Callback):
         self._told: int | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Skip what is done, and listen; the trainer puts the signals' old handlers back."""
+        """Skip finished steps and handle the signals; the trainer restores the old handlers."""
         num_batches = int(trainer.num_training_batches)
         done = trainer.fit_loop.epoch_loop.batch_progress.current.ready % num_batches
         loader: Any = trainer.train_dataloader
@@ -139,18 +110,18 @@ class GracefulStop(pl.Callback):
         self._told = number
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Save and stop; after an epoch's last step its validation comes first."""
+        """Save and stop, but let an epoch's last step be followed by its validation."""
         if self._is_told(trainer) and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             trainer.save_checkpoint(self._checkpoint)
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop between two epochs, where everything is saved already."""
+        """Stop between two epochs: everything is saved already."""
         if trainer.global_step and self._is_told(trainer):
             self._stop(trainer)
 
     def _is_told(self, trainer: pl.Trainer) -> bool:
-        """Return whether any of the processes is: they have to stop at the same step."""
+        """Return whether any process was told to stop: all stop at the same step."""
         told = self._told is not None
         return bool(trainer.strategy.reduce_boolean_decision(told, all=False))
 

@@ -14,10 +14,7 @@ from recyclenet.errors import ModelFileError, UsageError
 from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.weights import local_weights
 from recyclenet.training.recipe import Recipe
-
-BEST = Path("checkpoints/best.ckpt")
-LAST = Path("checkpoints/last.ckpt")
-START = Path("checkpoints/start.safetensors")
+from recyclenet.training.run import Run
 
 
 def backbone_preprocess(model: WasteClassifier, recipe: Recipe) -> Preprocess:
@@ -25,13 +22,13 @@ def backbone_preprocess(model: WasteClassifier, recipe: Recipe) -> Preprocess:
     config: dict[str, Any] = getattr(model.backbone, "default_cfg", {})
     return Preprocess(
         image_size=recipe.model.image_size,
-        fit=recipe.model.fit,
+        resize_mode=recipe.model.resize_mode,
         mean=tuple(config.get("mean", (0.5, 0.5, 0.5))),
         std=tuple(config.get("std", (0.5, 0.5, 0.5))),
     )
 
 
-def load_trained(run: Path, recipe: Recipe, num_classes: int) -> WasteClassifier:
+def load_trained(run: Run) -> WasteClassifier:
     """Load the best checkpoint of a run, ready for evaluation.
 
     Only tensors and plain values are read from the file, never arbitrary pickles.
@@ -40,10 +37,11 @@ def load_trained(run: Path, recipe: Recipe, num_classes: int) -> WasteClassifier
         UsageError: the run has no checkpoint yet.
         ModelFileError: the checkpoint is damaged or belongs to another recipe.
     """
-    path = run / BEST
+    path = run.best
     if not path.is_file():
-        raise UsageError(f"{run} holds no {BEST}; train first: recyclenet train --out {run}")
-    model = create_model(recipe.model.model_copy(update={"weights": "none"}), num_classes)
+        raise UsageError(f"there is no {path}; train first: recyclenet train --out {run.folder}")
+    config = run.recipe.model.model_copy(update={"weights": "none"})
+    model = create_model(config, len(run.manifest.class_names))
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict(
@@ -52,21 +50,21 @@ def load_trained(run: Path, recipe: Recipe, num_classes: int) -> WasteClassifier
     except Exception as error:
         reason = str(error).splitlines()[0][:200]
         raise ModelFileError(f"{path} is damaged or of another recipe: {reason}") from error
-    if recipe.fit.wise < 1:
-        _blend_with_start(model, run / START, recipe.fit.wise)
+    if run.recipe.fit.wise_ft_alpha < 1:
+        _average_with_start(model, run.start, run.recipe.fit.wise_ft_alpha)
     return model.eval()
 
 
-def save_start(model: WasteClassifier, run: Path) -> None:
-    """Keep the weights a run starts from, for the average at its end."""
+def save_start(model: WasteClassifier, run: Run) -> None:
+    """Keep the initial weights of a run, for the average at its end."""
     content = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
-    write_bytes(run / START, content)
+    write_bytes(run.start, content)
 
 
-def _blend_with_start(model: WasteClassifier, path: Path, share: float) -> None:
-    """Average trained weights with those of the start (WiSE-FT, https://arxiv.org/abs/2109.01903)."""
+def _average_with_start(model: WasteClassifier, path: Path, alpha: float) -> None:
+    """Average trained and initial weights (WiSE-FT, https://arxiv.org/abs/2109.01903)."""
     start = local_weights(path)
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             if tensor.is_floating_point():
-                tensor.copy_(torch.lerp(start[name], tensor, share))
+                tensor.copy_(torch.lerp(start[name], tensor, alpha))

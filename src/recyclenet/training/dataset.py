@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.data.manifest import Manifest
 from recyclenet.training.augment import change
-from recyclenet.training.machine import memory_bytes
+from recyclenet.training.machine import device, memory_bytes, num_workers
 from recyclenet.training.recipe import AugmentSection
 
 # Decoded photos of one dataset may take this share of the machine's memory.
@@ -29,9 +30,15 @@ Draw = tuple[int, int]
 
 
 class Photos(Dataset[Example]):
-    """Examples whose targets are known beforehand."""
+    """Examples whose targets are known in advance.
+
+    Attributes:
+        targets: N targets.
+        decodes: whether getting an example is work that other processes can share.
+    """
 
     targets: Sequence[int]
+    decodes = True
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -49,7 +56,7 @@ class DecodedPhotos:
         self._paths = paths
         self._min_side = min_side
         self._kept: dict[int, npt.NDArray[np.uint8]] = {}
-        self._room = MEMORY_SHARE * memory_bytes()
+        self._room = MEMORY_SHARE * memory_bytes() / max(1, num_workers())
 
     def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
         """Return a photo, `(H, W, 3)`."""
@@ -223,15 +230,23 @@ def training_loader(
         num_processes: how many share each batch.
     """
     chances = even_chances(photos.targets) if balanced else ()
-    return DataLoader(
-        photos,
-        batch_size=num_branches * batch_size // num_processes,
-        sampler=SeededSampler(len(photos), seed, chances, num_branches, batch_size),
-        drop_last=len(photos) >= batch_size,
-        num_workers=0,
-    )
+    sampler = SeededSampler(len(photos), seed, chances, num_branches, batch_size)
+    size = num_branches * batch_size // num_processes
+    return _loader(photos, size, sampler=sampler, drop_last=len(photos) >= batch_size)
 
 
 def evaluation_loader(photos: Photos, batch_size: int) -> DataLoader[Example]:
     """Return all photos in order, in batches."""
-    return DataLoader(photos, batch_size=batch_size, num_workers=0)
+    return _loader(photos, batch_size)
+
+
+def _loader(photos: Photos, batch_size: int, **options: Any) -> DataLoader[Example]:
+    workers = num_workers() if photos.decodes else 0
+    return DataLoader(
+        photos,
+        batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device() == "cuda",
+        **options,
+    )

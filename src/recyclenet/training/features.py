@@ -33,7 +33,7 @@ def photo_features(paths: Sequence[Path], progress: Progress = silent) -> npt.ND
     keep_freed_memory()
     model = create_model(BACKBONE, num_classes=2).eval()
     model = model.to(device()).to(memory_format=torch.channels_last)
-    preprocess = Preprocess(fit="stretch")
+    preprocess = Preprocess(resize_mode="stretch")
 
     def read(path: Path) -> npt.NDArray[np.float32]:
         return preprocess(decode_image(path, min_side=preprocess.min_side))

@@ -1,32 +1,26 @@
-"""From a manifest and a recipe to a run folder that can be interrupted, resumed and exported."""
+"""From a manifest and a recipe to a trained run folder, which can be interrupted and resumed."""
 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import warnings
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from rich.console import Console
-from rich.progress import track
 from torch.utils.data import DataLoader
 
-from recyclenet.core.images import decode_image
-from recyclenet.data.manifest import Manifest, Sample, file_digest, write_manifest
-from recyclenet.data.split import with_splits
-from recyclenet.errors import DataError, ImageError, Interrupted, RecycleNetError, UsageError
+from recyclenet.core.progress import Progress, silent
+from recyclenet.data.manifest import Manifest, write_manifest
+from recyclenet.errors import Interrupted, RecycleNetError, UsageError
 from recyclenet.models.classifier import create_model
-from recyclenet.training.cache import cache_maps
-from recyclenet.training.callbacks import EpochTable, GracefulStop, ProgressLine
-from recyclenet.training.checkpoint import BEST, LAST, backbone_preprocess, save_start
+from recyclenet.training.cache import MapCache, cache_maps
+from recyclenet.training.callbacks import EpochTable, GracefulStop, ProgressBar
+from recyclenet.training.checkpoint import backbone_preprocess, save_start
 from recyclenet.training.dataset import (
     EvaluationPhotos,
     Example,
@@ -44,57 +38,70 @@ from recyclenet.training.machine import (
     process_rank,
 )
 from recyclenet.training.module import TrainingModule
+from recyclenet.training.photos import check_photos
 from recyclenet.training.probe import fit_head
-from recyclenet.training.recipe import Recipe, load_recipe, save_recipe
+from recyclenet.training.recipe import Recipe, save_recipe
+from recyclenet.training.run import Run
 
+_log = logging.getLogger(__name__)
 ONE = Devices()
-RECIPE, MANIFEST, METRICS, TENSORBOARD = "recipe.toml", "manifest.csv", "metrics.csv", "tensorboard"
 
 
 def start_run(
-    manifest: Manifest, recipe: Recipe, run: Path, console: Console, devices: Devices = ONE
+    manifest: Manifest,
+    recipe: Recipe,
+    run: Run,
+    progress: Progress = silent,
+    devices: Devices = ONE,
+    maps: MapCache | None = None,
 ) -> None:
     """Make a run folder and train in it.
 
     Args:
         manifest: the dataset; splits are drawn (70/13/17) where it has none.
         recipe: the resolved recipe.
-        run: a folder that does not exist yet, or is empty.
-        console: where progress goes.
+        run: its folder does not exist yet, or is empty.
+        progress: reports photos checked, frozen layers cached, photos trained on.
         devices: what to train on.
+        maps: shares the frozen layers' output with other runs.
 
     Raises:
         UsageError: the folder is in use.
         DataError: the photos cannot be trained on.
-        Interrupted: the user stopped; `resume_run` goes on.
+        Interrupted: the user stopped; `resume_run` continues.
     """
     leads = process_rank() == 0
-    if (
-        leads
-        and run.exists()
-        and (not run.is_dir() or {p.name for p in run.iterdir()} - {MANIFEST})
-    ):
-        raise UsageError(
-            f"{run} is not an empty folder; continue its run with --resume, or choose another --out"
-        )
-    manifest = usable(manifest, recipe, console)
+    folder = run.folder
+    if leads and folder.exists():
+        used = not folder.is_dir() or {p.name for p in folder.iterdir()} - {run.manifest_file.name}
+        if used:
+            raise UsageError(
+                f"{folder} is not an empty folder; continue its run with --resume, or choose "
+                "another --out"
+            )
+    manifest = check_photos(manifest, recipe, progress)
     if leads:
-        write_manifest(manifest, run / MANIFEST)
-    ready = prepare(manifest, recipe, console, devices)
+        write_manifest(manifest, run.manifest_file)
+    ready = prepare(manifest, recipe, progress, devices, maps)
     if leads:
-        save_recipe(recipe, run / RECIPE)  # where it lies, the run can be resumed
-    _fit(ready, recipe, run, console, devices)
+        save_recipe(recipe, run.recipe_file)
+    _fit(ready, recipe, run, progress, devices)
 
 
-def resume_run(manifest: Manifest, run: Path, console: Console, devices: Devices = ONE) -> None:
+def resume_run(
+    run: Run,
+    progress: Progress = silent,
+    devices: Devices = ONE,
+    maps: MapCache | None = None,
+) -> None:
     """Continue an interrupted run from its last checkpoint.
 
     Raises:
         UsageError: there is no run to continue.
         Interrupted: the user stopped again.
     """
-    recipe = load_recipe(str(run / RECIPE))
-    _fit(prepare(manifest, recipe, console, devices), recipe, run, console, devices)
+    ready = prepare(run.manifest, run.recipe, progress, devices, maps)
+    _fit(ready, run.recipe, run, progress, devices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +114,20 @@ class Preparation:
 
 
 def prepare(
-    manifest: Manifest, recipe: Recipe, console: Console, devices: Devices = ONE
+    manifest: Manifest,
+    recipe: Recipe,
+    progress: Progress = silent,
+    devices: Devices = ONE,
+    maps: MapCache | None = None,
 ) -> Preparation:
-    """Build what a recipe trains and what it trains on, and say what it is.
+    """Build the network and the batches of a recipe.
 
     Args:
         manifest: photos with splits.
         recipe: the resolved recipe.
-        console: where the summary goes.
-        devices: what will train; each process has its part of a batch.
+        progress: reports how many photos have gone through the frozen layers.
+        devices: what will train; each process takes its part of a batch.
+        maps: shares the frozen layers' output with other runs.
 
     Raises:
         UsageError: the recipe does not fit the network or the devices.
@@ -130,11 +142,10 @@ def prepare(
     model = create_model(recipe.model, len(names)).to(device())
     preprocess = backbone_preprocess(model, recipe)
     train, val = manifest.select("train"), manifest.select("val")
-    console.print(
-        f"{len(train)} training and {len(val)} validation photos of {len(names)} classes; "
-        f"{recipe.model.name}, {precision(recipe)}; {model.report}",
-        highlight=False,
-        soft_wrap=True,
+    _log.info(
+        "%d training and %d validation photos of %d classes; %s, %s; %s",
+        *(len(train), len(val), len(names)),
+        *(recipe.model.name, precision(recipe), model.report),
     )
     counts = Counter(sample.label for sample in train)
     weights = torch.ones(len(names))
@@ -146,14 +157,14 @@ def prepare(
     checked: Photos = EvaluationPhotos(val, names, preprocess)
     if fit.cached_views:
         cached, checked = cache_maps(
-            model, examples, checked, manifest.fingerprint, recipe, console
+            model, examples, checked, manifest.fingerprint, recipe, progress, maps
         )
         examples, unchanged = cached, cached.one_by_one()
     val_batches = evaluation_loader(checked, fit.batch_size)
     if fit.probe:
         with autocast(recipe):
             accuracy = fit_head(model, evaluation_loader(unchanged, fit.batch_size), val_batches)
-        console.print(f"head alone: val accuracy {accuracy:.2%}", highlight=False)
+        _log.info("linear probe: validation accuracy %.2f%%", 100 * accuracy)
     batches = training_loader(
         examples,
         fit.batch_size,
@@ -165,12 +176,14 @@ def prepare(
     return Preparation(module, batches, val_batches)
 
 
-def _fit(ready: Preparation, recipe: Recipe, run: Path, console: Console, devices: Devices) -> None:
-    last = run / LAST
-    if recipe.fit.wise < 1 and not last.is_file() and process_rank() == 0:
+def _fit(
+    ready: Preparation, recipe: Recipe, run: Run, progress: Progress, devices: Devices
+) -> None:
+    last = run.last
+    if recipe.fit.wise_ft_alpha < 1 and not last.is_file() and process_rank() == 0:
         save_start(ready.module.model, run)
     with _quiet():
-        trainer = _trainer(recipe, run, console, devices)
+        trainer = _trainer(recipe, run, progress, devices)
         try:
             trainer.fit(
                 ready.module,
@@ -181,47 +194,47 @@ def _fit(ready: Preparation, recipe: Recipe, run: Path, console: Console, device
             )
         except OSError as error:
             raise RecycleNetError(
-                f"cannot write to {run}: {error.strerror or error}; make room or give leave, then "
-                f"{_hint(run)}"
+                f"cannot write to {run.folder}: {error.strerror or error}; free space or grant "
+                f"write access, then {_hint(run)}"
             ) from error
         except SystemExit:
-            # The loop turns a Ctrl-C that does not wait into an exit, and from then on ignores it.
+            # Lightning turns a second Ctrl-C into an exit and ignores the signal afterwards.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise Interrupted(f"stopped at once; {_hint(run)}") from None
 
 
-def _hint(run: Path) -> str:
-    return f"continue with: recyclenet train --resume {run}"
+def _hint(run: Run) -> str:
+    return f"continue with: recyclenet train --resume {run.folder}"
 
 
-def _trainer(recipe: Recipe, run: Path, console: Console, devices: Devices) -> pl.Trainer:
+def _trainer(recipe: Recipe, run: Run, progress: Progress, devices: Devices) -> pl.Trainer:
     best = ModelCheckpoint(
-        dirpath=run / BEST.parent,
-        filename=BEST.stem,
+        dirpath=run.best.parent,
+        filename=run.best.stem,
         monitor="val_loss",
         mode="min",
         enable_version_counter=False,
     )
-    # Its own `save_last` would write only where an epoch is a new best.
+    # ModelCheckpoint's `save_last` would save an epoch only where it is a new best.
     last = ModelCheckpoint(
-        dirpath=run / LAST.parent, filename=LAST.stem, enable_version_counter=False
+        dirpath=run.last.parent, filename=run.last.stem, enable_version_counter=False
     )
     callbacks: list[pl.Callback] = [
-        EpochTable(run / METRICS, console),
-        ProgressLine(console, recipe.fit.batch_size * recipe.model.branches),
+        EpochTable(run.metrics_file),
+        ProgressBar(progress, recipe.fit.batch_size * recipe.model.branches),
         best,
-        last,  # after the best: it remembers which that is
+        last,  # after `best`, whose state it saves
     ]
     if recipe.fit.early_stop:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.fit.early_stop))
     if recipe.fit.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=recipe.fit.ema_decay))
-    callbacks.append(GracefulStop(run / LAST, _hint(run)))  # the average is of the step before
+    callbacks.append(GracefulStop(run.last, _hint(run)))  # after the moving average's update
     return pl.Trainer(
         max_epochs=recipe.fit.epochs,
         precision="bf16-mixed" if precision(recipe) == "bf16" else "32-true",
         callbacks=callbacks,
-        logger=TensorBoardLogger(run, name=None, version=TENSORBOARD),
+        logger=TensorBoardLogger(run.folder, name=None, version="tensorboard"),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -230,71 +243,12 @@ def _trainer(recipe: Recipe, run: Path, console: Console, devices: Devices) -> p
         num_nodes=devices.num_nodes,
         strategy="ddp" if devices.num_processes > 1 else "auto",
         use_distributed_sampler=False,
-        default_root_dir=run,
+        default_root_dir=run.folder,
     )
 
 
-def usable(manifest: Manifest, recipe: Recipe, console: Console) -> Manifest:
-    """Return the photos that can be trained on, with splits and digests; name the unreadable.
-
-    Raises:
-        DataError: the photos cannot be trained on.
-    """
-    manifest = with_splits(readable(manifest, console), recipe.fit.seed, recipe.split)
-    _check_trainable(manifest)
-    return manifest
-
-
-def readable(manifest: Manifest, console: Console) -> Manifest:
-    """Decode every photo once: leave out and name the unreadable, add digests."""
-
-    def check(sample: Sample) -> Sample | str:
-        try:
-            decode_image(sample.path, min_side=64)
-            return replace(sample, sha256=sample.sha256 or file_digest(sample.path))
-        except (ImageError, OSError) as error:
-            return str(error)
-
-    good: list[Sample] = []
-    bad: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        checked = pool.map(check, manifest)
-        for result in track(
-            checked,
-            "checking photos",
-            len(manifest),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ):
-            if isinstance(result, Sample):
-                good.append(result)
-            else:
-                bad.append(result)
-    for reason in bad[:10]:
-        console.print(f"left out: {reason}", highlight=False, markup=False, soft_wrap=True)
-    if bad:
-        console.print(f"left out {len(bad)} of {len(manifest)} photos that cannot be read")
-    if not good:
-        raise DataError(f"none of the {len(manifest)} photos can be read; the first: {bad[0]}")
-    return Manifest(tuple(good))
-
-
-def _check_trainable(manifest: Manifest) -> None:
-    names = manifest.class_names
-    if len(names) < 2:
-        raise DataError(
-            f"training needs photos of two or more classes; here is only {names[0]!r} "
-            f"(expected: one folder a class)"
-        )
-    missing = set(names) - set(manifest.select("train").class_names)
-    if missing:
-        raise DataError(f"no training photo of {', '.join(sorted(missing))}; add photos or splits")
-    manifest.select("val")
-
-
 def _quiet() -> warnings.catch_warnings[None]:
-    """Keep Lightning's hints to developers from users; its errors still come through."""
+    """Silence Lightning's hints to developers, but not its errors."""
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return warnings.catch_warnings(action="ignore")

@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.progress import track
 
 from recyclenet.core.files import write_figure
+from recyclenet.core.progress import Progress, silent
 from recyclenet.training.machine import autocast
 from recyclenet.training.module import Batch, TrainingModule
 from recyclenet.training.optim import build_optimizer
@@ -49,7 +48,7 @@ def find_rates(
     module: TrainingModule,
     batches: Iterable[Batch],
     recipe: Recipe,
-    console: Console,
+    progress: Progress = silent,
     *,
     num_steps: int = 100,
 ) -> RateSweep:
@@ -59,7 +58,7 @@ def find_rates(
         module: what would be trained; it is left untouched.
         batches: training batches, repeated where they are too few.
         recipe: the resolved recipe; its rate is replaced, its multipliers are kept.
-        console: where progress goes.
+        progress: reports steps done.
         num_steps: steps of the sweep; it ends early where the loss has grown fourfold.
     """
     module = copy.deepcopy(module)
@@ -70,27 +69,20 @@ def find_rates(
     smooth, least = 0.0, np.inf
     losses: list[float] = []
     stream = chain.from_iterable(repeat(batches))
-    steps = track(
-        zip(rates, stream, strict=False),
-        "sweeping",
-        num_steps,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    for index, (rate, batch) in enumerate(steps):
+    for index, (rate, batch) in enumerate(zip(rates, stream, strict=False)):
         for group, factor in zip(optimizer.param_groups, factors, strict=True):
             group["lr"] = float(rate) * factor
-        random = np.random.default_rng([recipe.fit.seed, index])
+        seed = int(np.random.default_rng([recipe.fit.seed, index]).integers(2**31))
         images, targets = batch
         with autocast(recipe):
             there = images.to(module.device), targets.to(module.device)
-            loss = module.step(there, random, optimizer, torch.Tensor.backward)
+            loss = module.step(there, seed, optimizer, torch.Tensor.backward)
         smooth = _SMOOTHING * smooth + (1 - _SMOOTHING) * float(loss)
         losses.append(smooth / (1 - _SMOOTHING ** (index + 1)))
         if not np.isfinite(losses[-1]):
             losses.pop()
             break
+        progress(index + 1, num_steps, "sweeping")
         least = min(least, losses[-1])
         if losses[-1] > _DIVERGED * least:
             break

@@ -1,11 +1,13 @@
-"""What the machine offers to training: memory, number formats, devices, other processes."""
+"""What the machine offers to training: memory, number formats, devices, processes."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
 import torch
 
 from recyclenet.errors import UsageError
@@ -13,12 +15,17 @@ from recyclenet.training.recipe import Recipe
 
 # From malloc.h: never map single blocks (M_MMAP_MAX), keep and take memory in large pieces
 # (M_TRIM_THRESHOLD, M_TOP_PAD; bytes).
-_GLIBC_KNOBS = {-4: 0, -1: 2**31 - 1, -2: 2**28}
+_GLIBC_SETTINGS = {-4: 0, -1: 2**31 - 1, -2: 2**28}
+# Where Linux says how much memory a container may use: control groups, version 2 and 1.
+_CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """What trains together, one process each.
+    """Devices that train together, one process each.
 
     Attributes:
         numbers: the GPUs of this machine, or as many numbers as there are processes on its CPU.
@@ -34,10 +41,10 @@ class Devices:
         return len(self.numbers) * self.num_nodes
 
     def check(self, batch_size: int) -> None:
-        """Refuse a batch that cannot be shared out evenly.
+        """Refuse a batch that cannot be divided evenly.
 
         Raises:
-            UsageError: it cannot.
+            UsageError: it cannot be divided.
         """
         if batch_size % self.num_processes or batch_size < 2 * self.num_processes:
             raise UsageError(
@@ -47,13 +54,14 @@ class Devices:
 
 
 def find_devices(wanted: str | None) -> Devices:
-    """Return what to train on.
+    """Return the devices to train on.
 
-    Under torchrun, its processes; otherwise what is wanted: a number of devices ("2"), the numbers
-    of GPUs ("0,1"), or None for one.
+    Args:
+        wanted: how many ("2"), which GPUs ("0,1"), or None for one; None under torchrun, which
+            chooses them itself.
 
     Raises:
-        UsageError: they are not there.
+        UsageError: this machine does not have them.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
         if wanted is not None:
@@ -83,17 +91,25 @@ def process_rank() -> int:
 
 
 def precision(recipe: Recipe) -> str:
-    """Return "bf16" or "float32": what the recipe asks for, or what this machine does fast."""
+    """Return "bf16" or "float32": the recipe's choice, or what this machine computes fast."""
     if recipe.fit.precision != "auto":
         return recipe.fit.precision
-    if torch.cuda.is_available():
+    if device() == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+    has_bf16 = device() == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if has_bf16 else "float32"
 
 
 def device() -> str:
-    """Return where one process computes: "cuda" or "cpu"."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """Return where a process computes: "cuda", "mps" (Apple's GPUs) or "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def num_workers() -> int:
+    """Return how many processes should load photos: a GPU waits for them, a CPU is busy itself."""
+    return 0 if device() == "cpu" else min(8, os.cpu_count() or 1)
 
 
 def autocast(recipe: Recipe) -> torch.autocast:
@@ -102,19 +118,25 @@ def autocast(recipe: Recipe) -> torch.autocast:
 
 
 def memory_bytes() -> int:
-    """Return the size of the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Return the size of the machine's memory, or of the container's if that is smaller."""
+    total = int(psutil.virtual_memory().total)
+    for file in _CONTAINER_LIMITS:
+        try:
+            total = min(total, int(file.read_text()))
+        except (OSError, ValueError):  # not Linux, not a container, or no limit ("max")
+            continue
+    return total
 
 
 def keep_freed_memory() -> None:
-    """Have the C library reuse freed memory instead of handing it back at every step.
+    """Make glibc keep freed memory instead of returning it to the system at every step.
 
-    A step frees and takes hundreds of large tensors; getting each anew from the system, page by
-    page, cost a seventh to a third of the time where it was measured. Only glibc has the knobs.
+    A step frees and allocates hundreds of large tensors; getting each page from the system again
+    cost a seventh to a third of the time where it was measured. Other C libraries lack the setting.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return
-    for knob, value in _GLIBC_KNOBS.items():
+    for knob, value in _GLIBC_SETTINGS.items():
         mallopt(knob, value)

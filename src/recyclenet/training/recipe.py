@@ -1,17 +1,18 @@
 """The recipe: every choice of a training run, resolved once, frozen, saved with the run.
 
-Defaults < recipe file < command-line settings. All mistakes are reported together.
+Settings override the recipe file, which overrides the defaults. All mistakes are reported together.
 """
 
 from __future__ import annotations
 
-import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import tomlkit
+import tomlkit.items
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from recyclenet.core.files import read_toml, write_text
@@ -19,105 +20,125 @@ from recyclenet.errors import UsageError, nearest
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.fields import OrNone, Section, explain
 
+# Fields that had another name in earlier releases, without their section.
+RENAMED = {"accumulate": "micro_batches", "fit": "resize_mode", "wise": "wise_ft_alpha"}
 ChangeGroup = Literal["basic", "affine", "blur-distortion", "flips"]
 
 
 class ModelSection(ModelConfig):
-    """The network, how much of it learns, and what it is given."""
+    """The network, which of its layers train, and its input."""
 
-    fit: Literal["crop", "stretch"] = Field(
-        "crop", description="how a picture becomes square when the model is used"
+    resize_mode: Literal["crop", "stretch"] = Field(
+        "crop", description="how the trained model makes a photo square: 'crop' or 'stretch'"
     )
 
 
 class AugmentSection(Section):
-    """Random changes to each training picture."""
+    """Random changes to the training photos."""
 
     crop_size: int = Field(224, ge=32, le=1024, description="side of a training crop, pixels")
-    min_scale: float = Field(0.35, gt=0, le=1, description="least part of the area in a crop")
-    horizontal_flip: bool = Field(True, description="mirror half of the pictures")
-    vertical_flip: bool = Field(False, description="turn half of the pictures upside down")
+    min_scale: float = Field(
+        0.35, gt=0, le=1, description="smallest share of a photo's area that a crop shows"
+    )
+    horizontal_flip: bool = Field(True, description="mirror half of the photos")
+    vertical_flip: bool = Field(False, description="turn half of the photos upside down")
     trivial_augment: bool = Field(
-        True, description="one random colour or shape change (TrivialAugmentWide)"
+        True, description="change one random property of each photo (TrivialAugmentWide)"
     )
     groups: tuple[ChangeGroup, ...] = Field(
-        (), description="RecycleNet's groups of changes, each as often as `probability` says"
+        (), description="RecycleNet's groups of changes, applied with `probability`"
     )
-    probability: float = Field(0.1, ge=0, le=1, description="of each change in `groups`")
-    mixup: float = Field(0.2, ge=0, description="alpha of mixup; 0 for none")
-    cutmix: float = Field(0.0, ge=0, description="alpha of CutMix; 0 for none")
+    probability: float = Field(
+        0.1, ge=0, le=1, description="probability of each change in `groups`"
+    )
+    mixup: float = Field(0.2, ge=0, description="alpha of mixup; 0 turns it off")
+    cutmix: float = Field(0.0, ge=0, description="alpha of CutMix; 0 turns it off")
 
 
 class OptimSection(Section):
     """The loss, the optimiser and its schedule."""
 
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
-        "adamw", description="'adamw', 'adam' (its decay is an L2 penalty) or 'sgd'"
+        "adamw", description="'adamw', 'adam' (weight decay as an L2 penalty) or 'sgd'"
     )
-    learning_rate: float = Field(1e-3, gt=0, description="peak rate of the backbone")
-    head_multiplier: float = Field(5.0, gt=0, description="the head's rate over the backbone's")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of the backbone")
+    head_multiplier: float = Field(
+        5.0, gt=0, description="learning rate of the head, as a multiple of the backbone's"
+    )
     layer_decay: float = Field(
-        1.0, gt=0, le=1, description="each layer group's rate over that of the next one up"
+        1.0,
+        gt=0,
+        le=1,
+        description="learning rate of a layer group, as a share of the next later group's",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(0.05, ge=0, description="not on biases and norms")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    weight_decay: float = Field(
+        0.05, ge=0, description="weight decay, except on biases and normalisation layers"
+    )
     sharpness: Literal["none", "sam", "asam"] = Field(
-        "none", description="take the gradient at the worst point nearby: SAM or ASAM"
+        "none", description="sharpness-aware minimisation: 'sam' or 'asam'"
     )
-    rho: float = Field(0.05, gt=0, description="how far away that point is; ASAM wants about 1")
+    rho: float = Field(0.05, gt=0, description="perturbation radius of SAM; use about 1 for ASAM")
     schedule: Literal["one-cycle", "cosine", "step", "plateau", "constant"] = Field(
-        "one-cycle", description="how the rate changes"
+        "one-cycle", description="how the learning rate changes"
     )
-    warmup: float = Field(0.15, ge=0, lt=1, description="part of the steps before the peak")
+    warmup: float = Field(
+        0.15, ge=0, lt=1, description="share of the steps in which the learning rate rises"
+    )
     step_epochs: int = Field(
         40,
         ge=1,
-        description="epochs from fall to fall of 'step', or without progress before one of "
-        "'plateau'",
+        description="epochs between two drops ('step'), or without improvement before a drop "
+        "('plateau')",
     )
-    step_factor: float = Field(0.1, gt=0, lt=1, description="what such a fall multiplies by")
+    step_factor: float = Field(
+        0.1, gt=0, lt=1, description="factor by which a drop lowers the learning rate"
+    )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="weights of the classes in the loss; 'balanced': rare ones more"
+        "none", description="class weights in the loss; 'balanced' weighs rare classes more"
     )
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share spread over all classes")
-    gradient_clip: float = Field(0.0, ge=0, description="largest gradient norm; 0 for no limit")
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="share of each target spread over all classes"
+    )
 
 
 class FitSection(Section):
-    """The loop."""
+    """The training loop."""
 
     epochs: int = Field(12, ge=1, description="passes over the training photos")
-    batch_size: int = Field(32, ge=2, description="photos a step, for each branch")
-    accumulate: int = Field(
-        1, ge=1, description="parts a batch is worked off in, where memory is short"
+    batch_size: int = Field(32, ge=2, description="photos per step and branch")
+    micro_batches: int = Field(
+        1, ge=1, description="split each batch into so many parts, to save memory"
     )
     cached_views: int = Field(
         0,
         ge=0,
-        description="views of each photo to compute the frozen layers for, once; 0: anew each time",
+        description="augmented views per photo whose frozen layers are computed once; 0: off",
     )
     balanced_sampling: bool = Field(
-        False, description="draw every class equally often, with repetition"
+        False, description="sample every class equally often, with repetition"
     )
-    probe: bool = Field(False, description="first fit the head alone to the frozen features")
+    probe: bool = Field(False, description="first fit the head alone (linear probe)")
     unfreeze_every: int = Field(
-        0, ge=0, description="thaw one layer group every so many epochs, from the head down; 0: no"
+        0, ge=0, description="epochs between unfreezing one more layer group, last first; 0: off"
     )
-    freeze_norm: bool = Field(False, description="keep batch normalisation's statistics")
-    wise: float = Field(
+    freeze_norm: bool = Field(False, description="freeze the statistics of batch normalisation")
+    wise_ft_alpha: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="share of the trained weights in an average with the start (WiSE-FT)",
+        description="average trained and initial weights (WiSE-FT): share of the trained ones",
     )
     early_stop: int = Field(
-        0, ge=0, description="stop after so many epochs without a better validation loss; 0: no"
+        0, ge=0, description="stop after so many epochs without a lower validation loss; 0: off"
     )
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="weight average a step; 0 for none")
+    ema_decay: float = Field(
+        0.99, ge=0, lt=1, description="decay per step of the weights' moving average; 0: off"
+    )
     precision: Literal["auto", "bf16", "float32"] = Field(
-        "auto", description="'auto' takes bf16 where the processor computes in it"
+        "auto", description="'auto' uses bf16 where the hardware supports it"
     )
-    seed: int = Field(0, ge=0, description="of the split, the order, the changes and the head")
+    seed: int = Field(0, ge=0, description="decides splits, order, augmentation and initial head")
 
 
 class Recipe(Section):
@@ -130,20 +151,35 @@ class Recipe(Section):
             raise ValueError(f"three shares that add up to 1, the first above 0, not {value}")
         return value
 
-    name: str = Field("unnamed", description="short name; the model carries it")
+    name: str = Field("unnamed", description="short name, stored in the model file")
     streams: dict[str, str] = Field(
-        default_factory=dict, description="disposal stream of a class, where not the usual one"
+        default_factory=dict,
+        description="disposal streams of classes that differ from the taxonomy",
     )
-    licence: str = Field("", description="terms of the resulting weights")
+    licence: str = Field("", description="licence of the trained weights")
     split: OrNone[tuple[float, float, float]] = Field(
         None,
-        description="shares of train, val and test to draw anew; none: the data's own splits, or "
-        "else 70/13/17",
+        description="redraw the splits with these shares of train, val and test; 'none' keeps the "
+        "data's own, or draws 70/13/17",
     )
     model: ModelSection = ModelSection()
     augment: AugmentSection = AugmentSection()
     optim: OptimSection = OptimSection()
     fit: FitSection = FitSection()
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with some fields changed.
+
+        Args:
+            settings: new values, such as `{"fit.epochs": 3}`.
+
+        Raises:
+            UsageError: a field is unknown or its value wrong, all in one message.
+        """
+        values = self.model_dump()
+        for key, value in settings.items():
+            _override(values, key, value)
+        return _validated(values, self.name)
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -152,38 +188,74 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
 
 
-def load_recipe(source: str, settings: Sequence[str] = ()) -> Recipe:
+def load_recipe(source: str | Path, settings: Mapping[str, Any] | None = None) -> Recipe:
     """Resolve a recipe.
 
     Args:
         source: the name of a recipe in the package, or the path of a TOML file.
-        settings: overrides such as "fit.epochs=3".
+        settings: fields to override, such as `{"fit.epochs": 3}`.
 
     Raises:
         UsageError: unknown name, unreadable file, or wrong fields, all in one message.
     """
-    values = _read(source)
-    for setting in settings:
-        _override(values, setting)
+    values = _read(str(source))
+    for key, value in (settings or {}).items():
+        _override(values, key, value)
+    return _validated(values, str(source))
+
+
+def _validated(values: Mapping[str, Any], source: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise UsageError(f"recipe {source}: {explain(error, Recipe)}") from None
+        raise UsageError(f"recipe {source}: {explain(error, Recipe, RENAMED)}") from None
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Read a setting such as "fit.epochs=3"; a bare word is a string.
+
+    Raises:
+        UsageError: it does not read section.field=value.
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        raise UsageError(f"a setting reads section.field=value, not {text!r}")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Write the resolved recipe as TOML, every field with its description."""
-    lines: list[str] = []
-    sections: list[str] = []
-    for name, field in Recipe.model_fields.items():
-        value = getattr(recipe, name)
-        if isinstance(value, BaseModel):
-            sections += ["", f"[{name}]"]
-            for key, part in type(value).model_fields.items():
-                sections.append(f"{key} = {to_toml(getattr(value, key))}  # {part.description}")
+    document = tomlkit.document()
+    _fill(document, recipe)
+    write_text(path, tomlkit.dumps(document))
+
+
+def _fill(table: MutableMapping[str, Any], section: Section) -> None:
+    """Add a section's fields to a TOML table: first plain values, then tables."""
+    fields = type(section).model_fields
+    for name, field in fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section) and field.annotation is type(value):
+            table[name] = tomlkit.table()
+            _fill(table[name], value)
         else:
-            lines.append(f"{name} = {to_toml(value)}  # {field.description}")
-    write_text(path, "\n".join(lines + sections) + "\n")
+            table[name] = to_toml(value).comment(field.description or "")
+
+
+def to_toml(value: Any) -> tomlkit.items.Item:
+    """Return a field's value as TOML; None becomes "none", a table stays on its line."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    if isinstance(value, Mapping):
+        inline = tomlkit.inline_table()
+        inline.update({key: to_toml(part) for key, part in value.items()})
+        return inline
+    return tomlkit.item(
+        "none" if value is None else list(value) if isinstance(value, tuple) else value
+    )
 
 
 def _read(source: str) -> dict[str, Any]:
@@ -195,29 +267,10 @@ def _read(source: str) -> dict[str, Any]:
     return read_toml(path)
 
 
-def _override(values: dict[str, Any], setting: str) -> None:
-    key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"a setting reads section.field=value, not {setting!r}")
-    try:
-        value: Any = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()  # a bare word is a string
-    *sections, last = key.strip().split(".")
+def _override(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise UsageError(f"{section!r} in {setting!r} is no section")
+            raise UsageError(f"cannot set {key!r}: {section!r} is no section")
     values[last] = value
-
-
-def to_toml(value: Any) -> str:
-    """Return a value as TOML writes it; nothing is "none"."""
-    if value is None:
-        return '"none"'
-    if isinstance(value, BaseModel):
-        value = value.model_dump()
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{to_toml(str(k))} = {to_toml(v)}" for k, v in value.items()) + "}"
-    # JSON's strings, numbers and booleans are TOML's too, but for one character.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation: the gradient is taken at the worst point nearby."""
+"""Sharpness-aware minimisation: gradients taken at weights perturbed to raise the loss."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextmanager
-def worst_nearby(
+def perturbed(
     model: nn.Module, parameters: Sequence[nn.Parameter], rho: float, adaptive: bool
 ) -> Iterator[None]:
-    """Move the parameters uphill along their gradients, and back afterwards.
+    """Perturb the weights along their gradients while the block runs; restore them afterwards.
 
     SAM (https://arxiv.org/abs/2010.01412) moves by `rho * g / |g|`; ASAM
     (https://arxiv.org/abs/2102.11600) by `rho * T^2 g / |T g|` with `T = |w|`. The gradients are
-    those of the whole batch, so the move is the same however the batch is divided, into parts or
-    among processes. Batch normalisation keeps its statistics meanwhile: they belong to where the
-    network is.
+    those of the whole batch, so micro-batches and several processes give the same perturbation.
+    Batch normalisation does not update its statistics meanwhile: they belong to the real weights.
 
     Args:
         model: holds the parameters.
         parameters: each with its gradient; the gradients are cleared for a second pass.
-        rho: length of the move.
-        adaptive: ASAM.
+        rho: norm of the perturbation.
+        adaptive: scale it by each weight's size (ASAM).
     """
     moved = [parameter for parameter in parameters if parameter.grad is not None]
     here = [parameter.grad for parameter in moved if parameter.grad is not None]

@@ -18,7 +18,7 @@ def info(**changes) -> ModelInfo:
     values = {
         "name": "tiny",
         "class_names": names,
-        "preprocess": Preprocess(image_size=32, fit="stretch", mean=(0.1, 0.2, 0.3)),
+        "preprocess": Preprocess(image_size=32, resize_mode="stretch", mean=(0.1, 0.2, 0.3)),
         "temperature": 1.5,
         "threshold": 0.4,
         "streams": dict.fromkeys(names, "recyclable"),

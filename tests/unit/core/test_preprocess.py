@@ -33,11 +33,11 @@ def inner(image: np.ndarray) -> np.ndarray:
     return image[2:-2, 2:-2]
 
 
-@pytest.mark.parametrize("fit", ["crop", "stretch"])
+@pytest.mark.parametrize("resize_mode", ["crop", "stretch"])
 @given(width=st.integers(1, 90), height=st.integers(1, 90), size=st.integers(16, 48))
-def test_any_picture_becomes_a_square_of_floats(fit, width, height, size):
+def test_any_picture_becomes_a_square_of_floats(resize_mode, width, height, size):
     pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
-    array = Preprocess(image_size=size, fit=fit)(pixels)
+    array = Preprocess(image_size=size, resize_mode=resize_mode)(pixels)
     assert array.shape == (3, size, size)
     assert array.dtype == np.float32
     assert array.flags.c_contiguous
@@ -48,7 +48,7 @@ def test_any_picture_becomes_a_square_of_floats(fit, width, height, size):
 def test_crop_takes_the_centre_and_stretch_takes_all(width, height):
     image = three_stripes(width, height)
     assert (inner(Preprocess(image_size=32).resize(image)) == GREEN).all()
-    stretched = Preprocess(image_size=48, fit="stretch").resize(image)
+    stretched = Preprocess(image_size=48, resize_mode="stretch").resize(image)
     first, last = stretched[2, 2], stretched[-3, -3]
     assert (first.tolist(), last.tolist()) == (list(RED), list(BLUE))
 
@@ -90,12 +90,12 @@ def test_batch_is_normalised_like_its_pictures():
 
 @given(
     size=st.integers(16, 2048),
-    fit=st.sampled_from(["crop", "stretch"]),
+    resize_mode=st.sampled_from(["crop", "stretch"]),
     mean=st.tuples(*[st.floats(0, 1)] * 3),
     std=st.tuples(*[st.floats(0.01, 1)] * 3),
 )
-def test_settings_survive_the_model_file(size, fit, mean, std):
-    preprocess = Preprocess(image_size=size, fit=fit, mean=mean, std=std)
+def test_settings_survive_the_model_file(size, resize_mode, mean, std):
+    preprocess = Preprocess(image_size=size, resize_mode=resize_mode, mean=mean, std=std)
     stored = json.loads(json.dumps(preprocess.to_dict()))
     assert Preprocess.from_dict(stored) == preprocess
 
@@ -109,8 +109,8 @@ BAD = [
     ("image_size", 224.0),
     ("image_size", "224"),
     ("image_size", True),
-    ("fit", "pad"),
-    ("fit", ["crop"]),
+    ("resize_mode", "pad"),
+    ("resize_mode", ["crop"]),
     ("mean", "123"),
     ("mean", ["0.5", "0.5", "0.5"]),
     ("mean", [0.5, 0.5, 1e300]),
@@ -135,7 +135,7 @@ def test_unusable_settings_of_a_model_file_are_refused(key, value):
         Preprocess.from_dict({**Preprocess().to_dict(), key: value})
 
 
-@pytest.mark.parametrize("key", ["image_size", "fit", "mean", "std"])
+@pytest.mark.parametrize("key", ["image_size", "resize_mode", "mean", "std"])
 def test_missing_setting_is_refused(key):
     values = Preprocess().to_dict()
     del values[key]

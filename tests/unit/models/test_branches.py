@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recyclenet.errors import UsageError
-from recyclenet.export.onnx import to_onnx
+from recyclenet.exporting.onnx import to_onnx
 from recyclenet.models.classifier import (
     WasteClassifier,
     create_model,

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import csv
-import io
 import os
 import signal
 from dataclasses import replace
@@ -10,25 +8,25 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 
 from recyclenet.data.manifest import Manifest, read_manifest
 from recyclenet.data.scan import load_dataset
 from recyclenet.errors import DataError, Interrupted, RecycleNetError, UsageError
-from recyclenet.training.checkpoint import LAST, START, load_trained
+from recyclenet.training.checkpoint import load_trained
 from recyclenet.training.fit import resume_run, start_run
 from recyclenet.training.machine import Devices
 from recyclenet.training.module import TrainingModule
-from recyclenet.training.recipe import Recipe, load_recipe
+from recyclenet.training.recipe import Recipe, load_recipe, save_recipe
+from recyclenet.training.run import Run
 
-SETTINGS = (
-    "model.freeze_groups=1",
-    "optim.learning_rate=5e-3",
-    "optim.head_multiplier=1",
-    "fit.ema_decay=0.5",
-    "fit.epochs=3",
-)
+SETTINGS = {
+    "model.freeze_groups": 1,
+    "optim.learning_rate": 5e-3,
+    "optim.head_multiplier": 1,
+    "fit.ema_decay": 0.5,
+    "fit.epochs": 3,
+}
 
 
 @pytest.fixture
@@ -37,59 +35,48 @@ def recipe(tiny: str) -> Recipe:
     return load_recipe(tiny, SETTINGS)
 
 
-@pytest.fixture
-def console() -> Console:
-    """A console that nobody looks at."""
-    return Console(file=io.StringIO(), width=200)
-
-
 def state(path: Path) -> dict[str, Any]:
     stored: dict[str, Any] = torch.load(path, weights_only=True)
     return {**stored["state_dict"], **stored["current_model_state"]}
 
 
-def epochs(run: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
-
-
 def test_a_run_is_described_by_its_folder(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = tmp_path / "run"
-    start_run(load_dataset(photo_folder), recipe, run, console)
-    assert load_recipe(str(run / "recipe.toml")) == recipe
-    manifest = read_manifest(run / "manifest.csv")
+    caplog.set_level("INFO", "recyclenet")
+    run = Run(tmp_path / "run")
+    start_run(load_dataset(photo_folder), recipe, run)
+    assert load_recipe(run.recipe_file) == recipe
+    manifest = read_manifest(run.manifest_file)
     assert {sample.split for sample in manifest} == {"train", "val", "test"}
     assert all(len(sample.sha256) == 64 and sample.path.is_file() for sample in manifest)
-    rows = epochs(run)
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert all(0 <= float(row["val_accuracy"]) <= 1 for row in rows)
-    assert (run / LAST).is_file()
-    model = load_trained(run, recipe, 3)
+    rows = run.metrics
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert all(0 <= row["val_accuracy"] <= 1 for row in rows)
+    assert run.last.is_file()
+    model = load_trained(run)
     assert not model.training
-    shown = console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
-    assert "epoch 3/3" in shown
+    assert "epoch 3/3" in caplog.text
 
 
-def test_training_learns_what_can_be_learnt(
-    photo_folder: Path, tiny: str, console: Console, tmp_path: Path
-) -> None:
-    settings = [*SETTINGS, "fit.epochs=12", "model.freeze_groups=0", "augment.mixup=0"]
-    recipe = load_recipe(tiny, [*settings, "augment.trivial_augment=false"])
-    start_run(load_dataset(photo_folder), recipe, tmp_path / "run", console)
-    assert float(epochs(tmp_path / "run")[-1]["val_accuracy"]) == 1.0
+def test_training_learns_what_can_be_learnt(photo_folder: Path, tiny: str, tmp_path: Path) -> None:
+    more = {"fit.epochs": 12, "model.freeze_groups": 0}
+    plain = {"augment.mixup": 0, "augment.trivial_augment": False}
+    recipe = load_recipe(tiny, SETTINGS | more | plain)
+    run = Run(tmp_path / "run")
+    start_run(load_dataset(photo_folder), recipe, run)
+    assert run.metrics[-1]["val_accuracy"] == 1.0
 
 
 def test_an_interrupted_run_ends_as_if_it_had_never_been(
     photo_folder: Path,
     recipe: Recipe,
-    console: Console,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     manifest = load_dataset(photo_folder)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    start_run(manifest, recipe, whole, console)
+    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+    start_run(manifest, recipe, whole)
 
     step = TrainingModule.training_step
 
@@ -100,15 +87,15 @@ def test_an_interrupted_run_ends_as_if_it_had_never_been(
 
     monkeypatch.setattr(TrainingModule, "training_step", interrupted)
     with pytest.raises(Interrupted, match="recyclenet train --resume"):
-        start_run(manifest, recipe, broken, console)
+        start_run(manifest, recipe, broken)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     monkeypatch.undo()
-    resume_run(read_manifest(broken / "manifest.csv"), broken, console)
+    resume_run(broken)
 
-    expected, found = state(whole / LAST), state(broken / LAST)
+    expected, found = state(whole.last), state(broken.last)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
-    assert [row["epoch"] for row in epochs(broken)] == ["1", "2", "3"]
+    assert [row["epoch"] for row in broken.metrics] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
@@ -116,15 +103,14 @@ def test_an_interrupted_run_ends_as_if_it_had_never_been(
 def test_told_to_end_a_run_saves_its_step_and_goes_on_there(
     photo_folder: Path,
     recipe: Recipe,
-    console: Console,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     told: signal.Signals,
     last_step: int,
 ) -> None:
     manifest = load_dataset(photo_folder)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    start_run(manifest, recipe, whole, console)
+    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+    start_run(manifest, recipe, whole)
 
     step = TrainingModule.training_step
     steps: list[int] = []
@@ -138,27 +124,28 @@ def test_told_to_end_a_run_saves_its_step_and_goes_on_there(
     monkeypatch.setattr(TrainingModule, "training_step", counted)
     before = signal.getsignal(told)
     with pytest.raises(Interrupted, match=f"stopped after step {last_step} of 9;") as stopped:
-        start_run(manifest, recipe, broken, console)
+        start_run(manifest, recipe, broken)
     assert stopped.value.exit_code == 128 + told
     assert signal.getsignal(told) is before
-    assert torch.load(broken / LAST, weights_only=True)["global_step"] == last_step
-    resume_run(read_manifest(broken / "manifest.csv"), broken, console)
+    assert torch.load(broken.last, weights_only=True)["global_step"] == last_step
+    resume_run(broken)
     assert steps == list(range(1, 10))
 
-    expected, found = state(whole / LAST), state(broken / LAST)
+    expected, found = state(whole.last), state(broken.last)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     kept = "epoch", "val_loss", "val_accuracy", "lr"
-    rows = [[[row[name] for name in kept] for row in epochs(run)] for run in (whole, broken)]
+    rows = [[[row[name] for name in kept] for row in run.metrics] for run in (whole, broken)]
     assert rows[0] == rows[1]
 
 
 def test_frozen_groups_keep_weights_and_statistics(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
     short = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"epochs": 1})})
-    start_run(load_dataset(photo_folder), short, tmp_path / "run", console)
+    run = Run(tmp_path / "run")
+    start_run(load_dataset(photo_folder), short, run)
     torch.manual_seed(0)
-    trained = load_trained(tmp_path / "run", short, 3).state_dict()
+    trained = load_trained(run).state_dict()
     # A fresh network's statistics; the stem is frozen, the first stage is not.
     assert torch.equal(
         trained["backbone.bn1.running_mean"], torch.zeros_like(trained["backbone.bn1.running_mean"])
@@ -170,45 +157,42 @@ def test_frozen_groups_keep_weights_and_statistics(
 
 
 def test_a_folder_in_use_is_refused_and_left_alone(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="not an empty folder"):
-        start_run(load_dataset(photo_folder), recipe, tmp_path, console)
+        start_run(load_dataset(photo_folder), recipe, Run(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_one_class_is_not_enough(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
-) -> None:
+def test_one_class_is_not_enough(photo_folder: Path, recipe: Recipe, tmp_path: Path) -> None:
     glass = Manifest(tuple(s for s in load_dataset(photo_folder) if s.label == "glass"))
     with pytest.raises(DataError, match="only 'glass'"):
-        start_run(glass, recipe, tmp_path / "run", console)
+        start_run(glass, recipe, Run(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
 def test_unreadable_photos_are_named_and_left_out(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("no picture")
     samples = load_dataset(photo_folder).samples
     manifest = Manifest((*samples, replace(samples[0], path=bad)))
     short = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"epochs": 1})})
-    start_run(manifest, short, tmp_path / "run", console)
-    assert isinstance(console.file, io.StringIO)
-    assert "bad.jpg" in console.file.getvalue()
+    start_run(manifest, short, Run(tmp_path / "run"))
+    assert "bad.jpg" in caplog.text
     assert len(read_manifest(tmp_path / "run" / "manifest.csv")) == len(samples)
 
 
 def test_photos_that_are_all_unreadable_are_refused(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
     missing = [
         replace(s, path=tmp_path / s.path.name, sha256="") for s in load_dataset(photo_folder)
     ]
     with pytest.raises(DataError, match="none of the 36 photos can be read"):
-        start_run(Manifest(tuple(missing)), recipe, tmp_path / "run", console)
+        start_run(Manifest(tuple(missing)), recipe, Run(tmp_path / "run"))
 
 
 def changed(recipe: Recipe, **fields: object) -> Recipe:
@@ -225,11 +209,11 @@ def changed(recipe: Recipe, **fields: object) -> Recipe:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"optim__sharpness": "asam", "optim__rho": 1.0, "fit__accumulate": 2},
+        {"optim__sharpness": "asam", "optim__rho": 1.0, "fit__micro_batches": 2},
         {"optim__optimizer": "sgd", "optim__schedule": "plateau", "optim__step_epochs": 1},
         {"optim__schedule": "cosine", "optim__layer_decay": 0.7, "fit__balanced_sampling": True},
         {"augment__cutmix": 1.0, "optim__class_weights": "balanced", "fit__freeze_norm": True},
-        {"fit__unfreeze_every": 1, "fit__probe": True, "fit__wise": 0.5},
+        {"fit__unfreeze_every": 1, "fit__probe": True, "fit__wise_ft_alpha": 0.5},
         {"fit__cached_views": 2, "fit__probe": True},
         {"fit__cached_views": 2, "model__branches": 2},
     ],
@@ -238,15 +222,14 @@ def changed(recipe: Recipe, **fields: object) -> Recipe:
 def test_an_interrupted_run_of_any_kind_ends_as_if_it_had_never_been(
     photo_folder: Path,
     recipe: Recipe,
-    console: Console,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fields: dict[str, object],
 ) -> None:
     mine = changed(recipe, **fields)
     manifest = load_dataset(photo_folder)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    start_run(manifest, mine, whole, console)
+    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
+    start_run(manifest, mine, whole)
     step = TrainingModule.training_step
 
     def interrupted(self: TrainingModule, batch: Any, batch_idx: int) -> None:
@@ -256,50 +239,52 @@ def test_an_interrupted_run_of_any_kind_ends_as_if_it_had_never_been(
 
     monkeypatch.setattr(TrainingModule, "training_step", interrupted)
     with pytest.raises(Interrupted):
-        start_run(manifest, mine, broken, console)
+        start_run(manifest, mine, broken)
     monkeypatch.undo()
-    resume_run(read_manifest(broken / "manifest.csv"), broken, console)
-    expected = load_trained(whole, mine, 3).state_dict()
-    found = load_trained(broken, mine, 3).state_dict()
+    resume_run(broken)
+    expected = load_trained(whole).state_dict()
+    found = load_trained(broken).state_dict()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
-    assert state(whole / LAST).keys() == state(broken / LAST).keys()
+    assert state(whole.last).keys() == state(broken.last).keys()
 
 
 def test_a_share_of_the_start_comes_back(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    half = changed(recipe, fit__wise=0.5, fit__epochs=1)
-    start_run(load_dataset(photo_folder), half, run, console)
-    start = load_file(run / START)
-    trained = load_trained(run, changed(half, fit__wise=1.0), 3).state_dict()
-    averaged = load_trained(run, half, 3).state_dict()
+    run = Run(tmp_path / "run")
+    half = changed(recipe, fit__wise_ft_alpha=0.5, fit__epochs=1)
+    start_run(load_dataset(photo_folder), half, run)
+    start = load_file(run.start)
+    averaged = load_trained(run).state_dict()
+    save_recipe(changed(half, fit__wise_ft_alpha=1.0), run.recipe_file)
+    trained = load_trained(Run(run.folder)).state_dict()
     for name, tensor in averaged.items():
         if tensor.is_floating_point():
             torch.testing.assert_close(tensor, (start[name] + trained[name]) / 2)
 
 
 def test_a_run_stops_early_without_progress(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
     still = changed(recipe, fit__early_stop=1, fit__epochs=30, optim__learning_rate=1e-12)
-    start_run(load_dataset(photo_folder), still, tmp_path / "run", console)
-    assert len(epochs(tmp_path / "run")) < 30
+    run = Run(tmp_path / "run")
+    start_run(load_dataset(photo_folder), still, run)
+    assert len(run.metrics) < 30
 
 
 def test_a_run_leaves_curves_for_tensorboard(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
-    start_run(load_dataset(photo_folder), changed(recipe, fit__epochs=1), tmp_path / "run", console)
+    start_run(load_dataset(photo_folder), changed(recipe, fit__epochs=1), Run(tmp_path / "run"))
     (events,) = (tmp_path / "run" / "tensorboard").glob("events*")
     assert b"val_loss" in events.read_bytes()
 
 
 def test_shares_of_a_recipe_draw_the_splits_anew(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
     even = changed(recipe, fit__epochs=1).model_copy(update={"split": (0.5, 0.25, 0.25)})
-    start_run(load_dataset(photo_folder), even, tmp_path / "run", console)
+    start_run(load_dataset(photo_folder), even, Run(tmp_path / "run"))
     manifest = read_manifest(tmp_path / "run" / "manifest.csv")
     assert [len(manifest.select(split)) for split in ("train", "val", "test")] == [18, 9, 9]
 
@@ -307,11 +292,10 @@ def test_shares_of_a_recipe_draw_the_splits_anew(
 def test_a_training_that_fails_says_so_and_keeps_the_last_good_epoch(
     photo_folder: Path,
     recipe: Recipe,
-    console: Console,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run = tmp_path / "run"
+    run = Run(tmp_path / "run")
     ordinary = TrainingModule.on_train_epoch_start
     before = b""
 
@@ -319,15 +303,15 @@ def test_a_training_that_fails_says_so_and_keeps_the_last_good_epoch(
         nonlocal before
         ordinary(module)
         if module.current_epoch == 1:
-            before = (run / LAST).read_bytes()
+            before = run.last.read_bytes()
             with torch.no_grad():
                 next(p for p in module.model.parameters() if p.requires_grad).fill_(torch.nan)
 
     monkeypatch.setattr(TrainingModule, "on_train_epoch_start", spoil)
     with pytest.raises(RecycleNetError, match=r"failed in epoch 2.*smaller rate"):
-        start_run(load_dataset(photo_folder), recipe, run, console)
+        start_run(load_dataset(photo_folder), recipe, run)
     assert before
-    assert (run / LAST).read_bytes() == before
+    assert run.last.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -340,7 +324,6 @@ def test_a_training_that_fails_says_so_and_keeps_the_last_good_epoch(
 def test_what_several_devices_cannot_do_is_refused(
     photo_folder: Path,
     recipe: Recipe,
-    console: Console,
     tmp_path: Path,
     fields: dict[str, object],
     reason: str,
@@ -349,19 +332,16 @@ def test_what_several_devices_cannot_do_is_refused(
         start_run(
             load_dataset(photo_folder),
             changed(recipe, **fields),
-            tmp_path / "run",
-            console,
-            Devices((0, 1)),
+            Run(tmp_path / "run"),
+            devices=Devices((0, 1)),
         )
 
 
 def test_a_recipe_that_does_not_fit_leaves_a_folder_that_can_be_used_again(
-    photo_folder: Path, recipe: Recipe, console: Console, tmp_path: Path
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
+    run = Run(tmp_path / "run")
     with pytest.raises(UsageError, match="freeze_groups must be"):
-        start_run(
-            load_dataset(photo_folder), changed(recipe, model__freeze_groups=99), run, console
-        )
-    start_run(load_dataset(photo_folder), changed(recipe, fit__epochs=1), run, console)
-    assert (run / LAST).is_file()
+        start_run(load_dataset(photo_folder), changed(recipe, model__freeze_groups=99), run)
+    start_run(load_dataset(photo_folder), changed(recipe, fit__epochs=1), run)
+    assert run.last.is_file()

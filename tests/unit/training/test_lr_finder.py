@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
 from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
@@ -24,11 +22,7 @@ def swept() -> tuple[TrainingModule, dict[str, torch.Tensor], RateSweep]:
     module = TrainingModule(model, torch.ones(3), recipe)
     before = {key: value.clone() for key, value in module.state_dict().items()}
     batches = [(torch.randn(8, 3, 32, 32), torch.arange(8) % 3) for _ in range(4)]
-    return (
-        module,
-        before,
-        find_rates(module, batches, recipe, Console(file=io.StringIO()), num_steps=60),
-    )
+    return module, before, find_rates(module, batches, recipe, num_steps=60)
 
 
 def test_the_network_is_left_untouched(

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
-from recyclenet.training.module import TrainingModule, _paste
+from recyclenet.training.module import TrainingModule
 from recyclenet.training.optim import build_optimizer
 from recyclenet.training.recipe import Recipe
 
@@ -38,7 +37,7 @@ def step(built: TrainingModule, seed: int = 0) -> tuple[float, dict[str, torch.T
     torch.manual_seed(1)
     batch = torch.randn(12, 3, 32, 32), torch.randint(0, NUM_CLASSES, (12,))
     optimizer = build_optimizer(built.model, built._recipe.optim)
-    loss = built.step(batch, np.random.default_rng(seed), optimizer, torch.Tensor.backward)
+    loss = built.step(batch, seed, optimizer, torch.Tensor.backward)
     return float(loss), built.model.state_dict()
 
 
@@ -46,10 +45,10 @@ def step(built: TrainingModule, seed: int = 0) -> tuple[float, dict[str, torch.T
     ("sharpness", "branches"), [("none", 1), ("sam", 1), ("asam", 1), ("none", 3), ("asam", 3)]
 )
 def test_a_batch_in_parts_is_the_same_batch(sharpness: str, branches: int) -> None:
-    optim = {"sharpness": sharpness, "gradient_clip": 1.0}
+    optim = {"sharpness": sharpness}
     model = {"branches": branches, "freeze_groups": 1} if branches > 1 else {}
     whole = step(module(optim=optim, model=model))
-    parts = step(module(optim=optim, model=model, fit={"accumulate": 4}))
+    parts = step(module(optim=optim, model=model, fit={"micro_batches": 4}))
     assert parts[0] == pytest.approx(whole[0], rel=1e-5)
     for name, tensor in whole[1].items():
         torch.testing.assert_close(parts[1][name], tensor, rtol=1e-4, atol=1e-5)
@@ -69,15 +68,21 @@ def test_class_weights_weigh_the_loss() -> None:
     assert step(weighted)[0] == pytest.approx(2 * loss, rel=1e-5)
 
 
-def test_cutmix_pastes_a_box_and_tells_its_share() -> None:
-    images, others = torch.zeros(2, 3, 20, 30), torch.ones(2, 3, 20, 30)
-    random = np.random.default_rng(0)
-    for share in (0.1, 0.5, 0.9, 1.0):
-        mixed, kept = _paste(images, others, share, random)
-        assert kept == pytest.approx(1 - mixed.mean().item(), abs=1e-6)
-        assert images.sum() == 0
-        rows, columns = mixed[0, 0].amax(1), mixed[0, 0].amax(0)
-        assert mixed[0, 0].sum() == rows.sum() * columns.sum()  # one full box
+@pytest.mark.parametrize("kinds", [("mixup",), ("cutmix",), ("mixup", "cutmix"), ()])
+@pytest.mark.parametrize("channels", [3, 80])  # pictures, and maps of frozen layers
+def test_pictures_and_their_targets_are_mixed_alike(kinds: tuple[str, ...], channels: int) -> None:
+    built = module(augment=dict.fromkeys(kinds, 1.0))
+    targets = torch.arange(12) % NUM_CLASSES
+    # Each picture shows nothing but its target.
+    images = torch.nn.functional.one_hot(targets, NUM_CLASSES).float()[:, :, None, None]
+    images = images.repeat(1, channels // NUM_CLASSES + 1, 20, 30)[:, :channels]
+    for seed in range(10):
+        mixed, soft = built._mix(images, targets, seed)
+        again, _ = built._mix(images, targets, seed)
+        assert torch.equal(mixed, again)
+        torch.testing.assert_close(mixed.mean((2, 3))[:, :NUM_CLASSES], soft)
+        assert torch.equal(mixed, images) == (not kinds)
+    assert built._mix(images, targets, 3)[1].shape == (12, NUM_CLASSES)
 
 
 def test_layers_thaw_from_the_head_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,12 @@ from torch import nn
 
 from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.config import ModelConfig
-from recyclenet.training.optim import RateFactor, build_optimizer, parameter_groups
+from recyclenet.training.optim import (
+    build_optimizer,
+    build_plateau,
+    build_schedule,
+    parameter_groups,
+)
 from recyclenet.training.recipe import OptimSection
 
 
@@ -16,34 +21,42 @@ def network() -> WasteClassifier:
     return create_model(ModelConfig.from_name("test_efficientnet", weights="none"), 3)
 
 
-def factors(steps_per_epoch: int = 5, epochs: int = 4, **fields: Any) -> list[float]:
-    total = steps_per_epoch * epochs
-    factor = RateFactor(OptimSection(**fields), steps_per_epoch, total)
-    return [factor(step) for step in range(total)]
-
-
-@pytest.mark.parametrize("warmup", [0.1, 0.15, 0.5])
-@pytest.mark.parametrize("total", [20, 57, 1000])
-def test_one_cycle_is_pytorchs(warmup: float, total: int) -> None:
+def rates(steps_per_epoch: int = 5, epochs: int = 4, **fields: Any) -> list[float]:
+    optim, total = OptimSection(**fields), steps_per_epoch * epochs
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=1.0, total_steps=total, pct_start=warmup, cycle_momentum=False
-    )
-    mine = RateFactor(OptimSection(warmup=warmup), 5, total)
-    for step in range(total):
-        assert mine(step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-6, abs=1e-12)
+    schedule = build_schedule(optimizer, optim, steps_per_epoch, total)
+    found = []
+    for _ in range(total):
+        found.append(float(optimizer.param_groups[0]["lr"]))
         optimizer.step()
-        if step < total - 1:
-            schedule.step()
+        schedule.step()
+    return found
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_nothing() -> None:
+    found = rates(schedule="one-cycle", warmup=0.25)
+    assert found[:5] == sorted(found[:5])
+    assert found[0] == pytest.approx(1 / 25)
+    assert found[4] == pytest.approx(1.0)
+    assert found[4:] == sorted(found[4:], reverse=True)
+    assert found[-1] == pytest.approx(1 / 25e4)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.05, 0.1, 0.9])
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "step", "plateau", "constant"])
+@pytest.mark.parametrize("epochs", [1, 2, 4])
+def test_any_number_of_steps_can_be_scheduled(schedule: str, warmup: float, epochs: int) -> None:
+    found = rates(1, epochs, schedule=schedule, warmup=warmup)
+    assert all(0 <= rate <= 1 for rate in found)
 
 
 def test_step_falls_every_so_many_epochs() -> None:
-    found = factors(schedule="step", step_epochs=2, step_factor=0.1, warmup=0)
+    found = rates(schedule="step", step_epochs=2, step_factor=0.1, warmup=0)
     assert found == pytest.approx([1.0] * 10 + [0.1] * 10)
 
 
 def test_cosine_falls_to_nothing() -> None:
-    found = factors(schedule="cosine", warmup=0)
+    found = rates(schedule="cosine", warmup=0)
     assert found[0] == 1.0
     assert found == sorted(found, reverse=True)
     assert found[-1] < 0.01
@@ -51,32 +64,31 @@ def test_cosine_falls_to_nothing() -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "step", "plateau", "constant"])
 def test_every_schedule_can_warm_up(schedule: str) -> None:
-    found = factors(schedule=schedule, warmup=0.25)
+    found = rates(schedule=schedule, warmup=0.25)
     assert found[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
 
 
 def test_plateau_falls_after_too_many_epochs_without_progress() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     fields = {"schedule": "plateau", "step_epochs": 1, "step_factor": 0.5, "warmup": 0}
-    factor = RateFactor(OptimSection.model_validate(fields), 5, 100)
+    plateau = build_plateau(optimizer, OptimSection.model_validate(fields))
     seen = []
     for loss in (1.0, 0.9, 0.95, 0.93, 0.8, 0.8, 0.8):
-        factor.observe(loss)
-        seen.append(factor(0))
+        plateau.step(loss)
+        seen.append(optimizer.param_groups[0]["lr"])
     assert seen == [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25]
-    other = RateFactor(OptimSection.model_validate(fields), 5, 100)
-    other.memory = factor.memory
-    assert other(0) == 0.25
 
 
 def test_rates_follow_the_layers() -> None:
     optim = OptimSection(learning_rate=1.0, head_multiplier=10, layer_decay=0.5)
     model = network()
-    rates = {
+    by_parameter = {
         id(p): group["lr"] for group in parameter_groups(model, optim) for p in group["params"]
     }
-    assert rates[id(model.backbone.classifier.weight)] == 10
-    assert rates[id(model.backbone.conv_stem.weight)] < rates[id(model.backbone.conv_head.weight)]
-    assert set(rates) == {id(p) for p in model.parameters()}
+    assert by_parameter[id(model.backbone.classifier.weight)] == 10
+    stem, last = model.backbone.conv_stem.weight, model.backbone.conv_head.weight
+    assert by_parameter[id(stem)] < by_parameter[id(last)]
+    assert set(by_parameter) == {id(p) for p in model.parameters()}
 
 
 def test_vectors_do_not_decay() -> None:

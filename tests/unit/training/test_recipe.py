@@ -7,7 +7,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recyclenet.errors import UsageError
-from recyclenet.training.recipe import Recipe, load_recipe, recipe_names, save_recipe
+from recyclenet.training.recipe import (
+    Recipe,
+    load_recipe,
+    parse_setting,
+    recipe_names,
+    save_recipe,
+)
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -29,9 +35,35 @@ def test_any_text_survives_saving(
 
 
 def test_settings_override_the_file() -> None:
-    recipe = load_recipe("default", ["fit.epochs=3", "model.backbone=resnet18", "name='a b'"])
+    texts = ["fit.epochs=3", "model.backbone=resnet18", "name='a b'"]
+    settings = dict(map(parse_setting, texts))
+    recipe = load_recipe("default", settings)
     assert (recipe.fit.epochs, recipe.model.backbone, recipe.name) == (3, "resnet18", "a b")
-    assert load_recipe("default").fit.epochs != 3
+    default = load_recipe("default")
+    assert default.fit.epochs != 3
+    assert default.with_settings(settings) == recipe
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_loaded_recipe_takes_settings_too(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.with_settings({}) == recipe
+    assert recipe.with_settings({"model.attention": "cbam"}).model.attention is not None
+    with pytest.raises(UsageError, match=r"fit\.epochs"):
+        recipe.with_settings({"fit.epochs": "many"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("model.fit", "resize_mode"),
+        ("fit.accumulate", "micro_batches"),
+        ("fit.wise", "wise_ft_alpha"),
+    ],
+)
+def test_fields_of_earlier_releases_are_named_with_their_new_names(old: str, new: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown field '{old}', which is '{new}' now"):
+        load_recipe("default", {old: 1})
 
 
 def test_all_mistakes_are_reported_at_once_with_the_nearest_names(tmp_path: Path) -> None:
@@ -59,7 +91,7 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_names(tmp_path: Path
 )
 def test_a_wrong_request_is_refused(source: str, settings: tuple[str, ...], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        load_recipe(source, settings)
+        load_recipe(source, dict(map(parse_setting, settings)))
 
 
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from recyclenet.training.sharpness import worst_nearby
+from recyclenet.training.sharpness import perturbed
 
 
 def problem() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
@@ -32,7 +32,7 @@ def test_the_gradient_is_that_of_the_worst_point(adaptive: bool) -> None:
     )
     before = [p.detach().clone() for p in parameters]
     loss(model(x), y).backward()
-    with worst_nearby(model, parameters, 0.1, adaptive):
+    with perturbed(model, parameters, 0.1, adaptive):
         assert all(p.grad is None for p in parameters)
         loss(model(x), y).backward()
     for parameter, old, gradient in zip(parameters, before, wanted, strict=True):
@@ -46,7 +46,7 @@ def test_batch_statistics_belong_to_where_the_network_is() -> None:
     model(x).sum().backward()
     norm = model[1]
     before = {key: value.clone() for key, value in norm.state_dict().items()}
-    with worst_nearby(model, list(model.parameters()), 0.5, adaptive=False):
+    with perturbed(model, list(model.parameters()), 0.5, adaptive=False):
         model(x).sum().backward()
     assert all(torch.equal(value, before[key]) for key, value in norm.state_dict().items())
     assert norm.momentum == 0.1
@@ -58,7 +58,7 @@ def test_parameters_come_back_after_a_failure() -> None:
     nn.functional.cross_entropy(model(x), y).backward()
     with (
         pytest.raises(KeyboardInterrupt),
-        worst_nearby(model, list(model.parameters()), 0.5, adaptive=False),
+        perturbed(model, list(model.parameters()), 0.5, adaptive=False),
     ):
         raise KeyboardInterrupt
     assert all(torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))

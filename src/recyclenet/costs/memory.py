@@ -1,4 +1,4 @@
-"""One network's peak memory, in a process of its own: `python -m recyclenet.benchmark.memory`.
+"""One network's peak memory, in a process of its own: `python -m recyclenet.costs.memory`.
 
 Arguments: the runtime, the model name or the ONNX file, the image size, the threads. Prints MB of
 10^6 bytes, or "nan" on systems other than Linux, which alone lets a process reset its peak.
@@ -20,7 +20,7 @@ def main(runtime: str, what: str, image_size: int, threads: int) -> float:
     """Return the peak, MB, of loading a network and running one picture, above what was there."""
     import torch
 
-    from recyclenet.benchmark import models
+    from recyclenet.costs import models
 
     if threads:
         torch.set_num_threads(threads)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recyclenet.core.preprocess import Preprocess
-from recyclenet.explain.occlusion import occlusion_heatmap
-from recyclenet.explain.overlay import overlay
+from recyclenet.explanation.occlusion import occlusion_heatmap
+from recyclenet.explanation.overlay import overlay
 
 PREPROCESS = Preprocess(image_size=64)
 

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from recyclenet.benchmark import runs
-from recyclenet.benchmark.crossval import cross_validate
 from recyclenet.data.scan import load_dataset
+from recyclenet.operations import train
+from recyclenet.operations.crossval import crossval
 from recyclenet.training.recipe import load_recipe
 
 
@@ -18,8 +16,7 @@ def test_every_photo_is_judged_once_by_a_model_new_to_it(
 ) -> None:
     manifest = load_dataset(photo_folder)
     recipe = load_recipe(tiny)
-    console = Console(file=io.StringIO())
-    folds = cross_validate(manifest, recipe, 3, tmp_path, console)
+    folds = crossval(manifest, tmp_path, recipe, num_folds=3).folds
     assert sum(fold.num_photos for fold in folds) == len(manifest)
     rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
     assert sorted(row["path"] for row in rows) == sorted(str(s.path) for s in manifest)
@@ -35,6 +32,6 @@ def test_every_photo_is_judged_once_by_a_model_new_to_it(
     def forbidden(*_: object) -> None:
         raise AssertionError("a finished fold was done again")
 
-    monkeypatch.setattr(runs, "start_run", forbidden)
-    monkeypatch.setattr(runs, "resume_run", forbidden)
-    assert cross_validate(manifest, recipe, 3, tmp_path, console) == folds
+    monkeypatch.setattr(train, "start_run", forbidden)
+    monkeypatch.setattr(train, "resume_run", forbidden)
+    assert crossval(manifest, tmp_path, recipe, num_folds=3).folds == folds

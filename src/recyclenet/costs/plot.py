@@ -8,8 +8,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from recyclenet.benchmark.models import BATCH, CostRow
 from recyclenet.core.files import write_figure
+from recyclenet.costs.models import BATCH, CostRow
 
 COLOURS = {"pytorch": "#c65f2d", "onnxruntime": "#2d6fa3", "pytorch-cuda": "#5a8f3c"}
 Triple = tuple[float, float, float]

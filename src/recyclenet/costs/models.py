@@ -11,21 +11,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from recyclenet.core.files import write_table
+from recyclenet.core.progress import Progress, silent
 from recyclenet.errors import RecycleNetError, UsageError
-from recyclenet.export.onnx import to_onnx
+from recyclenet.exporting.onnx import to_onnx
 from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.cost import multiply_adds, num_parameters
@@ -69,7 +67,11 @@ class CostRow:
 
 
 def measure_models(
-    names: Sequence[str], image_size: int, repeats: int, threads: int, console: Console
+    names: Sequence[str],
+    image_size: int,
+    repeats: int,
+    threads: int = 0,
+    progress: Progress = silent,
 ) -> list[CostRow]:
     """Measure networks in PyTorch and ONNX Runtime, float32, and on the GPU where there is one.
 
@@ -78,7 +80,7 @@ def measure_models(
         image_size: side of the pictures, pixels.
         repeats: timed rounds.
         threads: for each runtime; 0 leaves the choice to it.
-        console: where progress goes.
+        progress: reports networks prepared and rounds timed.
 
     Raises:
         UsageError: a name is unknown or given twice.
@@ -93,7 +95,8 @@ def measure_models(
     runs: dict[tuple[int, str], Run] = {}
     memory: dict[tuple[int, str], float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for index, model in enumerate(_shown(models, "preparing", console)):
+        for index, model in enumerate(models):
+            progress(index, len(models), "preparing")
             file = Path(folder) / f"{index}.onnx"
             file.write_bytes(to_onnx(model, image_size).SerializeToString())
             runs[index, "pytorch"] = _torch_run(model, "cpu")
@@ -109,7 +112,7 @@ def measure_models(
                 run(np.zeros((1, 3, image_size, image_size), np.float32))
                 peak = torch.cuda.max_memory_allocated() - before
                 memory[index, "pytorch-cuda"] = peak / 1e6
-        times = _time(runs, image_size, repeats, console)
+        times = _time(runs, image_size, repeats, progress)
     sizes = [(num_parameters(model), multiply_adds(model, image_size)) for model in models]
     rows = []
     for (index, runtime), (single, batch) in times.items():
@@ -164,7 +167,7 @@ def _torch_run(model: WasteClassifier, device: str) -> Run:
 
 
 def _time(
-    runs: dict[tuple[int, str], Run], image_size: int, repeats: int, console: Console
+    runs: dict[tuple[int, str], Run], image_size: int, repeats: int, progress: Progress
 ) -> dict[tuple[int, str], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Return seconds `(repeats,)` for a batch of 1 and for one of 16, by run."""
     random = np.random.default_rng(0)
@@ -173,7 +176,8 @@ def _time(
         for size in (1, BATCH)
     ]
     seconds = {key: np.empty((2, repeats)) for key in runs}
-    for repeat in _shown(range(-WARM_UP, repeats), "measuring", console):
+    for repeat in range(-WARM_UP, repeats):
+        progress(repeat + WARM_UP, repeats + WARM_UP, "measuring")
         for which, batch in enumerate(batches):
             for key, run in runs.items():
                 start = time.perf_counter()
@@ -185,7 +189,7 @@ def _time(
 
 def _memory(runtime: str, what: str, image_size: int, threads: int) -> float:
     """Return the peak memory, MB, of one network in a fresh process."""
-    command = [sys.executable, "-m", "recyclenet.benchmark.memory", runtime, what]
+    command = [sys.executable, "-m", "recyclenet.costs.memory", runtime, what]
     done = subprocess.run(
         [*command, str(image_size), str(threads)],
         capture_output=True,
@@ -197,7 +201,3 @@ def _memory(runtime: str, what: str, image_size: int, threads: int) -> float:
         reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
         raise RecycleNetError(f"measuring the memory of {what} failed: {reason}")
     return float(done.stdout)
-
-
-def _shown(items: Sequence[Any], title: str, console: Console) -> Iterable[Any]:
-    return track(items, title, console=console, transient=True, disable=not console.is_terminal)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,36 +8,39 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from rich.console import Console
 
 from recyclenet.core.preprocess import Preprocess
-from recyclenet.data.manifest import read_manifest
-from recyclenet.data.scan import load_dataset
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
 from recyclenet.evaluation.metrics import evaluate
-from recyclenet.export import onnx as subject
-from recyclenet.export.onnx import export_run, store_in_half, to_onnx, torch_logits
-from recyclenet.export.verify import HALF_TOLERANCE, verify_parity
-from recyclenet.inference.classifier import Classifier
-from recyclenet.training.checkpoint import BEST, load_trained
-from recyclenet.training.fit import start_run
-from recyclenet.training.recipe import load_recipe
+from recyclenet.exporting import parity
+from recyclenet.exporting.onnx import export_run, store_in_half, to_onnx
+from recyclenet.exporting.parity import TOLERANCES, Tolerance, check_parity
+from recyclenet.operations.train import train
+from recyclenet.training.checkpoint import load_trained
+from recyclenet.training.run import Run
 
 
 @pytest.fixture(scope="module")
-def run(photo_folder: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(photo_folder: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run on the generated photos, exported."""
-    place = tmp_path_factory.mktemp("runs") / "run"
-    settings = ["optim.learning_rate=5e-3", "fit.epochs=4", "streams.paper=kitchen"]
-    recipe = load_recipe(tiny, settings)
-    start_run(load_dataset(photo_folder), recipe, place, Console(file=io.StringIO()))
-    export_run(place, place / "model.onnx")
-    return place
+    settings = {"optim.learning_rate": 5e-3, "fit.epochs": 4, "streams.paper": "kitchen"}
+    return train(photo_folder, tmp_path_factory.mktemp("runs") / "run", tiny, settings=settings)
 
 
-def test_the_file_carries_everything(run: Path) -> None:
-    info = Classifier(run / "model.onnx").info
-    manifest = read_manifest(run / "manifest.csv")
+def copy_of(run: Run, folder: Path, checkpoint: bytes | None) -> Run:
+    """Return a run folder with a recipe, a manifest, and this checkpoint."""
+    copy = Run(folder)
+    copy.best.parent.mkdir(parents=True)
+    for name in ("recipe.toml", "manifest.csv"):
+        (folder / name).write_bytes((run.folder / name).read_bytes())
+    if checkpoint is not None:
+        copy.best.write_bytes(checkpoint)
+    return copy
+
+
+def test_the_file_carries_everything(run: Run) -> None:
+    info = run.info
+    manifest = run.manifest
     assert info.class_names == ("glass", "metal", "paper")
     assert info.streams == {"glass": "recyclable", "metal": "recyclable", "paper": "kitchen"}
     assert info.data_fingerprint == manifest.fingerprint
@@ -47,14 +50,14 @@ def test_the_file_carries_everything(run: Path) -> None:
         image_size=32, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
     )
     assert 0.05 <= info.temperature <= 20
-    assert [path.name for path in run.iterdir() if path.suffix == ".onnx"] == ["model.onnx"]
-    assert not list(run.glob("*.data")), "the weights belong inside the file"
+    assert [path.name for path in run.folder.iterdir() if path.suffix == ".onnx"] == ["model.onnx"]
+    assert not list(run.folder.glob("*.data")), "the weights belong inside the file"
 
 
-def test_its_metrics_are_those_of_the_validation_photos(run: Path) -> None:
-    classifier = Classifier(run / "model.onnx")
+def test_its_metrics_are_those_of_the_validation_photos(run: Run) -> None:
+    classifier = run.classifier()
     info = classifier.info
-    val = read_manifest(run / "manifest.csv").select("val")
+    val = run.manifest.select("val")
     logits = np.stack([row for _, row, _ in classifier.logits_many(s.path for s in val)])
     targets = np.array([info.class_names.index(sample.label) for sample in val])
     scores = evaluate(
@@ -69,58 +72,48 @@ def test_its_metrics_are_those_of_the_validation_photos(run: Path) -> None:
     assert info.metrics["confusion_matrix"] == scores.confusion.tolist()
 
 
-def test_pytorch_and_the_engine_agree_from_the_file_to_the_logits(run: Path) -> None:
-    classifier = Classifier(run / "model.onnx")
-    model = load_trained(run, load_recipe(str(run / "recipe.toml")), 3)
-    manifest = read_manifest(run / "manifest.csv")
-    expected, _ = torch_logits(
-        model, manifest, classifier.info.class_names, classifier.info.preprocess
-    )
-    found = np.stack([row for _, row, _ in classifier.logits_many(s.path for s in manifest)])
-    assert np.abs(expected - found).max() <= HALF_TOLERANCE
+def test_pytorch_and_the_engine_agree_from_the_file_to_the_logits(run: Run) -> None:
+    classifier = run.classifier()
+    model, paths = load_trained(run), [sample.path for sample in run.manifest]
+    batch = np.stack([classifier.info.preprocess(classifier.decode(path)) for path in paths])
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(batch)).numpy()
+    found = np.stack([row for _, row, _ in classifier.logits_many(paths)])
+    assert np.abs(expected - found).max() <= TOLERANCES["float16"].max_difference
     assert (expected.argmax(1) == found.argmax(1)).all()
 
 
-def test_the_gate_refuses_a_file_of_another_network(run: Path) -> None:
-    model = load_trained(run, load_recipe(str(run / "recipe.toml")), 3)
+def test_the_gate_refuses_a_file_of_another_network(run: Run) -> None:
+    model = load_trained(run)
     with torch.no_grad():
         model.backbone.get_classifier().bias[0] += 0.01
-    samples = read_manifest(run / "manifest.csv").samples[:3]
+    samples = run.manifest.samples[:3]
     with pytest.raises(RecycleNetError, match="not exported: PyTorch and ONNX Runtime differ"):
-        verify_parity((run / "model.onnx").read_bytes(), samples, model)
+        check_parity(run.classifier(), samples, model)
 
 
-def test_a_damaged_checkpoint_is_refused_and_writes_nothing(run: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken"
-    (broken / BEST.parent).mkdir(parents=True)
-    for name in ("recipe.toml", "manifest.csv"):
-        (broken / name).write_bytes((run / name).read_bytes())
-    (broken / BEST).write_bytes((run / BEST).read_bytes()[:5000])
+def test_a_damaged_checkpoint_is_refused_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+    broken = copy_of(run, tmp_path / "broken", run.best.read_bytes()[:5000])
     with pytest.raises(ModelFileError, match="damaged"):
-        export_run(broken, broken / "model.onnx")
-    assert not (broken / "model.onnx").exists()
+        export_run(broken)
+    assert not broken.model.exists()
 
 
-def test_a_checkpoint_that_holds_code_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_that_holds_code_is_refused(run: Run, tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str, ...]]:
             return Path.touch, (tmp_path / "owned",)  # type: ignore[return-value]
 
-    broken = tmp_path / "broken"
-    (broken / BEST.parent).mkdir(parents=True)
-    for name in ("recipe.toml", "manifest.csv"):
-        (broken / name).write_bytes((run / name).read_bytes())
-    torch.save({"state_dict": Evil()}, broken / BEST)
+    broken = copy_of(run, tmp_path / "broken", None)
+    torch.save({"state_dict": Evil()}, broken.best)
     with pytest.raises(ModelFileError):
-        export_run(broken, broken / "model.onnx")
+        export_run(broken)
     assert not (tmp_path / "owned").exists()
 
 
-def test_a_run_without_checkpoint_says_what_to_do(run: Path, tmp_path: Path) -> None:
-    for name in ("recipe.toml", "manifest.csv"):
-        (tmp_path / name).write_bytes((run / name).read_bytes())
+def test_a_run_without_checkpoint_says_what_to_do(run: Run, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="train first"):
-        export_run(tmp_path, tmp_path / "model.onnx")
+        export_run(copy_of(run, tmp_path / "untrained", None))
 
 
 class Undecided(torch.nn.Module):
@@ -162,10 +155,10 @@ def test_half_the_size_and_nearly_the_same_answers() -> None:
 
 
 def test_a_network_that_needs_all_its_digits_keeps_them(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     export_run(run, tmp_path / "half.onnx")
-    monkeypatch.setattr(subject, "HALF_TOLERANCE", 0.0)
+    monkeypatch.setitem(TOLERANCES, "float16", Tolerance(0.0))
     export_run(run, tmp_path / "whole.onnx")
     kinds = {
         name: {tensor.data_type for tensor in onnx.load(tmp_path / name).graph.initializer}
@@ -173,3 +166,21 @@ def test_a_network_that_needs_all_its_digits_keeps_them(
     }
     assert onnx.TensorProto.FLOAT16 in kinds["half.onnx"]
     assert onnx.TensorProto.FLOAT16 not in kinds["whole.onnx"]
+
+
+def test_a_lossy_model_is_judged_by_its_accuracy(run: Run) -> None:
+    classifier, samples = run.classifier(), run.manifest.samples
+    model = load_trained(run)
+    with torch.no_grad():
+        model.backbone.get_classifier().bias[0] += 0.5
+    found = parity.measure_parity(classifier, samples, model, TOLERANCES["int8"])
+    assert found.max_difference == pytest.approx(0.5, abs=0.1)
+    with pytest.raises(RecycleNetError, match="differ by"):
+        check_parity(classifier, samples, model, "float16")
+    right = [sample for sample in samples if classifier.classify(sample.path).label == sample.label]
+    assert check_parity(classifier, right, model, "int8").accuracy_loss <= 0
+    with torch.no_grad():  # now the network has other answers, and all of them are wrong
+        model.backbone.get_classifier().bias[:] = torch.tensor([0.9, 0.0, -0.9])
+    others = [replace(sample, label="glass") for sample in right if sample.label != "glass"]
+    with pytest.raises(RecycleNetError, match="the int8 model loses"):
+        check_parity(classifier, others, model, "int8")

@@ -1,15 +1,16 @@
-"""Export: a trained network becomes one sealed `.onnx` file, or nothing at all."""
+"""Exporting a trained network to one sealed `.onnx` file."""
 
 from __future__ import annotations
 
 import io
 import logging
+import tempfile
 import warnings
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from torch import nn
@@ -18,102 +19,97 @@ from recyclenet import __version__
 from recyclenet.core.files import write_bytes
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, seal
 from recyclenet.core.preprocess import Preprocess
+from recyclenet.core.progress import Progress, silent
 from recyclenet.core.taxonomy import assign_streams
-from recyclenet.data.manifest import Manifest, read_manifest
 from recyclenet.errors import RecycleNetError
 from recyclenet.evaluation.calibration import fit_temperature, fit_threshold
 from recyclenet.evaluation.metrics import evaluate
-from recyclenet.export.verify import HALF_TOLERANCE, verify_parity
+from recyclenet.evaluation.predict import predict
+from recyclenet.evaluation.table import PredictionTable
+from recyclenet.exporting.parity import check_parity
+from recyclenet.inference.classifier import Classifier
 from recyclenet.training.checkpoint import backbone_preprocess, load_trained
-from recyclenet.training.dataset import EvaluationPhotos, evaluation_loader
-from recyclenet.training.fit import MANIFEST, RECIPE
-from recyclenet.training.recipe import Recipe, load_recipe
+from recyclenet.training.run import Run
 
 NUM_PARITY_PHOTOS = 32
-# Weights are stored as float16 from this many numbers on, unless one is larger than this.
+# Tensors of at least this many numbers become float16, unless a number is larger than this.
 _MIN_HALF, _MAX_HALF = 1024, 6e4
 
 
-def export_run(run: Path, out: Path) -> ModelInfo:
+def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -> ModelInfo:
     """Export the best checkpoint of a run.
 
-    The temperature, the threshold and the metrics in the file come from the validation photos.
+    The temperature, the threshold and the metrics in the file come from the validation photos, as
+    ONNX Runtime classifies them.
 
     Args:
-        run: a run folder.
-        out: where the model file goes; written only if PyTorch and ONNX Runtime agree.
+        run: a trained run.
+        out: where the model file goes, written only if PyTorch and ONNX Runtime agree; None for
+            the run folder.
+        progress: reports the validation photos done.
 
     Returns:
         The facts in the file.
 
     Raises:
-        UsageError: the run is not there or not trained.
+        UsageError: the folder holds no trained run.
         ModelFileError: its checkpoint is damaged.
-        RecycleNetError: the two runtimes disagree.
+        RecycleNetError: PyTorch cannot express the network in ONNX, or the two disagree.
     """
-    recipe = load_recipe(str(run / RECIPE))
-    manifest = read_manifest(run / MANIFEST)
-    names = manifest.class_names
-    model = load_trained(run, recipe, len(names))
-    preprocess = backbone_preprocess(model, recipe)
-    val = manifest.select("val")
-    logits, targets = torch_logits(model, val, names, preprocess)
-    info = _facts(recipe, manifest, preprocess, logits, targets)
+    model = load_trained(run)
+    preprocess = backbone_preprocess(model, run.recipe)
+    val = run.manifest.select("val")
     photos = val.samples[:: max(1, len(val) // NUM_PARITY_PHOTOS)]
+    draft = _draft(run, preprocess)
     proto = to_onnx(model, preprocess.image_size)
-    content = _to_bytes(proto, info)
-    verify_parity(content, photos, model)
-    smaller = _to_bytes(store_in_half(proto), info)
-    with suppress(RecycleNetError):  # a network that needs all its digits keeps them
-        verify_parity(smaller, photos, model, HALF_TOLERANCE)
-        content = smaller
-    write_bytes(out, content)
+    check_parity(_classifier(proto, draft), photos, model)
+    with suppress(RecycleNetError):  # some networks need all the digits of float32
+        smaller = store_in_half(proto)
+        check_parity(_classifier(smaller, draft), photos, model, "float16")
+        proto = smaller
+    info = _calibrated(draft, predict(_classifier(proto, draft), val, progress))
+    write_bytes(out or run.model, _to_bytes(proto, info))
     return info
 
 
-def torch_logits(
-    model: nn.Module, manifest: Manifest, class_names: tuple[str, ...], preprocess: Preprocess
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return logits `(N, K)` float32 and targets `(N,)` int64 of a manifest, by PyTorch."""
-    loader = evaluation_loader(EvaluationPhotos(manifest, class_names, preprocess), 32)
-    rows = []
-    targets = []
-    with torch.inference_mode():
-        for images, batch_targets in loader:
-            rows.append(model(images).numpy())
-            targets.append(np.asarray(batch_targets))
-    return np.concatenate(rows), np.concatenate(targets)
-
-
-def _facts(
-    recipe: Recipe,
-    manifest: Manifest,
-    preprocess: Preprocess,
-    logits: npt.NDArray[np.float32],
-    targets: npt.NDArray[np.int64],
-) -> ModelInfo:
-    names = manifest.class_names
-    temperature = round(fit_temperature(logits, targets), 6)
-    threshold = round(fit_threshold(logits, temperature), 6)
-    scores = evaluate(logits, targets, names, temperature=temperature, threshold=threshold)
+def _draft(run: Run, preprocess: Preprocess) -> ModelInfo:
+    """Return the facts of a model, but for those that validation photos decide."""
+    recipe, names = run.recipe, run.manifest.class_names
     return ModelInfo(
         name=recipe.name,
         class_names=names,
         preprocess=preprocess,
-        temperature=temperature,
-        threshold=threshold,
         streams=assign_streams(names, recipe.streams),
         backbone=recipe.model.name,
-        data_fingerprint=manifest.fingerprint,
-        metrics={"split": "val", **scores.to_row()},
+        data_fingerprint=run.manifest.fingerprint,
         recipe=recipe.model_dump(),
         licence=recipe.licence,
         version=__version__,
     )
 
 
+def _calibrated(draft: ModelInfo, table: PredictionTable) -> ModelInfo:
+    """Return the facts with temperature, threshold and metrics from validation photos."""
+    logits, targets = table.logits, table.targets
+    temperature = round(fit_temperature(logits, targets), 6)
+    threshold = round(fit_threshold(logits, temperature), 6)
+    scores = evaluate(
+        logits, targets, table.class_names, temperature=temperature, threshold=threshold
+    )
+    metrics = {"split": "val", **scores.to_row()}
+    return replace(draft, temperature=temperature, threshold=threshold, metrics=metrics)
+
+
+def _classifier(proto: onnx.ModelProto, info: ModelInfo) -> Classifier:
+    """Return a classifier that uses a model not yet written."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(_to_bytes(proto, info))
+        return Classifier(path)
+
+
 def to_onnx(model: nn.Module, image_size: int) -> onnx.ModelProto:
-    """Return a network as an ONNX graph with its weights inside; the batch size is free.
+    """Return a network as an ONNX graph with its weights inside and a dynamic batch size.
 
     Raises:
         RecycleNetError: PyTorch cannot express the network in ONNX.
@@ -140,10 +136,10 @@ def to_onnx(model: nn.Module, image_size: int) -> onnx.ModelProto:
         reason = str(error).strip().splitlines()[-1][:200]
         raise RecycleNetError(f"PyTorch cannot export this network to ONNX: {reason}") from error
     if program is None:
-        raise RecycleNetError("PyTorch made no ONNX program of this network")
+        raise RecycleNetError("PyTorch cannot export this network to ONNX")
     proto: onnx.ModelProto = program.model_proto
     del proto.metadata_props[:]
-    # The exporter notes source paths and stack traces on every node; nobody needs them at run time.
+    # The exporter attaches source paths and stack traces to every node.
     for node in proto.graph.node:
         del node.metadata_props[:]
         node.ClearField("doc_string")
@@ -151,10 +147,10 @@ def to_onnx(model: nn.Module, image_size: int) -> onnx.ModelProto:
 
 
 def store_in_half(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph with its large weights as float16, which halves the file.
+    """Return a graph that stores its large weights as float16, which halves the file.
 
-    A cast before each gives the graph float32 again; the runtime does that once, on loading. What
-    does not fit into float16 stays as it is.
+    The runtime casts them back to float32 once, on loading. Tensors with values beyond float16's
+    range stay as they are.
     """
     smaller = onnx.ModelProto()
     smaller.CopyFrom(proto)

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
-from recyclenet.benchmark.models import CostRow, measure_models, write_costs
-from recyclenet.benchmark.plot import draw_costs
+from recyclenet.costs.models import CostRow, measure_models, write_costs
+from recyclenet.costs.plot import draw_costs
 from recyclenet.errors import UsageError
 
 NAMES = ["test_resnet", "test_resnet@recyclenet"]
@@ -17,7 +15,7 @@ NAMES = ["test_resnet", "test_resnet@recyclenet"]
 
 @pytest.fixture(scope="module")
 def rows() -> list[CostRow]:
-    return measure_models(NAMES, 64, repeats=3, threads=1, console=Console(file=io.StringIO()))
+    return measure_models(NAMES, 64, repeats=3, threads=1)
 
 
 def test_every_network_is_measured_in_every_runtime(rows: list[CostRow]) -> None:
@@ -48,4 +46,4 @@ def test_the_table_and_the_picture_are_written(rows: list[CostRow], tmp_path: Pa
 
 def test_a_network_named_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="named twice"):
-        measure_models(["resnet18", "resnet18"], 64, 1, 1, Console(file=io.StringIO()))
+        measure_models(["resnet18", "resnet18"], 64, 1, 1)

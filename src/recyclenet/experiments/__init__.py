@@ -1,0 +1,1 @@
+"""Comparisons of trainings: ablations and their statistics (full tier)."""

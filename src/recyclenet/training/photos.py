@@ -1,0 +1,70 @@
+"""Which photos of a dataset a run trains on."""
+
+from __future__ import annotations
+
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from recyclenet.core.images import decode_image
+from recyclenet.core.progress import Progress, silent
+from recyclenet.data.manifest import Manifest, Sample, file_digest
+from recyclenet.data.split import with_splits
+from recyclenet.errors import DataError, ImageError
+from recyclenet.training.recipe import Recipe
+
+_log = logging.getLogger(__name__)
+_NUM_NAMED = 10
+
+
+def check_photos(manifest: Manifest, recipe: Recipe, progress: Progress = silent) -> Manifest:
+    """Return the photos that a recipe can train on, with splits and digests.
+
+    Raises:
+        DataError: no photo can be read, there is only one class, or a class has no training photo.
+    """
+    manifest = with_splits(drop_unreadable(manifest, progress), recipe.fit.seed, recipe.split)
+    names = manifest.class_names
+    if len(names) < 2:
+        raise DataError(
+            f"training needs photos of two or more classes; here is only {names[0]!r} "
+            f"(expected: one folder a class)"
+        )
+    missing = set(names) - set(manifest.select("train").class_names)
+    if missing:
+        raise DataError(f"no training photo of {', '.join(sorted(missing))}; add photos or splits")
+    manifest.select("val")  # an empty validation split is refused here
+    return manifest
+
+
+def drop_unreadable(manifest: Manifest, progress: Progress = silent) -> Manifest:
+    """Decode every photo once; leave out and log those that fail; add digests.
+
+    Raises:
+        DataError: no photo can be read.
+    """
+
+    def check(sample: Sample) -> Sample | str:
+        try:
+            decode_image(sample.path, min_side=64)
+            return replace(sample, sha256=sample.sha256 or file_digest(sample.path))
+        except (ImageError, OSError) as error:
+            return str(error)
+
+    good: list[Sample] = []
+    bad: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, result in enumerate(pool.map(check, manifest), start=1):
+            if isinstance(result, Sample):
+                good.append(result)
+            else:
+                bad.append(result)
+            progress(done, len(manifest), "checking photos")
+    for reason in bad[:_NUM_NAMED]:
+        _log.warning("left out: %s", reason)
+    if bad:
+        _log.warning("left out %d of %d photos that cannot be read", len(bad), len(manifest))
+    if not good:
+        raise DataError(f"none of the {len(manifest)} photos can be read; the first: {bad[0]}")
+    return Manifest(tuple(good))

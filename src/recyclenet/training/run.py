@@ -1,0 +1,105 @@
+"""The run folder: everything about one training, in files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from recyclenet.core.files import read_table
+from recyclenet.core.model_info import ModelInfo
+from recyclenet.data.manifest import Manifest, read_manifest
+from recyclenet.inference.classifier import Classifier
+from recyclenet.training.recipe import Recipe, load_recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its results.
+
+    Attributes:
+        folder: the run folder.
+    """
+
+    folder: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        """The resolved recipe; where it exists, the run can be resumed."""
+        return self.folder / "recipe.toml"
+
+    @property
+    def manifest_file(self) -> Path:
+        """The photos of the run, with their splits."""
+        return self.folder / "manifest.csv"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One row an epoch."""
+        return self.folder / "metrics.csv"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the lowest validation loss."""
+        return self.folder / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that a resumed run continues from."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def start(self) -> Path:
+        """The initial weights, kept only where the recipe averages with them."""
+        return self.folder / "checkpoints" / "start.safetensors"
+
+    @property
+    def model(self) -> Path:
+        """The exported model file."""
+        return self.folder / "model.onnx"
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The resolved recipe.
+
+        Raises:
+            UsageError: the folder holds no run, or its recipe is of an older release.
+        """
+        return load_recipe(self.recipe_file)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The photos of the run, with their splits.
+
+        Raises:
+            UsageError: the folder holds no run.
+        """
+        return read_manifest(self.manifest_file)
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """One row an epoch: epoch, train_loss, val_loss, val_accuracy, lr, seconds."""
+        if not self.metrics_file.is_file():
+            return []
+        (_, names), *rows = read_table(self.metrics_file)
+        return [dict(zip(names, map(float, row), strict=True)) for _, row in rows]
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the exported model file says of itself, validation metrics included."""
+        return self.classifier().info
+
+    def classifier(self) -> Classifier:
+        """Return a classifier that uses the exported model.
+
+        Raises:
+            UsageError: the run has not been exported.
+        """
+        return Classifier(self.model)
+
+    def __repr__(self) -> str:
+        rows = self.metrics
+        state = f"{len(rows)} epochs" if rows else "not trained"
+        if rows and self.model.is_file():
+            state += f", validation accuracy {self.info.metrics['accuracy']:.2%}"
+        return f"Run({str(self.folder)!r}, {state})"

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recyclenet.data.manifest import Manifest
+from recyclenet.data.scan import load_dataset
+from recyclenet.errors import UsageError
+from recyclenet.evaluation.predict import predict
+from recyclenet.operations.train import complete_run
+from recyclenet.training.recipe import Recipe, load_recipe
+from recyclenet.training.run import Run
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny: str) -> Recipe:
+    return load_recipe(tiny)
+
+
+@pytest.fixture(scope="module")
+def run(photo_folder: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return complete_run(load_dataset(photo_folder), recipe, folder)
+
+
+def test_a_run_is_evaluated_on_its_own_split(run: Run) -> None:
+    table = predict(run.classifier(), run.manifest.select("test"))
+    assert table.logits.shape == (6, 3)
+    assert len(table.targets) == 6
+    assert {sample.split for sample in table.samples} == {"test"}
+
+
+def test_a_run_of_something_else_is_refused(run: Run, photo_folder: Path, recipe: Recipe) -> None:
+    manifest = load_dataset(photo_folder)
+    before = run.model.read_bytes()
+    complete_run(manifest, recipe, run.folder)
+    with pytest.raises(UsageError, match="another recipe"):
+        complete_run(manifest, recipe.with_settings({"name": "other"}), run.folder)
+    moved = Manifest(tuple(replace(sample, split="train") for sample in manifest))
+    with pytest.raises(UsageError, match="other photos or splits"):
+        complete_run(moved, recipe, run.folder)
+    assert run.model.read_bytes() == before
