@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOption
-from recyclenet.cli.output import say
+from recyclenet.cli.output import say_written
 
 
 def ablate(
@@ -32,4 +32,4 @@ def ablate(
         rows = operation(file, data, out, progress=progress)
     titles = ("variant", "accuracy", "95% interval", "difference", "p", "M params", "ms")
     print_columns(titles, [cells(row) for row in rows])
-    say(f"wrote ablation.csv, ablation.md and ablation.png in {out}")
+    say_written(f"ablation.csv, ablation.md and ablation.png in {out}")

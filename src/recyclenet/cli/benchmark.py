@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.models import NAME_HELP
-from recyclenet.cli.output import say
+from recyclenet.cli.output import say_written
 
 if TYPE_CHECKING:
     from recyclenet.costs.models import CostRow
@@ -60,7 +60,7 @@ def measure(
         )
     _print(rows)
     if out is not None:
-        say(f"wrote {out / 'models.csv'} and {out / 'models.png'}")
+        say_written(f"{out / 'models.csv'} and {out / 'models.png'}")
 
 
 def _print(rows: list[CostRow]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.options import DataOption, RecipeOption, SettingsOption
-from recyclenet.cli.output import say
+from recyclenet.cli.output import say, say_written
 
 
 def crossval(
@@ -48,4 +48,4 @@ def crossval(
     )
     low, high = result.interval
     say(f"mean {result.accuracy:.2%} (95% over folds: {low:.2%} to {high:.2%})")
-    say(f"wrote folds.csv and predictions.csv in {out}")
+    say_written(f"folds.csv and predictions.csv in {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.options import DataOption, JsonOption, ModelOption, TtaOption
-from recyclenet.cli.output import make_console, say
+from recyclenet.cli.output import make_console, say, say_written
 from recyclenet.errors import EXIT_PARTIAL, DataError, ModelFileError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def evaluate(
     )
     if predictions is not None:
         write_predictions(predictions, PredictionTable(tuple(samples), table, info.class_names))
+        say_written(predictions)
     if report is not None:
         from recyclenet.evaluation.report import Card, write_evaluation_page
 
@@ -97,6 +98,7 @@ def evaluate(
         ]
         title = f"{info.name} on {data.name or data}, {chosen}"
         write_evaluation_page(scores, cards, info, title, report)
+        say_written(report)
     if as_json:
         facts = {"model": info.name, "data": str(data), "split": chosen, "tta": tta}
         counts = {
@@ -107,8 +109,6 @@ def evaluate(
     else:
         for line in describe(scores):
             say(line)
-        if report is not None:
-            say(f"page: {report}")
     if problems:
         say(f"{len(problems)} of {len(dataset)} photos have no answer", err=True)
         raise typer.Exit(EXIT_PARTIAL)

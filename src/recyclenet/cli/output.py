@@ -37,6 +37,11 @@ def say(line: str = "", *, err: bool = False) -> None:
         mute(sys.stderr)
 
 
+def say_written(what: object) -> None:
+    """Name on stderr what was written to disk; stdout holds the result alone."""
+    say(f"wrote {what}", err=True)
+
+
 def put(text: str) -> None:
     """Print text on stdout as it is, at once.
 

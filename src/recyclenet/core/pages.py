@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 from recyclenet.core.files import write_text
 from recyclenet.core.images import ImageArray
+from recyclenet.core.text import printable
 
 THUMBNAIL = 320
 
@@ -29,6 +31,7 @@ def write_page(package: str, template: str, path: Path, **values: Any) -> None:
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("recyclenet.core")]),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_inert,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -36,6 +39,12 @@ def write_page(package: str, template: str, path: Path, **values: Any) -> None:
     environment.filters["png_uri"] = png_uri
     environment.filters["percent"] = lambda value, digits=0: f"{value:.{digits}%}"
     write_text(path, environment.get_template(template).render(**values))
+
+
+def _inert(value: Any) -> Any:
+    """Show what a browser or an editor would obey or hide in a name, as the terminal does."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return printable(value) if is_text else value
 
 
 def data_uri(image: ImageArray) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from recyclenet.core.files import figure_png
 from recyclenet.core.pages import write_page
+from recyclenet.core.text import printable
 from recyclenet.data.inspect import Statistics
 from recyclenet.data.manifest import Manifest, rank
 from recyclenet.data.sheet import Tile, sheet_png
@@ -58,7 +59,13 @@ def draw_counts(manifest: Manifest) -> bytes:
     axes = figure.subplots()
     bars = axes.barh(range(len(names)), numbers, color=_BAR)
     axes.bar_label(bars, padding=4)
-    axes.set_yticks(range(len(names)), names, fontproperties=FontProperties(fname=FONT_PATH))
+    # A name is text and no formula, whatever dollar signs it has.
+    axes.set_yticks(
+        range(len(names)),
+        map(printable, names),
+        fontproperties=FontProperties(fname=FONT_PATH),
+        parse_math=False,
+    )
     axes.invert_yaxis()
     axes.set_xlabel("photos")
     axes.spines[["top", "right"]].set_visible(False)

@@ -38,7 +38,7 @@ def test_scan_split_balance_and_augment(command: Command, photos: Path, tmp_path
     )
     assert code == 0, err
     assert out.splitlines()[0].split() == ["class", "train", "val", "test"]
-    assert not err
+    assert err == f"wrote 37 rows to {tmp_path / 'split.csv'}\n"
     code, _, err = command("data", "check-leaks", tmp_path / "split.csv")
     assert code == 0
     assert "0 pairs" in err

@@ -30,7 +30,7 @@ def test_figures_as_json(command, tiny_model, some_wrong, tmp_path):
         "evaluate", "--json", "--model", tiny_model, "--data", some_wrong, "--split", "all",
         "--predictions", tmp_path / "p.csv", "--report", tmp_path / "page.html",
     )  # fmt: skip
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"wrote {tmp_path / 'p.csv'}\nwrote {tmp_path / 'page.html'}\n")
     row = json.loads(out)
     assert row["num_photos"] == 12
     assert row["accuracy"] == pytest.approx(10 / 12, abs=1e-6)

@@ -12,7 +12,7 @@ import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SourceArgument
 from recyclenet.cli.options import JsonOption
-from recyclenet.cli.output import say
+from recyclenet.cli.output import say, say_written
 
 if TYPE_CHECKING:
     from recyclenet.data.clean import Issue
@@ -99,7 +99,7 @@ def clean(
             from recyclenet.data.sheet import write_issues
 
             for path in write_issues(issues, kinds, report):
-                say(f"wrote {path}", err=as_json)
+                say_written(path)
         if out is not None:
             write(kept, out, dry_run, dataset)
         partial = _say_left_out(found)

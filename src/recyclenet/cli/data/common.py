@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.output import say
+from recyclenet.cli.output import say, say_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,6 +80,14 @@ def say_problems(scan: Scan) -> None:
         say(f"left out: {len(scan.problems) - NUM_NAMED} more", err=True)
 
 
+def leave(scan: Scan) -> None:
+    """End a command that has done its work: with exit code 3 where photos were left out of it."""
+    from recyclenet.errors import EXIT_PARTIAL
+
+    if scan.problems:
+        raise typer.Exit(EXIT_PARTIAL)
+
+
 def write(manifest: Manifest, out: Path | None, dry_run: bool, source: Path) -> None:
     """Write a manifest and say so; a dry run does neither.
 
@@ -96,4 +104,4 @@ def write(manifest: Manifest, out: Path | None, dry_run: bool, source: Path) -> 
     if out.exists() and source.exists() and out.samefile(source):
         raise UsageError(f"{out} is what is read; choose another --out")
     write_manifest(manifest, out)
-    say(f"wrote {len(manifest)} rows to {out}")
+    say_written(f"{len(manifest)} rows to {out}")

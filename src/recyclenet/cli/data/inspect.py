@@ -9,7 +9,7 @@ import typer
 
 from recyclenet.cli.data.common import SourceArgument
 from recyclenet.cli.options import JsonOption
-from recyclenet.cli.output import say
+from recyclenet.cli.output import say, say_written
 
 
 def inspect(
@@ -19,8 +19,11 @@ def inspect(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Count classes, sizes and colours; with --out draw them on a page."""
-    from recyclenet.cli.data.common import say_problems, scanned
+    """Count classes, sizes and colours; with --out draw them on a page.
+
+    Exit code 3: some photos cannot be read; they are named and left out.
+    """
+    from recyclenet.cli.data.common import leave, say_problems, scanned
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns, print_row
     from recyclenet.data.inspect import measure
@@ -51,4 +54,5 @@ def inspect(
         from recyclenet.data.plots import write_inspection
 
         write_inspection(manifest, statistics, dataset.stem, len(found.problems), out)
-        say(f"wrote {out}", err=as_json)
+        say_written(out)
+    leave(found)

@@ -32,10 +32,9 @@ def scan(
 
     Exit code 3: some photos cannot be read; they are named and left out.
     """
-    from recyclenet.cli.data.common import refuse_unused, say_problems, scanned, write
+    from recyclenet.cli.data.common import leave, refuse_unused, say_problems, scanned, write
     from recyclenet.cli.extras import require_train
     from recyclenet.cli.rows import print_row
-    from recyclenet.errors import EXIT_PARTIAL
 
     if objects:
         require_train("finding photos of one object")
@@ -60,8 +59,7 @@ def scan(
             f"{'copies or of one object' if objects else 'copies'}; {len(found.problems)} left out"
         )
     write(manifest, out, dry_run, dataset)
-    if found.problems:
-        raise typer.Exit(EXIT_PARTIAL)
+    leave(found)
 
 
 def _with_objects(manifest: Manifest, min_similarity: float) -> Manifest:

@@ -42,11 +42,12 @@ def split(
 ) -> None:
     """Divide photos, each class alike; photos of one group, such as copies, stay together.
 
-    Photos that have a split keep it, so added ones leave the others where they are.
+    Photos that have a split keep it, so added ones leave the others where they are. Exit code 3:
+    some photos cannot be read; they are named and left out.
     """
     from dataclasses import replace
 
-    from recyclenet.cli.data.common import refuse_unused, say_problems, scanned, write
+    from recyclenet.cli.data.common import leave, refuse_unused, say_problems, scanned, write
     from recyclenet.data.manifest import Manifest
     from recyclenet.data.split import (
         fill_splits,
@@ -82,11 +83,15 @@ def split(
         )
     _print_counts(manifest)
     write(manifest, out, dry_run, dataset)
+    leave(found)
 
 
 def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
-    """Look for copies, and photos of one group, on two sides. Exit code 1: there are some."""
-    from recyclenet.cli.data.common import say_problems, scanned
+    """Look for copies, and photos of one group, on two sides.
+
+    Exit code 1: there are some; 3: there are none, but some photos cannot be read.
+    """
+    from recyclenet.cli.data.common import leave, say_problems, scanned
     from recyclenet.cli.rows import print_row
     from recyclenet.core.text import show_path
     from recyclenet.data.split import find_leaks
@@ -111,6 +116,7 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
     say(f"{len(leaks)} pairs of one group are on two sides", err=True)
     if leaks:
         raise typer.Exit(EXIT_FAILURE)
+    leave(found)
 
 
 def _print_counts(manifest: Manifest) -> None:
