@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from recyclenet.errors import UsageError
+
 
 def run_blank(
     network: nn.Module, image_size: int, run: Callable[[torch.Tensor], Any] | None = None
@@ -18,12 +20,19 @@ def run_blank(
         network: put into evaluation mode meanwhile.
         image_size: side of the picture, pixels.
         run: what to call with the picture `(1, 3, S, S)`; the network itself by default.
+
+    Raises:
+        UsageError: the network takes no pictures of that size.
     """
     was_training = network.training
     network.eval()
     try:
         with torch.inference_mode():
             return (run or network)(torch.zeros(1, 3, image_size, image_size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"the network cannot take pictures of {image_size} px: {error}; choose another size"
+        ) from error
     finally:
         network.train(was_training)
 

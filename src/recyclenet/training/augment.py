@@ -19,8 +19,9 @@ from torchvision.transforms import InterpolationMode, v2
 from recyclenet.core.files import write_bytes
 from recyclenet.core.images import decode_image
 from recyclenet.core.progress import Progress, silent
-from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.errors import UsageError, look_up
+from recyclenet.core.text import show_path
+from recyclenet.data.manifest import Manifest, Sample, readable_digest
+from recyclenet.errors import ImageError, UsageError, look_up
 
 PROBABILITIES = {"low": 0.1, "mid": 0.3, "high": 0.5}
 _QUALITY = 92
@@ -155,5 +156,12 @@ def write_copies(
 
 
 def _key(sample: Sample) -> str:
-    """Return what names a photo for good: the digest of its bytes."""
-    return sample.sha256 or hashlib.sha256(sample.path.read_bytes()).hexdigest()
+    """Return what names a photo for good: the digest of its bytes.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    digest = sample.sha256 or readable_digest(sample.path)
+    if not digest:
+        raise ImageError(f"cannot read {show_path(sample.path)}: it is missing, or no photo")
+    return digest

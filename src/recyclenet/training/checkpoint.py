@@ -10,11 +10,15 @@ from safetensors.torch import save
 
 from recyclenet.core.files import write_bytes
 from recyclenet.core.preprocess import Preprocess
+from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
 from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.weights import local_weights
 from recyclenet.training.recipe import Recipe
 from recyclenet.training.run import Run
+
+# What Lightning needs to go on.
+_STATE = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "epoch", "global_step")
 
 
 def backbone_preprocess(model: WasteClassifier, recipe: Recipe) -> Preprocess:
@@ -53,6 +57,25 @@ def load_trained(run: Run) -> WasteClassifier:
     if run.recipe.fit.wise_ft_alpha < 1:
         _average_with_start(model, run.start, run.recipe.fit.wise_ft_alpha)
     return model.eval()
+
+
+def check_resumable(path: Path) -> None:
+    """Refuse a checkpoint that training cannot go on from.
+
+    Raises:
+        ModelFileError: it is damaged.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        missing = [name for name in _STATE if name not in stored]
+    except Exception as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise ModelFileError(f"{show_path(path)} is damaged: {reason}; train anew") from error
+    if missing:
+        raise ModelFileError(
+            f"{show_path(path)} is no checkpoint to continue from: it has no "
+            f"{', '.join(missing)}; train anew"
+        )
 
 
 def save_start(model: WasteClassifier, run: Run) -> None:

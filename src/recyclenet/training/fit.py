@@ -20,7 +20,7 @@ from recyclenet.errors import Interrupted, RecycleNetError, UsageError
 from recyclenet.models.classifier import create_model
 from recyclenet.training.cache import MapCache, cache_maps
 from recyclenet.training.callbacks import EpochTable, GracefulStop, ProgressBar
-from recyclenet.training.checkpoint import backbone_preprocess, save_start
+from recyclenet.training.checkpoint import backbone_preprocess, check_resumable, save_start
 from recyclenet.training.dataset import (
     EvaluationPhotos,
     Example,
@@ -98,8 +98,11 @@ def resume_run(
 
     Raises:
         UsageError: there is no run to continue.
+        ModelFileError: its checkpoint is damaged.
         Interrupted: the user stopped again.
     """
+    if run.last.is_file():
+        check_resumable(run.last)
     ready = prepare(run.manifest, run.recipe, progress, devices, maps)
     _fit(ready, run.recipe, run, progress, devices)
 

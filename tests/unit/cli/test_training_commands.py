@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 Command = Callable[..., tuple[int, str, str]]
 CACHED = ("--set", "model.freeze_groups=2", "--set", "fit.cached_views=2")
@@ -65,3 +66,20 @@ def test_a_misspelt_field_is_named(command: Command, photo_folder: Path, verb: s
     code, _, err = command(verb, "--data", photo_folder, *out, "--set", "fit.epoch=1")
     assert code == 2
     assert "did you mean 'epochs'" in err
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_a_damaged_checkpoint_is_not_continued(
+    command: Command, photo_folder: Path, tiny: str, tmp_path: Path, damage: str
+) -> None:
+    run = tmp_path / "run"
+    code, _, err = command("train", "--data", photo_folder, "--recipe", tiny, "--out", run)
+    assert code == 0, err
+    last = run / "checkpoints" / "last.ckpt"
+    if damage == "cut":
+        last.write_bytes(last.read_bytes()[:5000])
+    else:
+        torch.save({"weights": torch.zeros(3)}, last)
+    code, _, err = command("train", "--resume", run)
+    assert code == 4
+    assert err.splitlines()[-1].startswith(f"error: {last} is ")

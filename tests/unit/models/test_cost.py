@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from recyclenet.errors import UsageError
 from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.cost import count_layers, multiply_adds, num_parameters
@@ -30,3 +31,9 @@ def test_layers_add_up_to_the_network() -> None:
     assert layers[0].name == "conv_stem"
     assert "attention" in [layer.name for layer in layers]
     assert layers[-1].output == (3,)
+
+
+def test_a_size_that_a_network_cannot_take_is_refused() -> None:
+    model = create_model(ModelConfig.from_name("test_vit", weights="none", image_size=32), 3)
+    with pytest.raises(UsageError, match="pictures of 33 px"):
+        multiply_adds(model, 33)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from recyclenet.core.images import decode_image
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.data.scan import scan_dataset
 from recyclenet.data.split import fill_splits, find_leaks
-from recyclenet.errors import UsageError
+from recyclenet.errors import ImageError, UsageError
 from recyclenet.training.augment import GROUPS, change, write_copies
 from recyclenet.training.recipe import ChangeGroup
 
@@ -89,3 +90,14 @@ def test_a_label_leads_nowhere_else(photo_folder, tmp_path, label):
     photo = next(Path(photo_folder / "glass").iterdir())
     with pytest.raises(UsageError, match="folder's name"):
         write_copies(Manifest((Sample(photo, label),)), ["flips"], 0.5, tmp_path / "a", 0)
+
+
+@pytest.mark.parametrize("kind", ["missing", "pipe"])
+def test_what_is_no_photo_ends_in_one_line(kind, photo_folder, tmp_path):
+    path = tmp_path / "x.jpg"
+    if kind == "pipe":
+        os.mkfifo(path)
+    photos = Manifest((Sample(next(photo_folder.glob("glass/*")), "glass"), Sample(path, "glass")))
+    with pytest.raises(ImageError, match=r"cannot read .*x\.jpg"):
+        write_copies(photos, ["flips"], 0.5, tmp_path / "copies", 0)
+    assert not (tmp_path / "copies").exists()
