@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
     from recyclenet.errors import RecycleNetError
     from recyclenet.inference.classifier import Classifier
+
+# ONNX Runtime reads its variable when it is first imported. Without it, it collects facts about the
+# machine, keeps them in the user's cache and sends them. A user's own setting stays.
+for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_variable, "1")
 
 __all__ = ["Classifier", "Prediction", "RecycleNetError", "__version__"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from pathlib import Path
 
 from recyclenet.cli.output import mute, say
 from recyclenet.errors import EXIT_FAILURE, EXIT_INTERRUPTED, RecycleNetError
@@ -18,6 +19,9 @@ def main() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' hints to developers
+    # PyTorch makes a folder for its compiler's files when it is imported. No command compiles, so a
+    # folder that is there already stays as it is.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(__file__).parent))
     try:
         code = _run()
     except BrokenPipeError:  # whoever read our output has gone

@@ -1,0 +1,166 @@
+"""No command leaves a file that was not asked for, and none but those that fetch opens a socket."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+TINY = Path(__file__).resolve().parents[1] / "tiny.toml"
+
+# Starts a program that dies at once (SIGSYS) where it, a thread of it or a process it starts opens
+# an internet socket. The kernel watches (seccomp), so native code is caught as well as Python, no
+# privilege and no tool such as strace is needed, and an attempt counts even on a machine offline.
+WATCH = """
+import ctypes, errno, os, platform, socket, struct, sys
+
+def step(code, value, if_true=0, if_false=0):
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+LOAD, IS, RETURN = 0x20, 0x15, 0x06
+ALLOW, KILL = 0x7FFF0000, 0x80000000
+open_socket = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+program = b"".join([
+    step(LOAD, 0), step(IS, open_socket, 0, 3),
+    step(LOAD, 16), step(IS, socket.AF_INET, 2, 0), step(IS, socket.AF_INET6, 1, 0),
+    step(RETURN, ALLOW), step(RETURN, KILL),
+])
+code = ctypes.create_string_buffer(program)
+filter_ = ctypes.create_string_buffer(struct.pack("HP", len(program) // 8, ctypes.addressof(code)))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+if prctl(38, 1, 0, 0, 0) or prctl(22, 2, ctypes.addressof(filter_), 0, 0):
+    sys.exit(f"cannot watch: {os.strerror(ctypes.get_errno())}")
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"),
+    reason="the kernel's filter of system calls is Linux's",
+)
+
+
+def watched(*words: object, place: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in `place`, watched, as a user who has just come: every folder of theirs is new."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        # ONNX Runtime keeps still where it sees a build server; users have none.
+        if name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    }
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+        environment[name] = str(place / name)
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", **settings}
+    (place / "here").mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-c", WATCH, *map(str, words)],
+        cwd=place / "here",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def left(place: Path) -> set[str]:
+    """Return what lies in `place`, without matplotlib's list of the machine's fonts."""
+    shutil.rmtree(place / "XDG_CACHE_HOME" / "matplotlib", ignore_errors=True)
+    if (place / "XDG_CONFIG_HOME" / "matplotlib").is_dir():
+        (place / "XDG_CONFIG_HOME" / "matplotlib").rmdir()  # nothing is in it
+    return {
+        path.relative_to(place).as_posix()
+        for folder in place.iterdir()
+        for path in folder.iterdir()
+    }
+
+
+@pytest.fixture(scope="module")
+def run(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a finished tiny training, a watched command as the others are."""
+    place = tmp_path_factory.mktemp("trained")
+    words = ("--data", photo_folder, "--recipe", TINY, "--seed", 1, "--out", "run")
+    done = watched("-m", "recyclenet", "train", *words, place=place)
+    assert done.returncode == 0, done.stderr
+    assert left(place) == {"here/run"}
+    return place / "here" / "run"
+
+
+COMMANDS = {
+    "classify {photos}": (),
+    "classify --json --tta {photos}/glass/*.jpg": (),
+    "evaluate --data {photos} --model {model} --report r.html --predictions p.csv": (
+        "r.html",
+        "p.csv",
+    ),
+    "demo --pictures {photos} --model {model} --out d.html": ("d.html",),
+    "doctor": (),
+    "data scan {photos} --out m.csv": ("m.csv",),
+    "data inspect {photos} --out i.html": ("i.html",),
+    "data clean {photos} --report faults --out c.csv": ("faults", "c.csv"),
+    "data split {photos} --out s.csv": ("s.csv",),
+    "data check-leaks {run}/manifest.csv": (),
+    "data balance {photos} --cap 5 --out b.csv": ("b.csv",),
+    "data augment {photos} --groups flips --copies copies --out a.csv": ("copies", "a.csv"),
+    "export {run} --out model.onnx": ("model.onnx",),
+    "crossval --data {photos} --recipe {tiny} --folds 2 --out folds": ("folds",),
+    "lr-find --data {photos} --recipe {tiny} --steps 20 --out lr.png": ("lr.png",),
+    "models list": (),
+    "models show test_efficientnet": (),
+    "benchmark models test_efficientnet --image-size 32 --repeats 1 --out cost": ("cost",),
+}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_writes_what_is_named_and_opens_no_socket(
+    line: str, photo_folder: Path, tiny_model: Path, run: Path, tmp_path: Path
+) -> None:
+    values = {"photos": photo_folder, "model": tiny_model, "run": run, "tiny": TINY}
+    words = line.format(**values).split()
+    done = watched("-m", "recyclenet", *words, place=tmp_path)
+    assert done.returncode in (0, 1 if words[0] == "demo" else 0), done.stderr
+    assert left(tmp_path) == {f"here/{name}" for name in COMMANDS[line]}
+    assert "elemetry" not in done.stderr
+
+
+def test_as_a_library_too(tmp_path: Path) -> None:
+    program = "import numpy, recyclenet as r; r.Classifier().classify(numpy.zeros((9, 9), 'uint8'))"
+    done = watched("-c", program, place=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert left(tmp_path) == set()
+
+
+def test_whoever_wants_telemetry_has_it(tmp_path: Path) -> None:
+    program = "import os, recyclenet; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    assert watched("-c", program, place=tmp_path).stdout == "1\n"
+    chosen = watched("-c", program, place=tmp_path, ORT_DISABLE_TELEMETRY="0")
+    assert chosen.stdout == "0\n"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import socket; socket.socket()",
+        "import ctypes; ctypes.CDLL(None).socket(10, 1, 0)",
+        "import subprocess as s, sys; c = [sys.executable, '-c', 'import socket; socket.socket()'];"
+        "import os; os.kill(os.getpid(), -s.run(c).returncode)",
+        "import socket; socket.getaddrinfo('example.org', 80)",
+    ],
+    ids=["Python", "native code", "a process it starts", "a name looked up"],
+)
+def test_the_watch_sees_sockets(program: str, tmp_path: Path) -> None:
+    assert watched("-c", program, place=tmp_path).returncode == -signal.SIGSYS
+
+
+def test_the_watch_sees_a_command_that_fetches(tmp_path: Path) -> None:
+    words = ("data", "download", "trashnet", "--to", "photos")
+    done = watched("-m", "recyclenet", *words, place=tmp_path)
+    assert done.returncode == -signal.SIGSYS, done.stderr
