@@ -48,7 +48,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def watched(*words: object, place: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in `place`, watched, as a user who has just come: every folder of theirs is new."""
+    """Run Python in `place`, watched, as a new user whose folders are empty."""
     environment = {
         name: value
         for name, value in os.environ.items()

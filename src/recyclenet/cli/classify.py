@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.options import JsonOption, ModelOption, TtaOption
-from recyclenet.cli.output import say
+from recyclenet.cli.output import say, say_left_out
 from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
@@ -38,7 +38,13 @@ def classify(
     from recyclenet.inference.classifier import Classifier
 
     classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules)
-    pictures = expand(paths)
+    left_out: list[str] = []
+
+    def leave_out(reason: str) -> None:
+        left_out.append(reason)
+        say_left_out(reason)
+
+    pictures = expand(paths, leave_out)
     num_bad = num_done = 0
     if not as_json:
         say(f"{'label':<14}{'sure':>5}  {'bin':<24}picture")
@@ -53,6 +59,7 @@ def classify(
             say(describe(prediction, top_k or 1))
     if num_bad:
         say(f"{num_bad} of {num_done} pictures have no answer", err=True)
+    if num_bad or left_out:
         raise typer.Exit(EXIT_PARTIAL)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.options import ModelOption
-from recyclenet.cli.output import say
+from recyclenet.cli.output import say, say_left_out
 from recyclenet.errors import EXIT_PARTIAL, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def demo(
     from recyclenet.inference.classifier import Classifier
 
     classifier = Classifier(model)
-    samples = load_dataset(pictures or samples_folder())
+    samples = load_dataset(pictures or samples_folder(), say_left_out)
     cards: list[Card] = []
     say(f"{'':7}{'label':<14}{'sure':>5}  {'bin':<24}picture")
     predictions = classifier.classify_many(sample.path for sample in samples)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.options import DataOption, JsonOption, ModelOption, TtaOption
-from recyclenet.cli.output import make_console, say, say_written
+from recyclenet.cli.output import make_console, say, say_left_out, say_written
 from recyclenet.errors import EXIT_PARTIAL, DataError, ModelFileError
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ def evaluate(
 
     classifier = Classifier(model, tta=tta)
     info = classifier.info
-    dataset = load_dataset(data)
+    left_out: list[str] = []
+    dataset = load_dataset(data, left_out.append)
+    for reason in left_out:
+        say_left_out(reason)
     chosen = split or ("test" if any(s.split == "test" for s in dataset) else "all")
     dataset = dataset.select(chosen)
     dataset.check_labels(info.class_names)
@@ -111,6 +114,7 @@ def evaluate(
             say(line)
     if problems:
         say(f"{len(problems)} of {len(dataset)} photos have no answer", err=True)
+    if problems or left_out:
         raise typer.Exit(EXIT_PARTIAL)
 
 

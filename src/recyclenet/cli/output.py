@@ -66,6 +66,11 @@ def mute(stream: TextIO) -> None:
         os.close(null)
 
 
+def say_left_out(reason: str) -> None:
+    """Name on stderr what a command goes on without."""
+    say(f"left out: {reason}", err=True)
+
+
 def make_console(**options: Any) -> Console:
     """Return a Rich console on stderr for progress; it prints plain text as `say` does."""
     from rich.console import Console

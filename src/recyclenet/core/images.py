@@ -86,6 +86,8 @@ def decode_image(
         return _guarded(source, "the picture", min_side, max_pixels, None)
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_file(io.BytesIO(source), "the picture", min_side, max_pixels)
+    if not os.fspath(source):
+        raise ImageError("an empty path names no picture")
     path = Path(source)
     name = show_path(path)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from recyclenet.core.images import SUFFIXES, decode_image, read_header
 from recyclenet.core.progress import Progress, silent
 from recyclenet.core.text import show_path
 from recyclenet.data.duplicates import SIDE, Pair, find_pairs, perceptual_hashes, with_groups
+from recyclenet.data.folders import LeftOut, find_pictures, is_loop, list_folder, why_not_followed
 from recyclenet.data.identity import find_repeats
 from recyclenet.data.manifest import (
     MANIFEST_NAME,
@@ -25,7 +25,6 @@ from recyclenet.data.manifest import (
     readable_digest,
     trashnet_manifest,
 )
-from recyclenet.data.quarantine import is_quarantine
 from recyclenet.errors import DataError, ImageError, UsageError
 
 # Up to so many photos are described sooner than processes for it have begun.
@@ -40,7 +39,7 @@ _SPLIT_FOLDERS = {
 }
 
 
-def load_dataset(source: Path) -> Manifest:
+def load_dataset(source: Path, left_out: LeftOut = lambda _: None) -> Manifest:
     """Read a dataset.
 
     Args:
@@ -48,31 +47,34 @@ def load_dataset(source: Path) -> Manifest:
             train/val/test folders with one folder a class in each; any of these may lie alone in
             further folders, as archives unpack. A folder of TrashNet photos gets the published
             splits.
+        left_out: is told of each folder below the class folders that cannot be read, and of each
+            link to a folder there.
 
     Returns:
-        The manifest; a class folder's pictures may lie in folders below it.
+        The manifest; a class folder's pictures may lie in folders below it. A class folder may be
+        a link.
 
     Raises:
         UsageError: the source does not exist, or holds no labelled pictures.
         DataError: its manifest cannot be used.
     """
-    if source.is_file():
+    if os.path.isfile(source):  # noqa: PTH113 - unlike Path's, it raises nothing
         if source.suffix.lower() != ".csv":
             raise UsageError(f"{source} is neither a folder nor a .csv manifest")
         return read_manifest(source)
-    if not source.is_dir():
+    if not os.path.isdir(source):  # noqa: PTH112
         raise UsageError(f"there is no folder or manifest {source}")
     if (source / MANIFEST_NAME).is_file():
         return read_manifest(source / MANIFEST_NAME)
-    folders = _innermost(source)
+    folders = _innermost(source, left_out)
     if folders and all(folder.name.lower() in _SPLIT_FOLDERS for folder in folders):
         samples = tuple(
             replace(sample, split=_SPLIT_FOLDERS[folder.name.lower()])
             for folder in folders
-            for sample in _class_folders(_subfolders(folder))
+            for sample in _class_folders(_subfolders(folder, left_out), left_out)
         )
     else:
-        samples = tuple(_class_folders(folders))
+        samples = tuple(_class_folders(folders, left_out))
     if not samples:
         raise UsageError(
             f"{source} holds no pictures in class folders; expected {source}/CLASS/PICTURE.jpg"
@@ -87,8 +89,8 @@ class Problem:
     Attributes:
         sample: the row it would have been; None for what is no photo.
         reason: one line.
-        kind: "unreadable", "loop" (a folder), "repeat" (of another row's file) or "changed" (since
-            its row was written).
+        kind: "unreadable", "folder" (one that was not searched), "repeat" (of another row's file)
+            or "changed" (since its row was written).
     """
 
     sample: Sample | None
@@ -125,11 +127,9 @@ def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = Fals
     """
     from joblib import Parallel, delayed
 
-    manifest = load_dataset(source)
-    problems = [
-        Problem(None, f"{show_path(link)} leads back to its own folder", "loop")
-        for link in find_loops(source)
-    ]
+    folders: dict[str, None] = {}
+    manifest = load_dataset(source, folders.setdefault)
+    problems = [Problem(None, reason, "folder") for reason in folders]
     if once:
         manifest, repeats = without_repeats(manifest)
         problems += repeats
@@ -226,39 +226,17 @@ def _described(sample: Sample) -> Sample | Problem:
     )
 
 
-def find_loops(folder: Path) -> Iterator[Path]:
-    """Yield the links in a folder and below it that lead back to where they lie, or above."""
-    for place, names, _ in os.walk(folder):
-        yield from (path for path in (Path(place, name) for name in names) if _is_loop(path))
-
-
-def find_pictures(folder: Path) -> Iterator[Path]:
-    """Yield the picture files of a folder and the folders below it, sorted.
-
-    Linked, hidden and quarantine folders are left out.
-    """
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and not is_quarantine(Path(place, name))
-        )
-        for name in sorted(names, key=_natural):
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):  # noqa: PTH122
-                yield Path(place, name)
-
-
-def _class_folders(folders: list[Path]) -> Iterator[Sample]:
+def _class_folders(folders: list[Path], left_out: LeftOut) -> Iterator[Sample]:
     for folder in folders:
-        for path in find_pictures(folder):
-            yield Sample(path, folder.name)
+        for path in find_pictures(os.fspath(folder), left_out):
+            yield Sample(Path(path), folder.name)
 
 
-def _innermost(source: Path) -> list[Path]:
+def _innermost(source: Path, left_out: LeftOut) -> list[Path]:
     """Return the first folders below `source` that are not alone where they are."""
-    folders = _subfolders(source)
+    folders = _subfolders(source, left_out)
     while len(folders) == 1:
-        inner = _subfolders(folders[0])
+        inner = _subfolders(folders[0], left_out)
         # The household set has these two in every class folder.
         is_class = not inner or {folder.name for folder in inner} <= {"default", "real_world"}
         if is_class or any(path.suffix.lower() in SUFFIXES for path in folders[0].iterdir()):
@@ -267,23 +245,17 @@ def _innermost(source: Path) -> list[Path]:
     return folders
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def _subfolders(folder: Path, left_out: LeftOut) -> list[Path]:
+    """Return the folders in a folder, links to others among them."""
     try:
-        entries = sorted(folder.iterdir())
+        listing = list_folder(os.fspath(folder))
     except OSError as error:
         raise UsageError(f"cannot read the folder {folder}: {error.strerror}") from error
-    return [
-        entry
-        for entry in entries
-        if entry.is_dir()
-        and not entry.name.startswith((".", "__"))
-        and not _is_loop(entry)
-        and not is_quarantine(entry)
-    ]
-
-
-def _is_loop(folder: Path) -> bool:
-    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
+    entries = {name: folder / name for name in [*listing.folders, *listing.links]}
+    loops = [name for name in listing.links if is_loop(os.fspath(entries[name]))]
+    for name in loops:
+        left_out(why_not_followed(os.fspath(entries.pop(name))))
+    return sorted(path for path in entries.values() if not path.name.startswith("__"))
 
 
 def _with_published_splits(manifest: Manifest) -> Manifest:
@@ -300,12 +272,3 @@ def _with_published_splits(manifest: Manifest) -> Manifest:
 def published_splits() -> dict[str, str]:
     """Return TrashNet's published split of each photo, by `label/file name`."""
     return {f"{sample.label}/{sample.path.name}": sample.split for sample in trashnet_manifest()}
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts photo2 before photo10."""
-    return [
-        (int(part), "") if part.isdecimal() and part.isascii() else (-1, part)
-        for part in re.split(r"([0-9]+)", name)
-        if part
-    ]

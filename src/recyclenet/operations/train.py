@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from recyclenet.training.fit import resume_run, start_run
 from recyclenet.training.machine import find_devices, process_rank
 from recyclenet.training.recipe import Recipe, load_recipe
 from recyclenet.training.run import Run
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -108,7 +112,9 @@ def complete_run(
 
 def as_manifest(data: str | os.PathLike[str] | Manifest) -> Manifest:
     """Return a dataset, loaded if need be."""
-    return data if isinstance(data, Manifest) else load_dataset(Path(data))
+    if isinstance(data, Manifest):
+        return data
+    return load_dataset(Path(data), partial(_log.warning, "left out: %s"))
 
 
 def resolve_recipe(

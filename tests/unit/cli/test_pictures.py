@@ -38,11 +38,11 @@ def here(tmp_path, monkeypatch) -> Path:
     ],
 )
 def test_files_folders_and_globs(here, arguments, expected):
-    assert list(expand(arguments)) == expected
+    assert list(expand(arguments, pytest.fail)) == expected
 
 
 def test_absolute_folder(here):
-    assert list(expand([str(here / "glass")])) == [
+    assert list(expand([str(here / "glass")], pytest.fail)) == [
         str(here / "glass" / "1.jpg"),
         str(here / "glass" / "2.png"),
     ]
@@ -51,5 +51,5 @@ def test_absolute_folder(here):
 @pytest.mark.parametrize("argument", ["empty", "*.gif", "nowhere/**", "e*y"])
 def test_nothing_to_look_at_is_the_callers_mistake(here, argument):
     with pytest.raises(UsageError) as caught:
-        list(expand([argument]))
+        list(expand([argument], pytest.fail))
     assert argument in str(caught.value)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
+from recyclenet.data.folders import find_pictures
 from recyclenet.data.manifest import Manifest, read_manifest, write_manifest
-from recyclenet.data.scan import find_pictures, load_dataset, published_splits, scan_dataset
+from recyclenet.data.scan import load_dataset, published_splits, scan_dataset
 from recyclenet.errors import DataError, UsageError
 
 
@@ -136,8 +137,10 @@ def test_place_that_is_no_dataset(tmp_path):
 def test_pictures_come_in_the_order_people_count(tmp_path):
     names = ["a2b10.jpg", "a10b2.jpg", "p1.jpg", "p2.jpg", "p10.jpg", "²3.jpg", "b/1.jpg"]
     place(tmp_path, *reversed(names), ".hidden.jpg", ".hidden/3.jpg", "text.txt")
-    assert [p.relative_to(tmp_path).as_posix() for p in find_pictures(tmp_path)] == names
-    assert list(find_pictures(tmp_path / "none")) == []
+    assert list(find_pictures(str(tmp_path), pytest.fail)) == [f"{tmp_path}/{n}" for n in names]
+    told: list[str] = []
+    assert list(find_pictures(str(tmp_path / "none"), told.append)) == []
+    assert told == [f"cannot read the folder {tmp_path}/none: No such file or directory"]
 
 
 def test_few_photos_with_trashnets_names_are_not_trashnet(tmp_path):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
-from recyclenet.cli.output import say
+from recyclenet.cli.output import say, say_left_out
 
 
 def augment(
@@ -44,7 +44,7 @@ def augment(
     for group in chosen:
         look_up(group, dict.fromkeys(GROUPS), "group of changes")
     p = look_up(probability, PROBABILITIES, "probability")
-    manifest = load_dataset(dataset)
+    manifest = load_dataset(dataset, say_left_out)
     if dry_run:
         num_sources = sum(sample.split in ("", "train") for sample in manifest)
         say(f"{num_sources} training photos would get {len(chosen)} copies each")

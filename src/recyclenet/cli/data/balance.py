@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
+from recyclenet.cli.output import say_left_out
 
 
 def balance(
@@ -39,7 +40,7 @@ def balance(
 
     if not dry_run and not most and least is None:
         raise UsageError("balance how? give --cap N or --oversample N (or --dry-run to look)")
-    before = load_dataset(dataset)
+    before = load_dataset(dataset, say_left_out)
     after = cap(before, most, seed) if most else before
     after = after if least is None else oversample(after, least, seed)
     weights = class_weights(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +41,7 @@ def scanned(source: Path, *, once: bool = False) -> Scan:
     from recyclenet.data.scan import group_copies, scan_dataset, unchanged, without_repeats
 
     require_data("looking into photos")
-    if source.is_file() and source.suffix.lower() == ".csv":
+    if source.suffix.lower() == ".csv" and os.path.isfile(source):  # noqa: PTH113
         manifest = read_manifest(source)
         if all(sample.phash for sample in manifest):
             if not once:
