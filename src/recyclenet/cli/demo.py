@@ -43,7 +43,7 @@ def demo(
         card = _look(classifier, prediction, sample)
         cards.append(card)
         if card.prediction.error is not None:
-            say(f"{'error':<7}{card.prediction.error}")
+            say(f"error: {card.prediction.error}", err=True)
         else:
             line = describe(replace(card.prediction, path=card.name))
             say(f"{'right' if card.is_right else 'WRONG':<7}{line}")

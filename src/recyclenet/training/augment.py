@@ -68,11 +68,13 @@ def _blur_distortion(p: float, size: tuple[int, int]) -> Steps:
         v2.RandomEqualize(1),
         v2.RandomInvert(1),
         v2.RandomPerspective(0.2, 1),
-        v2.ElasticTransform(),
     ]
+    # Both mirror the edge, which a tiny picture has too few pixels for.
+    blurs: Steps = [v2.RandomApply([v2.GaussianBlur(3)], p)] if min(size) > 1 else []
+    looks += [v2.ElasticTransform()] if min(size) > 20 else []
     noise: Steps = [v2.ToDtype(torch.float32, scale=True), v2.GaussianNoise(sigma=0.03)]
     return [
-        v2.RandomApply([v2.GaussianBlur(3)], p),
+        *blurs,
         v2.RandomApply([v2.RandomChoice(looks)], p),
         v2.RandomApply(noise, p),
     ]

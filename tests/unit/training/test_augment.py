@@ -47,6 +47,14 @@ def test_a_group_changes_as_often_as_it_should(picture, group):
     assert 0 < share(0.1) < 0.6
 
 
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("size", [(1, 1), (2, 40), (20, 20), (21, 21)])
+def test_tiny_pictures_change_too(group, size):
+    torch.manual_seed(0)
+    tiny = Image.new("RGB", size, "green")
+    assert all(change(tiny, group, 1.0).size == size for _ in range(15))
+
+
 def test_every_photo_has_a_copy_of_each_group(photo_folder, tmp_path):
     manifest = fill_splits(scan_dataset(photo_folder).manifest, (0.7, 0.15, 0.15), 0)
     calls: list[tuple[int, int]] = []
