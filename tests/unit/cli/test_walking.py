@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -76,13 +77,25 @@ def test_a_link_that_is_named_is_followed(answers, here):
     assert answers("way/**") == (0, ["way/a.jpg"], "")
 
 
+@pytest.fixture
+def nest(here: Path) -> Iterator[Callable[[str, int], None]]:
+    """A function that makes folders in each other, in d, and goes there."""
+
+    def make(name: str, depth: int) -> None:
+        # From within, as a path may not be as long.
+        os.chdir(here / "d")
+        for _ in range(depth):
+            Path(name).mkdir()
+            os.chdir(name)
+
+    yield make
+    os.chdir(here)
+    subprocess.run(["rm", "-rf", "d"], check=True)  # Python's and pytest's own ways give up
+
+
 @pytest.mark.parametrize("search", ["d", "d/**", "d/**/*.jpg"])
-def test_a_thousand_folders_deep(answers, here, search):
-    # Made from within, as a path may not be this long.
-    os.chdir(here / "d")
-    for _ in range(1000):
-        Path("x").mkdir()
-        os.chdir("x")
+def test_a_thousand_folders_deep(answers, here, nest, search):
+    nest("x", 1000)
     shutil.copy(here / "d" / "a.jpg", "deep.jpg")
     os.chdir(here)
     code, paths, err = answers(search)
@@ -90,17 +103,13 @@ def test_a_thousand_folders_deep(answers, here, search):
     assert [Path(path).name for path in paths] == ["a.jpg", "deep.jpg"]
 
 
-def test_deeper_than_a_path_can_be(answers, here):
-    os.chdir(here / "d")
-    for _ in range(60):
-        Path("x" * 100).mkdir()
-        os.chdir("x" * 100)
+def test_deeper_than_a_path_can_be(answers, here, nest):
+    nest("x" * 100, 60)
     os.chdir(here)
     code, paths, err = answers("d/**")
     assert (code, paths) == (3, ["d/a.jpg"])
     assert "File name too long" in err
     assert err.count("\n") == 1
-    shutil.rmtree(here / "d" / ("x" * 100))
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "d/" + "y" * 256 + ".jpg", "z" * 5000])
