@@ -67,11 +67,14 @@ def _blur_distortion(p: float, size: tuple[int, int]) -> Steps:
         v2.RandomChannelPermutation(),
         v2.RandomEqualize(1),
         v2.RandomInvert(1),
-        v2.RandomPerspective(0.2, 1),
     ]
-    # Both mirror the edge, which a tiny picture has too few pixels for.
-    blurs: Steps = [v2.RandomApply([v2.GaussianBlur(3)], p)] if min(size) > 1 else []
-    looks += [v2.ElasticTransform()] if min(size) > 20 else []
+    # What a tiny picture has too few pixels for is left out.
+    blurs: Steps = []
+    if min(size) > 3:
+        blurs.append(v2.RandomApply([v2.GaussianBlur(3)], p))
+        looks.append(v2.RandomPerspective(0.2, 1))
+    if min(size) > 20:
+        looks.append(v2.ElasticTransform())
     noise: Steps = [v2.ToDtype(torch.float32, scale=True), v2.GaussianNoise(sigma=0.03)]
     return [
         *blurs,
