@@ -22,6 +22,7 @@ from recyclenet.cli import (
     models,
     train,
 )
+from recyclenet.cli.command import Command
 from recyclenet.cli.output import say
 
 app = typer.Typer(
@@ -35,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (demo, classify, evaluate, train, lr_find, crossval, ablate, export, doctor):
-    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+    app.command(cls=Command)(getattr(module, module.__name__.rpartition(".")[2]))
 for group in (data, models, benchmark):
     app.add_typer(group.app)
 

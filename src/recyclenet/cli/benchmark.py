@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recyclenet.cli.command import Command
 from recyclenet.cli.models import NAME_HELP
 from recyclenet.cli.output import say_written
 
@@ -23,7 +24,7 @@ def benchmark() -> None:
     """Measure what networks cost on this machine."""
 
 
-@app.command("models")
+@app.command("models", cls=Command)
 def measure(
     names: Annotated[list[str], typer.Argument(help=NAME_HELP)],
     out: Annotated[
@@ -33,9 +34,12 @@ def measure(
     image_size: Annotated[
         int, typer.Option("--image-size", min=32, max=1024, help="Side of the input, pixels.")
     ] = 224,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Timed rounds.")] = 15,
+    repeats: Annotated[
+        int, typer.Option("--repeats", min=1, max=10_000, help="Timed rounds.")
+    ] = 15,
     threads: Annotated[
-        int, typer.Option("--threads", min=0, help="Threads; 0: what each runtime chooses.")
+        int,
+        typer.Option("--threads", min=0, max=1024, help="Threads; 0: what each runtime chooses."),
     ] = 0,
 ) -> None:
     """Compare networks: parameters, multiply-adds, memory, latency, throughput.

@@ -15,7 +15,9 @@ def lr_find(
     data: DataOption,
     recipe: RecipeOption = "default",
     settings: SettingsOption = None,
-    steps: Annotated[int, typer.Option("--steps", min=20, help="Steps of the sweep.")] = 100,
+    steps: Annotated[
+        int, typer.Option("--steps", min=20, max=100_000, help="Steps of the sweep.")
+    ] = 100,
     out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("lr-find.png"),
     as_json: JsonOption = False,
 ) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from recyclenet.cli.output import mute, say
 from recyclenet.errors import EXIT_FAILURE, EXIT_INTERRUPTED, RecycleNetError
 
+MAX_LINE = 4000
+
 
 def main() -> None:
     """Run the command line and leave with the right exit code."""
@@ -44,7 +46,9 @@ def _run() -> int:
     except SystemExit as ended:  # how Typer tells of a broken pipe
         return int(ended.code or 0)
     except RecycleNetError as error:
-        say(f"error: {' '.join(str(error).split())}", err=True)
+        line = " ".join(str(error).split())
+        # An error may quote a value that is a megabyte long.
+        say(f"error: {line if len(line) <= MAX_LINE else line[:MAX_LINE] + '...'}", err=True)
         return error.exit_code
     if code == EXIT_INTERRUPTED:
         say("stopped", err=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recyclenet.cli.command import Command
 from recyclenet.cli.options import JsonOption
 from recyclenet.cli.output import say
 
@@ -15,7 +16,7 @@ NUM_TAGS = 4
 NAME_HELP = "A model name: BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]."
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_models(
     pattern: Annotated[
         str | None,
@@ -91,11 +92,11 @@ def _rows(pattern: str | None) -> list[dict[str, Any]]:
     return [row for row in rows if fnmatchcase(row["name"], pattern)]
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     name: Annotated[str, typer.Argument(help=NAME_HELP)],
     num_classes: Annotated[
-        int, typer.Option("--num-classes", min=2, help="Width of the head.")
+        int, typer.Option("--num-classes", min=2, max=100_000, help="Width of the head.")
     ] = 6,
     image_size: Annotated[
         int, typer.Option("--image-size", min=32, max=1024, help="Side of the input, pixels.")

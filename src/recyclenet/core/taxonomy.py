@@ -91,7 +91,7 @@ def load_rules(source: str, class_names: Iterable[str] = ()) -> Rules:
     for name in bins:
         _check(name, known | set(STREAMS), source)
     for name, value in streams.items():
-        if value not in STREAMS:
+        if not isinstance(value, str) or value not in STREAMS:
             raise UsageError(
                 f"{source}: stream {value!r} for {name!r}: {nearest(str(value), STREAMS)}"
             )

@@ -8,6 +8,9 @@ from itertools import cycle, islice
 from recyclenet.data.manifest import Manifest, Sample, rank
 from recyclenet.errors import DataError, UsageError
 
+# What fits into memory, and into the manifests that are read.
+MAX_ROWS = 1_000_000
+
 
 def cap(manifest: Manifest, most: int, seed: int) -> Manifest:
     """Keep at most so many training rows of each class, drawn at random.
@@ -41,6 +44,7 @@ def oversample(manifest: Manifest, least: int, seed: int) -> Manifest:
 
     Raises:
         DataError: the rows have no splits.
+        UsageError: there would be more rows than a manifest can have.
     """
     if not manifest.has_splits:
         raise DataError(
@@ -48,6 +52,11 @@ def oversample(manifest: Manifest, least: int, seed: int) -> Manifest:
         )
     by_label = _training_rows(manifest)
     least = least or max((len(rows) for rows in by_label.values()), default=0)
+    total = len(manifest) + sum(max(0, least - len(rows)) for rows in by_label.values())
+    if total > MAX_ROWS:
+        raise UsageError(
+            f"{least:,} photos of each class make {total:,} rows; at most {MAX_ROWS:,}"
+        )
     repeated: list[Sample] = []
     for _, rows in sorted(by_label.items()):
         extra = islice(cycle(_drawn(manifest, rows, seed)), max(0, least - len(rows)))

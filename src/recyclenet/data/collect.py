@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 from recyclenet.core.files import read_rows, read_text, write_bytes, write_text
 from recyclenet.core.images import decode_image, read_header
 from recyclenet.core.progress import Progress, silent
-from recyclenet.data.duplicates import SIDE, is_copy, perceptual_hashes
+from recyclenet.data.duplicates import HASHES, SIDE, is_copy, perceptual_hashes
 from recyclenet.data.fetch import Fetcher
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
 from recyclenet.data.web import Answer, FetchError, Rules, check_url, shown
@@ -105,8 +107,8 @@ def read_classes(path: Path, target: int) -> list[Wanted]:
     """
     classes = []
     for place, label, keyword, count in _rows(path):
-        if count and not count.isdecimal():
-            raise UsageError(f"{place}: {count!r} is no number of photos")
+        if count and not re.fullmatch("0*[1-9][0-9]{0,8}", count):
+            raise UsageError(f"{place}: {count[:40]!r} is no number of photos")
         word = keyword or label.partition("_")[2] or label
         classes.append(Wanted(label, word, int(count) if count else target))
     return classes
@@ -118,7 +120,13 @@ def read_addresses(path: Path) -> list[tuple[str, str, str]]:
     Raises:
         UsageError: the file cannot be read, or a line is something else.
     """
-    return [(label, check_url(url), licence) for _, label, url, licence in _rows(path)]
+    found = []
+    for place, label, url, licence in _rows(path):
+        try:
+            found.append((label, check_url(url), licence))
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+    return found
 
 
 def _rows(path: Path) -> list[tuple[str, str, str, str]]:
@@ -128,7 +136,7 @@ def _rows(path: Path) -> list[tuple[str, str, str, str]]:
         place, (label, *more) = f"{path}, line {number}", (c.strip() for c in [*row, "", "", ""])
         if label.startswith("#"):
             continue
-        if not label or Path(label).name != label or label.startswith("."):
+        if not _is_label(label):
             raise UsageError(f"{place}: {label!r} cannot be a class folder's name")
         rows.append((place, label, more[0], more[1]))
     if not rows:
@@ -176,8 +184,12 @@ def search(
                 server = urlsplit(address)
                 url = urlunsplit(urlsplit(url)._replace(scheme=server.scheme, netloc=server.netloc))
             content = fetch(check_url(url.replace(" ", "%20")))
-            for task in parser.parse(SimpleNamespace(content=content)) or ():
-                yield task["file_url"]
+            try:
+                tasks = parser.parse(SimpleNamespace(content=content)) or ()
+                found = [str(task["file_url"]) for task in tasks]
+            except Exception as error:  # a page can make the parser raise nearly anything
+                raise FetchError(f"{shown(url)}: its answer is no page of results") from error
+            yield from found
 
 
 @dataclass
@@ -373,18 +385,46 @@ def _check_consent(answer: Answer) -> None:
         raise FetchError(f"{shown(answer.url)}: its owner does not want it collected")
 
 
+def _is_label(text: str) -> bool:
+    """Whether a class folder, or a photo in it, can bear this name."""
+    usable = text.isprintable() and not set(text) & set("/\\") and text[:1] != "."
+    return usable and 0 < len(text.encode()) <= 200
+
+
 def _read_journal(path: Path) -> list[Found]:
-    """Return what earlier calls did; a last line cut off by a crash counts as not written."""
-    if not path.exists():
+    """Return what earlier calls did; a last line cut off by a crash counts as not written.
+
+    Raises:
+        DataError: a line is not as it was written; the message names it.
+    """
+    if not os.path.lexists(path):
         return []
     lines = read_text(path).split("\n")
-    rows = []
+    rows: dict[str, Found] = {}
     for number, line in enumerate(lines, 1):
-        try:
-            if line:
-                rows.append(Found(**json.loads(line)))
-        except (ValueError, TypeError):
-            if number < len(lines):
-                raise DataError(f"{path}, line {number} is damaged; delete that line") from None
-            write_text(path, "".join(f"{good}\n" for good in lines[:-1]))
-    return rows
+        found = _parsed(line) if line else None
+        if found is not None:
+            rows.setdefault(found.url, found)
+        elif line and number < len(lines):
+            raise DataError(f"{path}, line {number} is damaged; delete that line")
+    if lines[-1]:  # without its line break
+        whole = lines if _parsed(lines[-1]) else lines[:-1]
+        write_text(path, "".join(f"{good}\n" for good in whole))
+    return list(rows.values())
+
+
+def _parsed(line: str) -> Found | None:
+    """Return what a line of the journal says; None if no run of ours can have written it."""
+    try:
+        found = Found(**json.loads(line))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if not all(isinstance(value, str) for value in astuple(found)) or not found.url:
+        return None
+    if not found.path:
+        return found
+    # The path names a photo in a class folder here, and nothing else.
+    folder, _, name = found.path.partition("/")
+    placed = _is_label(folder) and _is_label(name)
+    known = re.fullmatch("[0-9a-f]{64}", found.sha256) and HASHES.fullmatch(found.phash)
+    return found if placed and known else None

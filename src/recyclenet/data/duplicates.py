@@ -9,6 +9,7 @@ Copies resized to a third of the pixels and saved at JPEG quality 50 differ in a
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ SIDE = 4 * HASH_SIDE
 _WORDS = HASH_SIDE * HASH_SIDE // 64
 _DIGITS = HASH_SIDE * HASH_SIDE // 4
 _HALF = _WORDS // 2
+HASHES = re.compile(f"[0-9a-f]{{{_DIGITS}}}(-[0-9a-f]{{{_DIGITS}}}){{3}}")
 # Rows compared at once, with so many others: small enough for the processor's cache.
 _BLOCK, _TILE = 64, 2048
 
@@ -167,20 +169,13 @@ def with_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifes
 
 def _table(samples: Sequence[Sample]) -> npt.NDArray[np.uint64]:
     """Return the hashes as `(N, 4, words)`."""
-    texts = [sample.phash for sample in samples]
-    try:
-        content = b"".join(bytes.fromhex(text.replace("-", "")) for text in texts)
-        return np.frombuffer(content, ">u8").reshape(len(texts), 4, _WORDS).astype(np.uint64)
-    except ValueError:
-        wrong = next(
-            sample
-            for sample in samples
-            if [len(part) for part in sample.phash.split("-")] != [_DIGITS] * 4
-            or set(sample.phash) - set("0123456789abcdef-")
-        )
-        raise DataError(
-            f"{wrong.path} has a perceptual hash of another kind; scan the photos again"
-        ) from None
+    for sample in samples:
+        if not HASHES.fullmatch(sample.phash):
+            raise DataError(
+                f"{sample.path} has a perceptual hash of another kind; scan the photos again"
+            )
+    content = b"".join(bytes.fromhex(sample.phash.replace("-", "")) for sample in samples)
+    return np.frombuffer(content, ">u8").reshape(len(samples), 4, _WORDS).astype(np.uint64)
 
 
 def _near(table: npt.NDArray[np.uint64], start: int, max_distance: int) -> list[Pair]:

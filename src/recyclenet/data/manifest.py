@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -140,6 +141,9 @@ def read_manifest(path: Path) -> Manifest:
     """
     rows = read_table(path)
     _, names = next(rows, (1, []))
+    twice = [name for name in (*COLUMNS, *NUMBERS, *TEXTS) if names.count(name) > 1]
+    if twice:
+        raise DataError(f"{path} has the column {twice[0]} more than once")
     missing = [name for name in ("path", "label") if name not in names]
     if missing:
         raise DataError(
@@ -177,8 +181,9 @@ def _sample(table: Path, line: int, row: dict[str, str]) -> Sample:
     known: dict[str, Any] = {name: (row.get(name) or "").strip() for name in TEXTS}
     for name in NUMBERS:
         text = (row.get(name) or "").strip() or "0"
-        if not (text.isascii() and text.isdecimal()):
-            raise DataError(f"{table}, line {line}: {name} is {text!r}, no whole number")
+        if not re.fullmatch("[0-9]{1,15}", text):
+            shown = text if len(text) < 40 else f"{text[:40]}..."
+            raise DataError(f"{table}, line {line}: {name} is {shown!r}, no usable whole number")
         known[name] = int(text)
     digest = (row.get("sha256") or "").strip().lower()
     return Sample(table.parent / photo, label, split, digest, **known)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from recyclenet.core.files import read_text
 from recyclenet.data.manifest import SPLITS, Manifest, Sample, rank
 from recyclenet.errors import DataError, UsageError
 
@@ -137,11 +138,8 @@ def read_lists(options: Sequence[str]) -> dict[str, list[str]]:
         split, _, name = option.partition("=")
         if split not in SPLITS or not name:
             raise UsageError(f"--list takes SPLIT=FILE with train, val or test, not {option!r}")
-        try:
-            lines = Path(name).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read the list {name}: {error}") from error
-        lists[split] = [line.split()[0] for line in lines if line.strip()]
+        text = read_text(Path(name))
+        lists[split] = [line.split()[0] for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
     return lists
 
 

@@ -65,14 +65,33 @@ def read_predictions(
         UsageError: the file cannot be read.
         DataError: it is no such table.
     """
-    rows = [row for _, row in read_table(path)]
-    names = tuple(name.removeprefix("logit_") for name in rows[0][2:]) if rows else ()
-    try:
-        logits = np.array([[float(cell) for cell in row[2:]] for row in rows[1:]], np.float32)
-        if rows[0][:2] != ["path", "target"] or logits.shape != (len(rows) - 1, len(names)):
-            raise ValueError
-    except (ValueError, IndexError):
+    rows = read_table(path)
+    _, columns = next(rows, (1, []))
+    names = tuple(name.removeprefix("logit_") for name in columns[2:])
+    paths, logits = [], []
+    if columns[:2] != ["path", "target"] or not names or len(set(names)) < len(names):
         raise DataError(
             f"{path} is no prediction table; crossval and evaluate --predictions write them"
-        ) from None
-    return [Path(row[0]) for row in rows[1:]], logits, names
+        )
+    for line, row in rows:
+        numbers = _numbers(row[2:])
+        if numbers is None or len(numbers) != len(names) or not row[0]:
+            raise DataError(
+                f"{path}, line {line}: a row needs a path, a target and {len(names)} numbers, "
+                f"the logits"
+            )
+        paths.append(Path(row[0]))
+        logits.append(numbers)
+    if not paths:
+        raise DataError(f"{path} lists no photos")
+    return paths, np.stack(logits), names
+
+
+def _numbers(cells: list[str]) -> npt.NDArray[np.float32] | None:
+    """Return what the cells say; None where one is no finite number."""
+    try:
+        with np.errstate(over="ignore"):
+            numbers = np.array([float(cell) for cell in cells]).astype(np.float32)
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None

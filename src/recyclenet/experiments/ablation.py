@@ -7,11 +7,12 @@ variant.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,7 +21,11 @@ from pydantic import Field, ValidationError
 from recyclenet.core.files import read_toml, write_figure, write_table, write_text
 from recyclenet.errors import UsageError
 from recyclenet.models.fields import Section, explain
-from recyclenet.training.recipe import Recipe, load_recipe
+from recyclenet.training.recipe import MAX_SEED, Recipe, load_recipe
+
+MAX_VARIANTS = 1000
+MAX_NAME = 200
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class Ablation(Section):
@@ -28,12 +33,12 @@ class Ablation(Section):
 
     name: str = "ablation"
     recipe: str = Field("default", description="name of a recipe, or a TOML file")
-    seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
+    seeds: tuple[Seed, ...] = Field((0, 1, 2, 3, 4), min_length=1)
     split: str = Field("test", description="the photos that are scored: 'test' or 'val'")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="recipe fields that all variants share"
     )
-    factors: dict[str, tuple[Any, ...]] = Field(
+    factors: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
         min_length=1, description="recipe fields and their values; the first is the baseline"
     )
 
@@ -98,12 +103,18 @@ def variants(ablation: Ablation) -> list[Variant]:
         UsageError: a value is no value of its recipe field.
     """
     found = []
+    number = math.prod(map(len, ablation.factors.values()))
+    if number > MAX_VARIANTS:
+        raise UsageError(f"the factors have {number:,} combinations; at most {MAX_VARIANTS:,}")
     for values in itertools.product(*ablation.factors.values()):
         chosen = dict(zip(ablation.factors, values, strict=True))
         recipe = load_recipe(ablation.recipe, {**ablation.settings, **chosen})
         found.append(Variant(_name(chosen), recipe))
     if len({slug(variant.name) for variant in found}) < len(found):
         raise UsageError("two variants of the ablation have the same name")
+    long = next((v.name for v in found if len(slug(v.name)) > MAX_NAME), None)
+    if long is not None:
+        raise UsageError(f"no folder can be named after the variant {long[:MAX_NAME]}...")
     return found
 
 
@@ -155,4 +166,4 @@ def _name(chosen: Mapping[str, Any]) -> str:
 
 def slug(name: str) -> str:
     """Return a variant's name as the name of a folder."""
-    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name).strip("-") or "empty"
+    return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name).strip("-.") or "empty"

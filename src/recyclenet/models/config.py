@@ -6,12 +6,12 @@ such as `resnet18@recyclenet:combine=max` or `efficientnetv2_rw_t+eca+leaky_relu
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from recyclenet.core.files import toml_value
 from recyclenet.errors import UsageError
 from recyclenet.models.fields import OrNone, Section, explain
 
@@ -36,6 +36,8 @@ class AttentionConfig(Section):
         known = {"name", "placement", "options"}
         facts = {key: value[key] for key in known if key in value}
         own = {key: value[key] for key in value if key not in known}
+        if not isinstance(facts.get("options", {}), Mapping):
+            raise ValueError("the options of attention are a table")
         facts["options"] = {**facts.get("options", {}), **own}
         # Late: the register is PyTorch's, and most configurations have no attention.
         from recyclenet.models.attention import find_attention
@@ -142,10 +144,7 @@ def _parse_attention(text: str) -> dict[str, Any]:
         key, equals, word = part.partition("=")
         if not equals or not key:
             raise ValueError(f"an option of attention reads NAME=VALUE, not {part!r}")
-        try:
-            options[key] = tomllib.loads(f"value = {word}")["value"]
-        except tomllib.TOMLDecodeError:
-            options[key] = word  # a bare word is a string
+        options[key] = toml_value(word)
     return {"name": name, **options}
 
 

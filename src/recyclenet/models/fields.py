@@ -17,7 +17,7 @@ OrNone = Annotated[T | None, BeforeValidator(lambda value: None if value == "non
 class Section(BaseModel):
     """A section of a configuration: frozen, and without unknown fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def explain(

@@ -6,6 +6,7 @@ Only tensors are ever read (safetensors, or torch's `weights_only`), never arbit
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 
 import timm
@@ -65,7 +66,7 @@ def local_weights(path: Path) -> dict[str, torch.Tensor]:
         UsageError: there is no such file.
         ModelFileError: it is damaged or of another format.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - of any name, however long
         raise UsageError(f"there is no weights file {path}; use 'imagenet', 'none' or a path")
     try:
         return load_file(path)

@@ -74,11 +74,11 @@ def find_devices(wanted: str | None) -> Devices:
         numbers = [int(part) for part in wanted.split(",")]
     except ValueError:
         numbers = []
+    there = torch.cuda.device_count() or os.cpu_count() or 1
     if numbers and "," not in wanted:
-        numbers = list(range(numbers[0]))
+        numbers = list(range(min(numbers[0], there + 1)))
     if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
         raise UsageError(f"--devices takes a number, or numbers such as 0,1; not {wanted!r}")
-    there = torch.cuda.device_count() or os.cpu_count() or 1
     if max(numbers) >= there:
         kind = "GPUs" if torch.cuda.is_available() else "processors"
         raise UsageError(f"--devices {wanted}: this machine has {there} {kind}")

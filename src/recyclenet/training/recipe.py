@@ -5,7 +5,6 @@ Settings override the recipe file, which overrides the defaults. All mistakes ar
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, MutableMapping
 from importlib.resources import files
 from pathlib import Path
@@ -15,11 +14,14 @@ import tomlkit
 import tomlkit.items
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from recyclenet.core.files import read_toml, write_text
+from recyclenet.core.files import read_toml, toml_value, write_text
 from recyclenet.errors import UsageError, nearest
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.fields import OrNone, Section, explain
 
+# More than anybody means; larger numbers overflow in libraries.
+MANY = 100_000
+MAX_SEED = 2**32 - 1
 # Fields that had another name in earlier releases, without their section.
 RENAMED = {"accumulate": "micro_batches", "fit": "resize_mode", "wise": "wise_ft_alpha"}
 ChangeGroup = Literal["basic", "affine", "blur-distortion", "flips"]
@@ -88,6 +90,7 @@ class OptimSection(Section):
     step_epochs: int = Field(
         40,
         ge=1,
+        le=MANY,
         description="epochs between two drops ('step'), or without improvement before a drop "
         "('plateau')",
     )
@@ -105,14 +108,15 @@ class OptimSection(Section):
 class FitSection(Section):
     """The training loop."""
 
-    epochs: int = Field(12, ge=1, description="passes over the training photos")
-    batch_size: int = Field(32, ge=2, description="photos per step and branch")
+    epochs: int = Field(12, ge=1, le=MANY, description="passes over the training photos")
+    batch_size: int = Field(32, ge=2, le=MANY, description="photos per step and branch")
     micro_batches: int = Field(
-        1, ge=1, description="split each batch into so many parts, to save memory"
+        1, ge=1, le=MANY, description="split each batch into so many parts, to save memory"
     )
     cached_views: int = Field(
         0,
         ge=0,
+        le=1000,
         description="augmented views per photo whose frozen layers are computed once; 0: off",
     )
     balanced_sampling: bool = Field(
@@ -120,7 +124,10 @@ class FitSection(Section):
     )
     probe: bool = Field(False, description="first fit the head alone (linear probe)")
     unfreeze_every: int = Field(
-        0, ge=0, description="epochs between unfreezing one more layer group, last first; 0: off"
+        0,
+        ge=0,
+        le=MANY,
+        description="epochs between unfreezing one more layer group, last first; 0: off",
     )
     freeze_norm: bool = Field(False, description="freeze the statistics of batch normalisation")
     wise_ft_alpha: float = Field(
@@ -130,7 +137,10 @@ class FitSection(Section):
         description="average trained and initial weights (WiSE-FT): share of the trained ones",
     )
     early_stop: int = Field(
-        0, ge=0, description="stop after so many epochs without a lower validation loss; 0: off"
+        0,
+        ge=0,
+        le=MANY,
+        description="stop after so many epochs without a lower validation loss; 0: off",
     )
     ema_decay: float = Field(
         0.99, ge=0, lt=1, description="decay per step of the weights' moving average; 0: off"
@@ -138,7 +148,9 @@ class FitSection(Section):
     precision: Literal["auto", "bf16", "float32"] = Field(
         "auto", description="'auto' uses bf16 where the hardware supports it"
     )
-    seed: int = Field(0, ge=0, description="decides splits, order, augmentation and initial head")
+    seed: int = Field(
+        0, ge=0, le=MAX_SEED, description="decides splits, order, augmentation and initial head"
+    )
 
 
 class Recipe(Section):
@@ -215,15 +227,15 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """Read a setting such as "fit.epochs=3"; a bare word is a string.
 
     Raises:
-        UsageError: it does not read section.field=value.
+        UsageError: it does not read section.field=value, or its value nests too deeply.
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key:
         raise UsageError(f"a setting reads section.field=value, not {text!r}")
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
+        return key, toml_value(value)
+    except ValueError as error:
+        raise UsageError(f"the value of setting {key!r} cannot be read: {error}") from None
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:

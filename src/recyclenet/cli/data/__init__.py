@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typer
 
+from recyclenet.cli.command import Command
 from recyclenet.cli.data import augment, balance, clean, collect, download, inspect, scan, split
 
 app = typer.Typer(name="data", help="Get photos and get them in order.", no_args_is_help=True)
@@ -23,4 +24,4 @@ for command in (
     balance.balance,
     augment.augment,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)

@@ -33,10 +33,14 @@ def collect(
     pages: Annotated[int, typer.Option("--pages", min=1, help="Result pages, at most.")] = 20,
     per_page: Annotated[int, typer.Option("--per-page", min=1, max=100)] = 30,
     delay: Annotated[
-        float, typer.Option("--delay", min=0, help="Seconds between two requests to one host.")
+        float,
+        typer.Option("--delay", min=0, max=3600, help="Seconds between two requests to one host."),
     ] = 1.0,
     deadline: Annotated[
-        float, typer.Option("--deadline", min=0.1, help="Seconds for one attempt at one address.")
+        float,
+        typer.Option(
+            "--deadline", min=0.1, max=86_400, help="Seconds for one attempt at one address."
+        ),
     ] = 30.0,
     max_mb: Annotated[float, typer.Option("--max-mb", min=0.001, help="Of one photo.")] = 20.0,
     max_total_mb: Annotated[
@@ -69,6 +73,7 @@ def collect(
         read_addresses,
         read_classes,
     )
+    from recyclenet.data.web import check_url
     from recyclenet.errors import EXIT_PARTIAL, Interrupted, UsageError, look_up
 
     require_data("collecting photos")
@@ -78,6 +83,8 @@ def collect(
         options = ("engine", "start_page", "pages", "per_page", "mirror")
         refuse_unused(context, options, "with --urls")
     look_up(engine, dict.fromkeys(ENGINES), "search engine")
+    if mirror:
+        mirror = check_url(mirror)
     listed: dict[str, list[tuple[str, str]]] = {}
     if urls is not None:
         for label, url, licence in read_addresses(urls):
