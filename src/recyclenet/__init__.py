@@ -1,37 +1,108 @@
-"""RecycleNet: small, fast, honest classifiers of waste pictures."""
+"""RecycleNet: small, fast, honest classifiers of waste pictures.
+
+Classify pictures:
+
+    from recyclenet import Classifier
+    Classifier().classify("photo.jpg")
+
+Train on your own photos, one folder a class (needs the extra `train`):
+
+    from recyclenet import evaluate, train
+    run = train("photos/", "runs/mine", recipe="quick")
+    evaluate("photos/", run.model)
+
+`docs/python.md` describes every name.
+"""
 
 from __future__ import annotations
 
 import os
+from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
+    from recyclenet.data.manifest import Manifest
+    from recyclenet.data.scan import load_dataset
     from recyclenet.errors import RecycleNetError
     from recyclenet.inference.classifier import Classifier
+    from recyclenet.operations.ablate import ablate
+    from recyclenet.operations.benchmark import benchmark
+    from recyclenet.operations.classify import classify
+    from recyclenet.operations.crossval import crossval
+    from recyclenet.operations.evaluate import evaluate
+    from recyclenet.operations.explain import explain
+    from recyclenet.operations.export import export
+    from recyclenet.operations.lr_find import lr_find
+    from recyclenet.operations.train import resume, train
+    from recyclenet.training.run import Run
+
+    __version__: str
 
 # ONNX Runtime reads its variable when it is first imported. Without it, it collects facts about the
 # machine, keeps them in the user's cache and sends them. A user's own setting stays.
 for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(_variable, "1")
 
-__all__ = ["Classifier", "Prediction", "RecycleNetError", "__version__"]
 
-_HOMES = {
-    "Classifier": "recyclenet.inference.classifier",
-    "Prediction": "recyclenet.core.prediction",
-    "RecycleNetError": "recyclenet.errors",
+__all__ = [
+    "Classifier",
+    "Manifest",
+    "Prediction",
+    "RecycleNetError",
+    "Run",
+    "__version__",
+    "ablate",
+    "benchmark",
+    "classify",
+    "crossval",
+    "evaluate",
+    "explain",
+    "export",
+    "load_dataset",
+    "lr_find",
+    "resume",
+    "train",
+]
+
+# Public names are imported when they are first used, so that `recyclenet --help` stays quick and
+# the light tier needs no PyTorch.
+_LIGHT = {
+    "Classifier": "inference.classifier",
+    "Manifest": "data.manifest",
+    "Prediction": "core.prediction",
+    "RecycleNetError": "errors",
+    "classify": "operations.classify",
+    "evaluate": "operations.evaluate",
+    "explain": "operations.explain",
+    "load_dataset": "data.scan",
+}
+_FULL = {
+    "Run": "training.run",
+    "ablate": "operations.ablate",
+    "benchmark": "operations.benchmark",
+    "crossval": "operations.crossval",
+    "export": "operations.export",
+    "lr_find": "operations.lr_find",
+    "resume": "operations.train",
+    "train": "operations.train",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that `recyclenet --help` stays quick."""
     if name == "__version__":
-        from importlib.metadata import version
-
         return version("recyclenet")
-    if name in _HOMES:
-        from importlib import import_module
+    home = (_LIGHT | _FULL).get(name)
+    if home is None:
+        raise AttributeError(f"module 'recyclenet' has no attribute {name!r}")
+    if name in _FULL:
+        from recyclenet.core.extras import has_train, placeholder
 
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'recyclenet' has no attribute {name!r}")
+        if not has_train():
+            return placeholder(f"recyclenet.{name}", "train")
+    return getattr(import_module(f"recyclenet.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

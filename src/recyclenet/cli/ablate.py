@@ -20,7 +20,7 @@ def ablate(
 
     Interrupted? The same command continues: finished runs are not trained again.
     """
-    from recyclenet.cli.extras import require_train
+    from recyclenet.core.extras import require_train
 
     require_train("ablations")
     from recyclenet.cli.progress import counting

@@ -47,7 +47,7 @@ def measure(
     Each runs in PyTorch and in ONNX Runtime, float32, on the CPU, and in PyTorch on the GPU where
     there is one. Weights are random: they do not change the cost.
     """
-    from recyclenet.cli.extras import require_train
+    from recyclenet.core.extras import require_train
 
     require_train("measuring networks")
     from recyclenet.cli.progress import counting

@@ -33,9 +33,9 @@ def classify(
     ] = 50,
 ) -> None:
     """Classify pictures: one line, or with --json one JSON object, for each."""
-    from recyclenet.cli.pictures import expand
     from recyclenet.cli.rows import print_row
     from recyclenet.inference.classifier import Classifier
+    from recyclenet.operations.classify import classify as operation
 
     classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules)
     left_out: list[str] = []
@@ -44,11 +44,11 @@ def classify(
         left_out.append(reason)
         say_left_out(reason)
 
-    pictures = expand(paths, leave_out)
+    predictions = operation(paths, classifier, left_out=leave_out)
     num_bad = num_done = 0
     if not as_json:
         say(f"{'label':<14}{'sure':>5}  {'bin':<24}picture")
-    for prediction in classifier.classify_many(pictures):
+    for prediction in predictions:
         num_done += 1
         num_bad += prediction.error is not None
         if as_json:

@@ -22,7 +22,7 @@ def crossval(
 
     Interrupted? The same command continues: finished folds are not trained again.
     """
-    from recyclenet.cli.extras import require_train
+    from recyclenet.core.extras import require_train
 
     require_train("cross-validation")
     from recyclenet.cli.options import read_settings

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recyclenet.cli.options import ModelOption
 from recyclenet.cli.output import say, say_left_out
 from recyclenet.errors import EXIT_PARTIAL, UsageError
-
-if TYPE_CHECKING:
-    from recyclenet.core.prediction import Prediction
-    from recyclenet.data.manifest import Sample
-    from recyclenet.evaluation.report import Card
-    from recyclenet.inference.classifier import Classifier
 
 
 def demo(
@@ -30,25 +24,30 @@ def demo(
     from dataclasses import replace
 
     from recyclenet.cli.classify import describe
+    from recyclenet.core.files import write_text
+    from recyclenet.core.prediction import Prediction
     from recyclenet.data.scan import load_dataset
-    from recyclenet.evaluation.report import write_answers_page
+    from recyclenet.errors import ImageError, ModelFileError
+    from recyclenet.evaluation.report import Card, answers_page
     from recyclenet.inference.classifier import Classifier
+    from recyclenet.operations.explain import explain
 
     classifier = Classifier(model)
-    samples = load_dataset(pictures or samples_folder(), say_left_out)
     cards: list[Card] = []
     say(f"{'':7}{'label':<14}{'sure':>5}  {'bin':<24}picture")
-    predictions = classifier.classify_many(sample.path for sample in samples)
-    for sample, prediction in zip(samples, predictions, strict=True):
-        card = _look(classifier, prediction, sample)
-        cards.append(card)
-        if card.prediction.error is not None:
-            say(f"error: {card.prediction.error}", err=True)
+    for sample in load_dataset(pictures or samples_folder(), say_left_out):
+        try:
+            card = explain(sample.path, classifier).card(sample.label)
+        except (ImageError, ModelFileError) as error:
+            failed = Prediction(path=str(sample.path), error=str(error))
+            card = Card(prediction=failed, truth=sample.label)
+            say(f"error: {error}", err=True)
         else:
             line = describe(replace(card.prediction, path=card.name))
             say(f"{'right' if card.is_right else 'WRONG':<7}{line}")
+        cards.append(card)
     num_right = sum(card.is_right is True for card in cards)
-    write_answers_page(cards, classifier.info, out)
+    write_text(out, answers_page(cards, classifier.info))
     say()
     say(f"{num_right} of {len(cards)} right. Page with pictures and heatmaps: {out}")
     if any(card.prediction.error is not None for card in cards):
@@ -66,27 +65,3 @@ def samples_folder() -> Path:
         if (folder / "manifest.csv").is_file():
             return folder
     raise UsageError("the sample pictures are not installed; give your own with --pictures")
-
-
-def _look(classifier: Classifier, prediction: Prediction, sample: Sample) -> Card:
-    from recyclenet.core.decision import softmax
-    from recyclenet.evaluation.report import Card
-    from recyclenet.explanation.occlusion import occlusion_heatmap
-    from recyclenet.explanation.overlay import overlay
-
-    if prediction.error is not None:
-        return Card(prediction=prediction, truth=sample.label)
-    picture = classifier.decode(sample.path)
-    info = classifier.info
-    index = info.class_names.index(str(prediction.label))
-    heatmap = occlusion_heatmap(
-        picture,
-        info.preprocess,
-        lambda batch: softmax(classifier.logits(batch), info.temperature)[:, index],
-    )
-    return Card(
-        prediction=prediction,
-        picture=picture,
-        heatmap=overlay(info.preprocess.resize(picture), heatmap),
-        truth=sample.label,
-    )

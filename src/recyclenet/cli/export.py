@@ -17,7 +17,7 @@ def export(
     ] = None,
 ) -> None:
     """Export a run's best checkpoint, after checking it against PyTorch on real photos."""
-    from recyclenet.cli.extras import require_train
+    from recyclenet.core.extras import require_train
 
     require_train("export")
     from recyclenet.cli.progress import counting

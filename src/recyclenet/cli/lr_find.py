@@ -22,7 +22,7 @@ def lr_find(
     as_json: JsonOption = False,
 ) -> None:
     """Sweep the learning rate, draw the loss, and suggest a learning rate."""
-    from recyclenet.cli.extras import require_train
+    from recyclenet.core.extras import require_train
 
     require_train("the learning-rate finder")
     from dataclasses import asdict

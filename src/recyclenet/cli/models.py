@@ -25,7 +25,7 @@ def list_models(
     as_json: JsonOption = False,
 ) -> None:
     """List the source documents' networks, attention modules and edits, or timm's backbones."""
-    from recyclenet.cli.extras import require_train
+    from recyclenet.core.extras import require_train
     from recyclenet.errors import UsageError
 
     require_train("listing networks")
@@ -111,8 +111,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a network's layers, parameters and multiply-adds, and where weights can be had."""
-    from recyclenet.cli.extras import require_train
     from recyclenet.cli.rows import print_row
+    from recyclenet.core.extras import require_train
 
     require_train("building networks")
     from dataclasses import asdict

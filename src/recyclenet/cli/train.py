@@ -29,7 +29,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a classifier, then export it to RUN/model.onnx."""
-    from recyclenet.cli.extras import require_train
+    from recyclenet.core.extras import require_train
 
     require_train("training")
     from recyclenet.cli.options import read_settings

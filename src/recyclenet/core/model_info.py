@@ -15,7 +15,7 @@ from typing import Any
 
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.taxonomy import STREAMS
-from recyclenet.errors import ModelFileError
+from recyclenet.errors import ModelFileError, UsageError, nearest
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "recyclenet"
@@ -82,6 +82,16 @@ class ModelInfo:
         wrong = [name for name in names if self.streams.get(name) not in STREAMS]
         if wrong:
             raise ModelFileError(f"the class {wrong[0]!r} has no disposal stream")
+
+    def class_index(self, name: str) -> int:
+        """Return the place of a class in the logits.
+
+        Raises:
+            UsageError: the model has no such class.
+        """
+        if name not in self.class_names:
+            raise UsageError(f"unknown class {name!r}: {nearest(name, self.class_names)}")
+        return self.class_names.index(name)
 
     def to_json(self) -> str:
         """Return the JSON text kept in the model file."""

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from recyclenet.core.files import write_text
 from recyclenet.core.images import ImageArray
 from recyclenet.core.text import printable
 
 THUMBNAIL = 320
 
 
-def write_page(package: str, template: str, path: Path, **values: Any) -> None:
-    """Fill in a template and write the page, atomically.
+def render_page(package: str, template: str, **values: Any) -> str:
+    """Fill in a template.
 
     Args:
-        package: whose `templates` folder has it; it may extend `page.html`, which lies beside us.
+        package: whose `templates` folder has it; it may extend `page.html` of this package.
         template: its file name.
-        path: where the page goes.
-        values: what the template names; a name it lacks is an error.
+        values: what the template names; a missing one is an error.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("recyclenet.core")]),
@@ -38,7 +35,7 @@ def write_page(package: str, template: str, path: Path, **values: Any) -> None:
     environment.filters["data_uri"] = data_uri
     environment.filters["png_uri"] = png_uri
     environment.filters["percent"] = lambda value, digits=0: f"{value:.{digits}%}"
-    write_text(path, environment.get_template(template).render(**values))
+    return environment.get_template(template).render(**values)
 
 
 def _inert(value: Any) -> Any:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from recyclenet.errors import ImageError
+
+if TYPE_CHECKING:
+    from recyclenet.core.images import ImageSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +27,7 @@ class Prediction:
             answer is not known; None where there is none.
         known: False where the model had better say that it does not know.
         error: why there is no answer; None where there is one.
+        source: what was classified, for the picture that a notebook shows.
     """
 
     path: str | None
@@ -31,6 +38,7 @@ class Prediction:
     bin: str | None = None
     known: bool = False
     error: str | None = None
+    source: ImageSource | None = field(default=None, repr=False, compare=False)
 
     def to_row(self, top_k: int | None = None) -> dict[str, Any]:
         """Return plain values for JSON, with the `top_k` most probable classes (all by default)."""
@@ -45,6 +53,17 @@ class Prediction:
             "known": self.known,
             "error": self.error,
         }
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the picture with a bar for each class."""
+        from recyclenet.core.images import decode_image
+        from recyclenet.core.pages import THUMBNAIL, render_page
+
+        picture = None
+        if self.source is not None and self.error is None:
+            with suppress(ImageError):  # the file may have gone since
+                picture = decode_image(self.source, min_side=THUMBNAIL)
+        return render_page("recyclenet.core", "prediction.html", prediction=self, picture=picture)
 
 
 def _rounded(value: float | None) -> float | None:

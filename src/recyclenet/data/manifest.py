@@ -67,6 +67,10 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        return f"Manifest({len(self)} photos: {counts})"
+
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.samples)
 

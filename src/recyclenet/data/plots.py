@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from recyclenet.core.files import figure_png
-from recyclenet.core.pages import write_page
+from recyclenet.core.pages import render_page
 from recyclenet.core.text import printable
 from recyclenet.data.inspect import Statistics
 from recyclenet.data.manifest import Manifest, rank
@@ -21,22 +21,20 @@ _NUM_EXAMPLES = 8
 _MOST_CLASSES = 24
 
 
-def write_inspection(
-    manifest: Manifest, statistics: Statistics, title: str, num_left_out: int, path: Path
-) -> None:
-    """Write the page.
+def inspection_page(
+    manifest: Manifest, statistics: Statistics, title: str, num_left_out: int
+) -> str:
+    """Return an HTML page of a dataset.
 
     Args:
         manifest: photos as a scan describes them.
         statistics: of their pixels.
         title: what the photos are.
         num_left_out: photos that cannot be read.
-        path: where the page goes.
     """
-    write_page(
+    return render_page(
         "recyclenet.data",
         "inspect.html",
-        path,
         title=title,
         manifest=manifest,
         statistics=statistics,

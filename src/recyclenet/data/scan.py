@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from recyclenet.core.images import SUFFIXES, decode_image, read_header
@@ -27,6 +28,7 @@ from recyclenet.data.manifest import (
 )
 from recyclenet.errors import DataError, ImageError, UsageError
 
+_log = logging.getLogger(__name__)
 # Up to so many photos are described sooner than processes for it have begun.
 _FEW = 500
 _BATCH = 32
@@ -39,7 +41,7 @@ _SPLIT_FOLDERS = {
 }
 
 
-def load_dataset(source: Path, left_out: LeftOut = lambda _: None) -> Manifest:
+def load_dataset(source: str | os.PathLike[str], left_out: LeftOut = lambda _: None) -> Manifest:
     """Read a dataset.
 
     Args:
@@ -58,6 +60,7 @@ def load_dataset(source: Path, left_out: LeftOut = lambda _: None) -> Manifest:
         UsageError: the source does not exist, or holds no labelled pictures.
         DataError: its manifest cannot be used.
     """
+    source = Path(source)
     if os.path.isfile(source):  # noqa: PTH113 - unlike Path's, it raises nothing
         if source.suffix.lower() != ".csv":
             raise UsageError(f"{source} is neither a folder nor a .csv manifest")
@@ -80,6 +83,16 @@ def load_dataset(source: Path, left_out: LeftOut = lambda _: None) -> Manifest:
             f"{source} holds no pictures in class folders; expected {source}/CLASS/PICTURE.jpg"
         )
     return _with_published_splits(Manifest(samples))
+
+
+def as_manifest(data: str | os.PathLike[str] | Manifest) -> Manifest:
+    """Return a dataset, read as `load_dataset` does if it is not loaded yet.
+
+    What is left out goes to the log.
+    """
+    if isinstance(data, Manifest):
+        return data
+    return load_dataset(data, partial(_log.warning, "left out: %s"))
 
 
 @dataclass(frozen=True, slots=True)

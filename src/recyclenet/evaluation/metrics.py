@@ -15,7 +15,7 @@ Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Scores:
     """How a model did on N photos of K classes.
 
     Attributes:
@@ -90,14 +90,14 @@ class Evaluation:
         }
 
 
-def evaluate(
+def score(
     logits: npt.NDArray[np.float32],
     targets: npt.NDArray[np.int64],
     class_names: tuple[str, ...],
     *,
     temperature: float = 1.0,
     threshold: float = 0.0,
-) -> Evaluation:
+) -> Scores:
     """Score a prediction table.
 
     Args:
@@ -117,7 +117,7 @@ def evaluate(
     present = confusion.sum(1) > 0
     _, recall, f1 = _class_figures(confusion)
     chosen = probabilities[np.arange(len(targets)), targets]
-    return Evaluation(
+    return Scores(
         class_names=class_names,
         confusion=confusion,
         accuracy=float(right.mean()),

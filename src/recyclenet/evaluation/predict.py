@@ -6,7 +6,7 @@ import numpy as np
 
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest
-from recyclenet.errors import DataError
+from recyclenet.errors import DataError, RecycleNetError
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.inference.classifier import Classifier
 
@@ -23,14 +23,16 @@ def predict(
 
     Raises:
         DataError: a label is unknown to the classifier, or no photo can be read.
+        ModelFileError: the model gives no numbers for any photo.
     """
     manifest.check_labels(classifier.info.class_names)
-    samples, rows, problems = [], [], []
+    samples, rows = [], []
+    problems: list[RecycleNetError] = []
     answers = classifier.logits_many(sample.path for sample in manifest)
     for done, (sample, (_, logits, error)) in enumerate(zip(manifest, answers, strict=True), 1):
-        if logits is None:
-            problems.append(str(error))
-        else:
+        if error is not None:
+            problems.append(error)
+        elif logits is not None:
             samples.append(sample)
             rows.append(logits)
         progress(done, len(manifest), "evaluating")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from recyclenet.core.images import ImageArray
 from recyclenet.core.model_info import ModelInfo
-from recyclenet.core.pages import write_page
+from recyclenet.core.pages import render_page
 from recyclenet.core.prediction import Prediction
-from recyclenet.evaluation.metrics import Evaluation
+from recyclenet.evaluation.metrics import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +42,12 @@ class Card:
         return Path(self.prediction.path or "picture").name
 
 
-def write_answers_page(cards: Sequence[Card], info: ModelInfo, path: Path) -> None:
-    """Write a page with an answer for each picture, right and wrong alike."""
+def answers_page(cards: Sequence[Card], info: ModelInfo) -> str:
+    """Return an HTML page with the answer for each picture, right and wrong alike."""
     judged = [card for card in cards if card.is_right is not None]
-    write_page(
+    return render_page(
         "recyclenet.evaluation",
         "answers.html",
-        path,
         cards=cards,
         info=info,
         num_judged=len(judged),
@@ -56,24 +55,20 @@ def write_answers_page(cards: Sequence[Card], info: ModelInfo, path: Path) -> No
     )
 
 
-def write_evaluation_page(
-    evaluation: Evaluation, worst: Sequence[Card], info: ModelInfo, title: str, path: Path
-) -> None:
-    """Write a page with the figures, the confusion matrix and the most wrong pictures.
+def evaluation_page(scores: Scores, worst: Sequence[Card], info: ModelInfo, title: str) -> str:
+    """Return an HTML page with the figures, the confusion matrix and the most wrong pictures.
 
     Args:
-        evaluation: the figures.
+        scores: the figures.
         worst: wrong answers, the worst first.
         info: of the model.
         title: what was evaluated.
-        path: where the page goes.
     """
-    write_page(
+    return render_page(
         "recyclenet.evaluation",
         "evaluation.html",
-        path,
-        evaluation=evaluation,
-        largest=max(1, int(evaluation.confusion.max())),
+        evaluation=scores,
+        largest=max(1, int(scores.confusion.max())),
         cards=worst,
         info=info,
         title=title,

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from recyclenet.core.files import read_table, write_table
 from recyclenet.data.manifest import Sample
-from recyclenet.errors import DataError
+from recyclenet.errors import DataError, RecycleNetError
+from recyclenet.evaluation.metrics import Scores, score
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,23 +22,38 @@ class PredictionTable:
         samples: the N photos that could be read.
         logits: `(N, K)` float32.
         class_names: the K classes.
-        problems: why each of the other photos could not be read, one line each.
+        problems: why each of the other photos has no logits.
     """
 
     samples: tuple[Sample, ...]
     logits: npt.NDArray[np.float32]
     class_names: tuple[str, ...]
-    problems: tuple[str, ...] = ()
+    problems: tuple[RecycleNetError, ...] = ()
 
     @property
     def targets(self) -> npt.NDArray[np.int64]:
         """The true indices, `(N,)`."""
         return np.array([self.class_names.index(sample.label) for sample in self.samples], np.int64)
 
+    def score(self, temperature: float = 1.0, threshold: float = 0.0) -> Scores:
+        """Return the figures.
+
+        Args:
+            temperature: divides the logits.
+            threshold: least confidence of a known answer.
+        """
+        return score(
+            self.logits,
+            self.targets,
+            self.class_names,
+            temperature=temperature,
+            threshold=threshold,
+        )
+
     def __repr__(self) -> str:
         return (
             f"PredictionTable({len(self.samples)} photos, {len(self.class_names)} classes, "
-            f"{len(self.problems)} unreadable)"
+            f"{len(self.problems)} without an answer)"
         )
 
 

@@ -23,7 +23,6 @@ from recyclenet.core.progress import Progress, silent
 from recyclenet.core.taxonomy import assign_streams
 from recyclenet.errors import RecycleNetError
 from recyclenet.evaluation.calibration import fit_temperature, fit_threshold
-from recyclenet.evaluation.metrics import evaluate
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.parity import check_parity
@@ -93,9 +92,7 @@ def _calibrated(draft: ModelInfo, table: PredictionTable) -> ModelInfo:
     logits, targets = table.logits, table.targets
     temperature = round(fit_temperature(logits, targets), 6)
     threshold = round(fit_threshold(logits, temperature), 6)
-    scores = evaluate(
-        logits, targets, table.class_names, temperature=temperature, threshold=threshold
-    )
+    scores = table.score(temperature, threshold)
     metrics = {"split": "val", **scores.to_row()}
     return replace(draft, temperature=temperature, threshold=threshold, metrics=metrics)
 

@@ -67,6 +67,10 @@ class Classifier:
         names = self.info.class_names
         self.rules = Rules() if rules is None else load_rules(os.fspath(rules), names)
 
+    def __repr__(self) -> str:
+        info = self.info
+        return f"Classifier({info.name!r}, {len(info.class_names)} classes, {info.backbone})"
+
     def classify(self, source: ImageSource) -> Prediction:
         """Classify one picture: a path, file bytes, a Pillow image or a uint8 array.
 
@@ -76,7 +80,7 @@ class Classifier:
         """
         (logits,) = self.logits(self._prepare(source)[None])
         self._check_numbers(source, logits)
-        return self.answer(_name(source), logits)
+        return self.answer(source, logits)
 
     def classify_many(
         self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
@@ -93,7 +97,7 @@ class Classifier:
             if logits is None:
                 yield Prediction(path=_name(source), error=str(error))
             else:
-                yield self.answer(_name(source), logits)
+                yield self.answer(source, logits)
 
     def logits_many(
         self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
@@ -169,8 +173,8 @@ class Classifier:
                 f"{show_path(_name(source) or 'the picture')}: its logits are {shown}, ..."
             )
 
-    def answer(self, path: str | None, logits: npt.NDArray[np.float32]) -> Prediction:
-        """Return the answer that `logits` (K,) float32, finite numbers, stand for."""
+    def answer(self, source: ImageSource | None, logits: npt.NDArray[np.float32]) -> Prediction:
+        """Return the answer for a picture with finite `logits` (K,) float32."""
         probabilities = softmax(logits, self.info.temperature)
         order = np.argsort(-probabilities, kind="stable")
         names = self.info.class_names
@@ -178,17 +182,30 @@ class Classifier:
         stream = self.rules.streams.get(label, self.info.streams[label])
         known = confidence >= self.info.threshold
         return Prediction(
-            path=path,
+            path=_name(source),
             label=label,
             confidence=confidence,
             probabilities={names[i]: float(probabilities[i]) for i in order},
             stream=stream,
             bin=self.rules.bin_of(label, stream) if known else UNSURE,
             known=known,
+            source=source,
         )
 
 
-def _name(source: ImageSource) -> str | None:
+def as_classifier(
+    model: str | os.PathLike[str] | Classifier | None = None, *, tta: bool = False
+) -> Classifier:
+    """Return a classifier, opened from its model file if need be.
+
+    Raises:
+        UsageError: there is no such model file.
+        ModelFileError: the model file cannot be trusted.
+    """
+    return model if isinstance(model, Classifier) else Classifier(model, tta=tta)
+
+
+def _name(source: ImageSource | None) -> str | None:
     return os.fspath(source) if isinstance(source, str | os.PathLike) else None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from recyclenet.core.progress import Progress, silent, titled
 from recyclenet.data.manifest import Manifest
+from recyclenet.data.scan import as_manifest
 from recyclenet.evaluation.predict import predict
 from recyclenet.experiments.ablation import (
     Ablation,
@@ -25,7 +26,7 @@ from recyclenet.experiments.ablation import (
 from recyclenet.experiments.statistics import mean_interval, paired_p_value
 from recyclenet.models.classifier import create_model
 from recyclenet.models.cost import num_parameters
-from recyclenet.operations.train import as_manifest, complete_run
+from recyclenet.operations.train import complete_run
 from recyclenet.training.cache import MapCache
 from recyclenet.training.run import Run
 

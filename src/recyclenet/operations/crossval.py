@@ -13,11 +13,12 @@ import numpy as np
 from recyclenet.core.files import write_table
 from recyclenet.core.progress import Progress, silent, titled
 from recyclenet.data.manifest import Manifest
+from recyclenet.data.scan import as_manifest
 from recyclenet.data.split import fold_splits
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.table import PredictionTable, write_predictions
 from recyclenet.experiments.statistics import mean_interval
-from recyclenet.operations.train import as_manifest, complete_run, resolve_recipe
+from recyclenet.operations.train import complete_run, resolve_recipe
 from recyclenet.training.cache import MapCache
 from recyclenet.training.photos import drop_unreadable
 from recyclenet.training.recipe import Recipe

@@ -8,7 +8,8 @@ from typing import Any
 
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest
-from recyclenet.operations.train import as_manifest, resolve_recipe
+from recyclenet.data.scan import as_manifest
+from recyclenet.operations.train import resolve_recipe
 from recyclenet.training.fit import prepare
 from recyclenet.training.lr_finder import RateSweep, find_rates
 from recyclenet.training.photos import check_photos

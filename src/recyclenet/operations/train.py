@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.scan import load_dataset
+from recyclenet.data.scan import as_manifest
 from recyclenet.errors import UsageError
 from recyclenet.exporting.onnx import export_run
 from recyclenet.training.cache import MapCache
@@ -19,8 +17,6 @@ from recyclenet.training.fit import resume_run, start_run
 from recyclenet.training.machine import find_devices, process_rank
 from recyclenet.training.recipe import Recipe, load_recipe
 from recyclenet.training.run import Run
-
-_log = logging.getLogger(__name__)
 
 
 def train(
@@ -108,13 +104,6 @@ def complete_run(
         return run
     resume_run(run, progress, maps=maps)
     return _exported(run, progress)
-
-
-def as_manifest(data: str | os.PathLike[str] | Manifest) -> Manifest:
-    """Return a dataset, loaded if need be."""
-    if isinstance(data, Manifest):
-        return data
-    return load_dataset(Path(data), partial(_log.warning, "left out: %s"))
 
 
 def resolve_recipe(

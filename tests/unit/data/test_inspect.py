@@ -13,7 +13,7 @@ from PIL import Image
 from recyclenet.core.images import decode_image
 from recyclenet.data.inspect import measure
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.plots import write_inspection
+from recyclenet.data.plots import inspection_page
 from recyclenet.data.scan import scan_dataset
 from recyclenet.errors import UsageError
 
@@ -55,8 +55,7 @@ def test_the_page_has_every_picture_in_it(tmp_path, photo_folder):
     for label, name in (("glass", "玻璃 <b>"), ("metal", "metal")):
         (tmp_path / "set" / name).symlink_to(photo_folder / label)
     manifest = scan_dataset(tmp_path / "set").manifest
-    write_inspection(manifest, measure(manifest), "a <set>", 2, tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = inspection_page(manifest, measure(manifest), "a <set>", 2)
     assert "24 photos of 2 classes; 2 cannot be read" in page
     assert "<set>" not in page
     pictures = re.findall(r'src="data:image/(png|jpeg);base64,([^"]+)"', page)

@@ -14,7 +14,7 @@ from recyclenet.evaluation.calibration import (
     fit_threshold,
     negative_log_likelihood,
 )
-from recyclenet.evaluation.metrics import evaluate
+from recyclenet.evaluation.metrics import score
 
 
 def honest(num_photos: int = 20_000, num_classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +32,7 @@ def test_temperature_undoes_a_known_scale(scale):
     temperature = fit_temperature(logits * np.float32(scale), targets)
     assert temperature == pytest.approx(scale, rel=0.05)
     names = tuple("abcde")
-    assert evaluate(logits * scale, targets, names, temperature=temperature).ece < 0.02
+    assert score(logits * scale, targets, names, temperature=temperature).ece < 0.02
 
 
 def test_at_its_temperature_the_likelihood_does_not_depend_on_the_scale():
@@ -52,9 +52,9 @@ def test_temperature_is_where_the_likelihood_peaks():
     logits, targets = honest(500)
     names = tuple("abcde")
     best = fit_temperature(logits, targets)
-    least = evaluate(logits, targets, names, temperature=best).nll
+    least = score(logits, targets, names, temperature=best).nll
     for factor in (0.9, 1.1):
-        assert evaluate(logits, targets, names, temperature=best * factor).nll > least
+        assert score(logits, targets, names, temperature=best * factor).nll > least
 
 
 @pytest.mark.parametrize("targets", [[0, 1, 2], [1, 2, 0]])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recyclenet.evaluation.metrics import calibration_error, evaluate, wilson_interval
+from recyclenet.evaluation.metrics import calibration_error, score, wilson_interval
 
 NAMES = ("glass", "metal", "paper")
 
@@ -22,7 +22,7 @@ def test_case_worked_by_hand():
     #          true glass x4        true metal x2   true paper x2
     targets = np.array([0, 0, 0, 0, 1, 1, 2, 2])
     predicted = [0, 0, 0, 1, 1, 1, 0, 0]
-    scores = evaluate(logits_for(predicted), targets, NAMES)
+    scores = score(logits_for(predicted), targets, NAMES)
     assert scores.num_photos == 8
     assert scores.confusion.tolist() == [[3, 1, 0], [0, 2, 0], [2, 0, 0]]
     assert scores.accuracy == 5 / 8
@@ -39,7 +39,7 @@ def test_case_worked_by_hand():
 
 
 def test_classes_without_photos_do_not_count_against_the_model():
-    scores = evaluate(logits_for([0, 1, 0]), np.array([0, 1, 0]), NAMES)
+    scores = score(logits_for([0, 1, 0]), np.array([0, 1, 0]), NAMES)
     assert scores.balanced_accuracy == 1
     assert scores.macro_f1 == 1
 
@@ -52,7 +52,7 @@ def test_figures_agree_with_scikit_learn(num_photos, num_classes, seed):
     targets = generator.integers(0, num_classes, num_photos)
     logits = generator.normal(size=(num_photos, num_classes)).astype(np.float32)
     names = tuple("abcdef"[:num_classes])
-    scores = evaluate(logits, targets, names)
+    scores = score(logits, targets, names)
     predicted, labels = logits.argmax(1), range(num_classes)
     present = np.unique(targets)
     exponent = np.exp(logits.astype(float))
@@ -71,7 +71,7 @@ def test_figures_agree_with_scikit_learn(num_photos, num_classes, seed):
 
 
 def test_row_is_plain_json_and_rounded():
-    row = evaluate(logits_for([0, 1, 1]), np.array([0, 1, 2]), NAMES).to_row()
+    row = score(logits_for([0, 1, 1]), np.array([0, 1, 2]), NAMES).to_row()
     again = json.loads(json.dumps(row))
     assert again == row
     assert again["accuracy"] == 0.666667
@@ -83,21 +83,21 @@ def test_row_is_plain_json_and_rounded():
 def test_threshold_divides_known_from_unknown():
     logits = np.array([[9, 0, 0], [9, 0, 0], [0.1, 0, 0], [0, 0.1, 0]], np.float32)
     targets = np.array([0, 1, 1, 1])
-    scores = evaluate(logits, targets, NAMES, threshold=0.9)
+    scores = score(logits, targets, NAMES, threshold=0.9)
     assert (scores.accuracy, scores.coverage, scores.known_accuracy) == (0.5, 0.5, 0.5)
-    none = evaluate(logits, targets, NAMES, temperature=20, threshold=0.99)
+    none = score(logits, targets, NAMES, temperature=20, threshold=0.99)
     assert (none.coverage, none.known_accuracy) == (0, 0)
 
 
 def test_temperature_changes_how_sure_but_not_what():
     logits, targets = logits_for([0, 1, 2, 0]), np.array([0, 1, 2, 1])
-    cold, warm = (evaluate(logits, targets, NAMES, temperature=t) for t in (1.0, 4.0))
+    cold, warm = (score(logits, targets, NAMES, temperature=t) for t in (1.0, 4.0))
     assert cold.accuracy == warm.accuracy
     assert warm.nll < cold.nll  # one answer in four is wrong: less sure is better
 
 
 def test_a_certain_mistake_costs_much_but_not_infinity():
-    scores = evaluate(np.array([[1e4, 0, 0]], np.float32), np.array([1]), NAMES)
+    scores = score(np.array([[1e4, 0, 0]], np.float32), np.array([1]), NAMES)
     assert 20 < scores.nll < 40
 
 

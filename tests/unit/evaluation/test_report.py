@@ -11,13 +11,10 @@ import numpy as np
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.prediction import Prediction
 from recyclenet.core.preprocess import Preprocess
-from recyclenet.evaluation.metrics import evaluate, most_wrong
-from recyclenet.evaluation.report import (
-    Card,
-    write_answers_page,
-    write_evaluation_page,
-)
-from recyclenet.evaluation.table import read_predictions, write_predictions
+from recyclenet.data.manifest import Sample
+from recyclenet.evaluation.metrics import most_wrong, score
+from recyclenet.evaluation.report import Card, answers_page, evaluation_page
+from recyclenet.evaluation.table import PredictionTable, read_predictions, write_predictions
 
 HOSTILE = '<svg onload=alert("x")>&{{ 7*7 }}.jpg'
 NAMES = ("glass", "<b>玻璃</b>")
@@ -34,12 +31,12 @@ PICTURE = np.full((30, 40, 3), 90, np.uint8)
 class Page(HTMLParser):
     """What a browser would make of a page."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, source: str) -> None:
         super().__init__()
         self.tags: list[str] = []
         self.links: list[str] = []
         self.text = ""
-        self.source = path.read_text(encoding="utf-8")
+        self.source = source
         self.feed(self.source)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -69,7 +66,7 @@ def assert_whole_and_harmless(page: Page) -> None:
     assert "url(" not in page.source
 
 
-def test_page_of_answers(tmp_path):
+def test_page_of_answers():
     unreadable = Card(prediction=Prediction(path="bad.jpg", error="bad.jpg is <empty>"))
     cards = [
         card(heatmap=PICTURE),
@@ -78,8 +75,7 @@ def test_page_of_answers(tmp_path):
         card(prediction=Prediction(path=None, label="glass", confidence=0.4, bin="ask <a> person")),
         unreadable,
     ]
-    write_answers_page(cards, INFO, tmp_path / "new" / "page.html")
-    page = Page(tmp_path / "new" / "page.html")
+    page = Page(answers_page(cards, INFO))
     assert_whole_and_harmless(page)
     assert page.tags.count("article") == 5
     assert page.tags.count("img") == 5
@@ -89,24 +85,19 @@ def test_page_of_answers(tmp_path):
         assert words in page.text
 
 
-def test_page_of_an_evaluation(tmp_path):
+def test_page_of_an_evaluation():
     logits = np.array([[2, 0], [0, 2], [2, 0], [0, 2]], np.float32)
-    scores = evaluate(logits, np.array([0, 1, 1, 1]), NAMES)
-    write_evaluation_page(
-        scores, [card(truth=NAMES[1])], INFO, f"tiny on {HOSTILE}", tmp_path / "p.html"
-    )
-    page = Page(tmp_path / "p.html")
+    scores = score(logits, np.array([0, 1, 1, 1]), NAMES)
+    page = Page(evaluation_page(scores, [card(truth=NAMES[1])], INFO, f"tiny on {HOSTILE}"))
     assert_whole_and_harmless(page)
     for words in ("4 photos", "75.00%", "<b>玻璃</b> taken for glass: 1", f"tiny on {HOSTILE}"):
         assert words in page.text
 
 
-def test_page_without_mistakes_or_pictures(tmp_path):
-    scores = evaluate(np.array([[2, 0]], np.float32), np.array([0]), NAMES)
-    write_evaluation_page(scores, [], INFO, "all right", tmp_path / "e.html")
-    write_answers_page([], INFO, tmp_path / "a.html")
-    assert "Most wrong" not in Page(tmp_path / "e.html").text
-    assert Page(tmp_path / "a.html").tags.count("article") == 0
+def test_page_without_mistakes_or_pictures():
+    scores = score(np.array([[2, 0]], np.float32), np.array([0]), NAMES)
+    assert "Most wrong" not in Page(evaluation_page(scores, [], INFO, "all right")).text
+    assert Page(answers_page([], INFO)).tags.count("article") == 0
 
 
 def test_most_wrong_puts_the_surest_mistake_first():
@@ -119,7 +110,8 @@ def test_most_wrong_puts_the_surest_mistake_first():
 def test_prediction_table_can_be_read_back(tmp_path):
     logits = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
     paths = [Path("玻璃 1.jpg"), Path('a,"b"\nc.jpg'), Path("\udcff.jpg")]
-    write_predictions(tmp_path / "p.csv", paths, np.array([0, 1, 1]), logits, NAMES)
+    samples = [Sample(path, NAMES[target]) for path, target in zip(paths, (0, 1, 1), strict=True)]
+    write_predictions(tmp_path / "p.csv", PredictionTable(tuple(samples), logits, NAMES))
     with (tmp_path / "p.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["path", "target", "logit_glass", "logit_<b>玻璃</b>"]
@@ -130,7 +122,8 @@ def test_prediction_table_can_be_read_back(tmp_path):
 
 def test_paths_like_formulas_are_inert_and_come_back(tmp_path):
     paths, logits = [Path("=cmd.jpg"), Path("'a.jpg")], np.array([[-1.5, 2], [3, -4]], np.float32)
-    write_predictions(tmp_path / "p.csv", paths, np.array([0, 1]), logits, ("-x", "b"))
+    samples = (Sample(paths[0], "-x"), Sample(paths[1], "b"))
+    write_predictions(tmp_path / "p.csv", PredictionTable(samples, logits, ("-x", "b")))
     lines = (tmp_path / "p.csv").read_text().splitlines()
     assert lines[1].startswith("'=cmd.jpg,0,-1.5,2,")
     found, values, names = read_predictions(tmp_path / "p.csv")

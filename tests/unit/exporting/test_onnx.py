@@ -11,7 +11,7 @@ import torch
 
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
-from recyclenet.evaluation.metrics import evaluate
+from recyclenet.evaluation.metrics import score
 from recyclenet.exporting import parity
 from recyclenet.exporting.onnx import export_run, store_in_half, to_onnx
 from recyclenet.exporting.parity import TOLERANCES, Tolerance, check_parity
@@ -60,7 +60,7 @@ def test_its_metrics_are_those_of_the_validation_photos(run: Run) -> None:
     val = run.manifest.select("val")
     logits = np.stack([row for _, row, _ in classifier.logits_many(s.path for s in val)])
     targets = np.array([info.class_names.index(sample.label) for sample in val])
-    scores = evaluate(
+    scores = score(
         logits,
         targets,
         info.class_names,

@@ -32,8 +32,8 @@ def augment(
     `--set augment.groups=...`.
     """
     from recyclenet.cli.data.common import write
-    from recyclenet.cli.extras import require_train
     from recyclenet.cli.progress import counting
+    from recyclenet.core.extras import require_train
     from recyclenet.data.scan import load_dataset
     from recyclenet.errors import UsageError, look_up
 

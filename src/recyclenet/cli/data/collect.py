@@ -62,9 +62,9 @@ def collect(
     3: some class has fewer photos than wanted; 1: there is not one photo.
     """
     from recyclenet.cli.data.common import NUM_NAMED, refuse_unused
-    from recyclenet.cli.extras import require_data
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns
+    from recyclenet.core.extras import require_data
     from recyclenet.data.collect import (
         ENGINES,
         Collector,

@@ -35,8 +35,8 @@ def scanned(source: Path, *, once: bool = False) -> Scan:
         once: leave out rows that repeat the file of another row, and photos that changed since the
             manifest was written.
     """
-    from recyclenet.cli.extras import require_data
     from recyclenet.cli.progress import counting
+    from recyclenet.core.extras import require_data
     from recyclenet.data.manifest import read_manifest
     from recyclenet.data.scan import group_copies, scan_dataset, unchanged, without_repeats
 

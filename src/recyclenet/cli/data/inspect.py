@@ -51,8 +51,10 @@ def inspect(
             values = ", ".join(f"{value:.4f}" for value in getattr(statistics, name))
             say(f"{name} of red, green, blue: {values}")
     if out is not None:
-        from recyclenet.data.plots import write_inspection
+        from recyclenet.core.files import write_text
+        from recyclenet.data.plots import inspection_page
 
-        write_inspection(manifest, statistics, dataset.stem, len(found.problems), out)
+        page = inspection_page(manifest, statistics, dataset.stem, len(found.problems))
+        write_text(out, page)
         say_written(out)
     leave(found)

@@ -33,8 +33,8 @@ def scan(
     Exit code 3: some photos cannot be read; they are named and left out.
     """
     from recyclenet.cli.data.common import leave, refuse_unused, say_problems, scanned, write
-    from recyclenet.cli.extras import require_train
     from recyclenet.cli.rows import print_row
+    from recyclenet.core.extras import require_train
 
     if objects:
         require_train("finding photos of one object")

@@ -1,4 +1,4 @@
-"""From the arguments of a command to pictures."""
+"""Finding pictures: files, folders and globs."""
 
 from __future__ import annotations
 

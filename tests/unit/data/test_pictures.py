@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recyclenet.cli.pictures import expand
+from recyclenet.data.pictures import expand
 from recyclenet.errors import UsageError
 
 

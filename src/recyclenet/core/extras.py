@@ -1,8 +1,10 @@
-"""Saying in one line which optional part a command misses."""
+"""Which optional parts are installed, and one line for each that is missing."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
+from typing import NoReturn
 
 from recyclenet.errors import MissingExtraError
 
@@ -53,6 +55,30 @@ def require_data(feature: str) -> None:
     _require(DATA_MODULES, feature, "data")
 
 
+def has_train() -> bool:
+    """Return whether the training extra is installed."""
+    return _has(TRAIN_MODULES)
+
+
+def placeholder(name: str, extra: str) -> Callable[..., NoReturn]:
+    """Return a function that stands for one whose extra is not installed.
+
+    `dir` and `help` work with it; calling it raises a `MissingExtraError`.
+    """
+    error = MissingExtraError(name, extra)
+
+    def missing(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    missing.__name__ = missing.__qualname__ = name.rpartition(".")[2]
+    missing.__doc__ = f"Not installed: {error}."
+    return missing
+
+
+def _has(modules: tuple[str, ...]) -> bool:
+    return all(find_spec(name) is not None for name in modules)
+
+
 def _require(modules: tuple[str, ...], feature: str, extra: str) -> None:
-    if any(find_spec(name) is None for name in modules):
+    if not _has(modules):
         raise MissingExtraError(feature, extra)
