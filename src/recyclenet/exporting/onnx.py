@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ import onnx
 import torch
 from torch import nn
 
-from recyclenet import __version__
 from recyclenet.core.files import write_bytes
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, seal
 from recyclenet.core.preprocess import Preprocess
@@ -83,7 +83,7 @@ def _draft(run: Run, preprocess: Preprocess) -> ModelInfo:
         data_fingerprint=run.manifest.fingerprint,
         recipe=recipe.model_dump(),
         licence=recipe.licence,
-        version=__version__,
+        version=version("recyclenet"),
     )
 
 

@@ -42,7 +42,7 @@ def test_demo_goes_on_after_a_bad_picture(command, tiny_model, photo_folder, tmp
 
 
 def test_doctor_finds_a_whole_installation_whole(command, tiny_model):
-    code, out, err = command("doctor", "--model", tiny_model)
+    code, out, _ = command("doctor", "--model", tiny_model)
     assert code == 0
     assert out.splitlines()[-1] == "everything is in order"
     assert "intact; glass, metal, paper" in out
