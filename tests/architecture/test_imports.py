@@ -22,8 +22,10 @@ LIGHT = (
     "recyclenet.data",
     "recyclenet.evaluation",
     "recyclenet.inference",
-    "recyclenet.explanation.occlusion",
-    "recyclenet.explanation.overlay",
+    "recyclenet.explanation",
+    "recyclenet.operations.classify",
+    "recyclenet.operations.evaluate",
+    "recyclenet.operations.explain",
     "recyclenet.cli",
 )
 
