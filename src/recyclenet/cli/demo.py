@@ -34,11 +34,13 @@ def demo(
 
     classifier = Classifier(model)
     cards: list[Card] = []
+    odd: ModelFileError | None = None
     say(f"{'':7}{'label':<14}{'sure':>5}  {'bin':<24}picture")
     for sample in load_dataset(pictures or samples_folder(), say_left_out):
         try:
             card = explain(sample.path, classifier).card(sample.label)
         except (ImageError, ModelFileError) as error:
+            odd = odd or (error if isinstance(error, ModelFileError) else None)
             failed = Prediction(path=str(sample.path), error=str(error))
             card = Card(prediction=failed, truth=sample.label)
             say(f"error: {error}", err=True)
@@ -46,6 +48,8 @@ def demo(
             line = describe(replace(card.prediction, path=card.name))
             say(f"{'right' if card.is_right else 'WRONG':<7}{line}")
         cards.append(card)
+    if odd is not None and all(card.prediction.error is not None for card in cards):
+        raise odd
     num_right = sum(card.is_right is True for card in cards)
     write_text(out, answers_page(cards, classifier.info))
     say()

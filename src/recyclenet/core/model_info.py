@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.taxonomy import STREAMS
 from recyclenet.errors import ModelFileError, UsageError, nearest
 
-SCHEMA_VERSION = 1
+# The schema that is written; files of every earlier one are read, too. A later release may write
+# files that this one can read, apart from facts it does not know: they say so by `needs_schema`.
+SCHEMA_VERSION = 2
 METADATA_KEY = "recyclenet"
 # Wider than what is fitted (0.05 to 20); beyond it a probability is all but 0, 1 or 1 / K.
 TEMPERATURES = (0.001, 1000.0)
@@ -39,11 +41,14 @@ class ModelInfo:
         preprocess: the evaluation transform it was trained for.
         temperature: divides the logits before the softmax.
         threshold: below this confidence an answer counts as not known.
+        thresholds: other limits of decisions, by name.
+        statistics: what else decisions need, such as statistics of class features, by name.
         streams: disposal stream of each class.
         backbone: name of the network: timm's backbone, edits and attention.
         data_fingerprint: SHA-256 over the training manifest.
         metrics: figures measured on the validation split, when the model was made.
         recipe: the resolved recipe that made it.
+        precision: in which the weights are stored: "float32", "float16" or "int8".
         licence: terms of the weights.
         version: the RecycleNet release that exported it.
     """
@@ -53,11 +58,14 @@ class ModelInfo:
     preprocess: Preprocess
     temperature: float = 1.0
     threshold: float = 0.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict)
     streams: Mapping[str, str]
     backbone: str = ""
     data_fingerprint: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "float32"
     licence: str = ""
     version: str = ""
 
@@ -95,23 +103,25 @@ class ModelInfo:
 
     def to_json(self) -> str:
         """Return the JSON text kept in the model file."""
+        schema = {"schema_version": SCHEMA_VERSION, "needs_schema": SCHEMA_VERSION}
         values = {**self.__dict__, "preprocess": self.preprocess.to_dict()}
-        return _dump({"schema_version": SCHEMA_VERSION, **values})
+        return _dump(schema | values)
 
     @classmethod
     def from_json(cls, text: str) -> ModelInfo:
-        """Read what `to_json` wrote.
+        """Read what `to_json` wrote, in this release or another; unknown facts are ignored.
 
         Raises:
-            ModelFileError: the text is no such JSON, or of a newer schema.
+            ModelFileError: the text is no such JSON, or needs a newer release.
         """
         try:
             values = json.loads(text, object_pairs_hook=_unique)
             _dump(values).encode()  # finds NaN, infinity and lone surrogates, however deep
-            schema = values.pop("schema_version")
-            if schema != SCHEMA_VERSION:
+            schema = values["schema_version"]
+            needed = values.get("needs_schema", schema)
+            if type(needed) is not int or not 1 <= needed <= SCHEMA_VERSION:
                 raise ModelFileError(
-                    f"the model file has schema {schema!r:.40}, this release reads "
+                    f"the model file needs schema {needed!r:.40}, this release reads 1 to "
                     f"{SCHEMA_VERSION}: install the release that made it "
                     f"({values.get('version', 'unknown')!s:.40})"
                 )
@@ -119,15 +129,16 @@ class ModelInfo:
                 raise TypeError("class_names must be a list")
             values["class_names"] = tuple(values["class_names"])
             values["preprocess"] = Preprocess.from_dict(values["preprocess"])
-            return cls(**values)
+            known = {field.name for field in fields(cls)}
+            return cls(**{key: value for key, value in values.items() if key in known})
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ModelFileError(f"the model file's facts are unusable ({reason:.200})") from error
 
 
 _KINDS: tuple[tuple[type | tuple[type, ...], str, tuple[str, ...]], ...] = (
-    (str, "text", ("name", "backbone", "data_fingerprint", "licence", "version")),
-    (Mapping, "a table", ("streams", "metrics", "recipe")),
+    (str, "text", ("name", "backbone", "data_fingerprint", "precision", "licence", "version")),
+    (Mapping, "a table", ("streams", "metrics", "recipe", "thresholds", "statistics")),
     ((int, float), "a number", ("temperature", "threshold")),
 )
 

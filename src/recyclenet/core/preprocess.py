@@ -55,6 +55,11 @@ class Preprocess:
             )
 
     @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one picture as the model takes it: channels, rows, columns."""
+        return 3, self.image_size, self.image_size
+
+    @property
     def min_side(self) -> int:
         """Pixels: below this a picture should not be shrunk by the decoder."""
         return 2 * self.image_size

@@ -65,7 +65,7 @@ def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -
     with suppress(RecycleNetError):  # some networks need all the digits of float32
         smaller = store_in_half(proto)
         check_parity(_classifier(smaller, draft), photos, model, "float16")
-        proto = smaller
+        proto, draft = smaller, replace(draft, precision="float16")
     info = _calibrated(draft, predict(_classifier(proto, draft), val, progress))
     write_bytes(out or run.model, _to_bytes(proto, info))
     return info

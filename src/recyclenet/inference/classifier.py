@@ -19,7 +19,7 @@ from recyclenet.core.prediction import Prediction
 from recyclenet.core.taxonomy import UNSURE, Rules, load_rules
 from recyclenet.core.text import show_path
 from recyclenet.errors import ImageError, ModelFileError, RecycleNetError, UsageError
-from recyclenet.inference.session import Session
+from recyclenet.inference.session import open_session
 
 BATCH_SIZE = 16
 
@@ -59,7 +59,7 @@ class Classifier:
     ) -> None:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be 1 or more, not {threads}")
-        self._session = Session(None if model is None else Path(model), threads)
+        self._session = open_session(None if model is None else Path(model), threads)
         self._workers = threads or os.cpu_count() or 1
         self._tta = tta
         self._max_pixels = max_pixels

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +25,25 @@ MAX_MEMORY_BYTES = 8 * 2**30
 _FLOAT = "tensor(float)"
 
 
-class Session:
-    """A verified model, ready to run.
+class Session(Protocol):
+    """A model, ready to run, whatever runs it.
+
+    Attributes:
+        info: the facts of the model.
+    """
+
+    info: ModelInfo
+
+    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the logits `(N, K)` float32 of a batch `(N, *input_shape)` float32.
+
+        Raises:
+            ModelFileError: the model fails.
+        """
+
+
+def open_session(path: Path | None = None, threads: int | None = None) -> Session:
+    """Open a model file with the runtime that fits it, today always ONNX Runtime on the CPU.
 
     Args:
         path: a sealed `.onnx` file; None for the model that comes with the package.
@@ -34,16 +53,36 @@ class Session:
         UsageError: there is no such file, or it cannot be opened.
         ModelFileError: the file is damaged, altered, or disagrees with its own facts.
     """
+    return OnnxSession(default_model_path() if path is None else path, threads)
 
-    def __init__(self, path: Path | None = None, threads: int | None = None) -> None:
-        self.path = default_model_path() if path is None else path
+
+class OnnxSession:
+    """A verified model in ONNX Runtime.
+
+    Args:
+        path: a sealed `.onnx` file.
+        threads: how many threads one run may use; None for all cores.
+        providers: ONNX Runtime's execution providers, in order of preference.
+
+    Raises:
+        UsageError: there is no such file, or it cannot be opened.
+        ModelFileError: the file is damaged, altered, or disagrees with its own facts.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        threads: int | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self.path = path
         name = show_path(self.path)
         content = _read(self.path, name)
         check_seal(content, name)
         self._name = name
         try:
             self._session = onnxruntime.InferenceSession(
-                content, _options(threads), providers=["CPUExecutionProvider"]
+                content, _options(threads), providers=list(providers)
             )
             facts = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
             inputs = [(i.name, i.type, i.shape) for i in self._session.get_inputs()]
@@ -56,24 +95,25 @@ class Session:
             self.info = ModelInfo.from_json(facts)
         except ModelFileError as error:
             raise ModelFileError(f"{name}: {error}") from error
-        size, num_classes = self.info.preprocess.image_size, len(self.info.class_names)
-        if len(inputs) != 1 or inputs[0][2][1:] != [3, size, size]:
-            raise ModelFileError(f"{name} does not take pictures of 3x{size}x{size} as it says")
+        shape, num_classes = self.info.preprocess.input_shape, len(self.info.class_names)
+        if len(inputs) != 1 or tuple(inputs[0][2][1:]) != shape:
+            said = "x".join(map(str, shape))
+            raise ModelFileError(f"{name} does not take pictures of {said} as it says")
         self._input_name, kind, (num_pictures, *_) = inputs[0]
         if kind != _FLOAT or isinstance(num_pictures, int):
             wanted = f"any number of pictures as {_FLOAT}"
             raise ModelFileError(f"{name} takes {num_pictures} as {kind}, not {wanted}")
         if len(outputs) != 1:
             raise ModelFileError(f"{name} has {len(outputs)} outputs, not one; export it again")
-        kind, shape = outputs[0]
-        if kind != _FLOAT or len(shape) != 2:
+        kind, answer = outputs[0]
+        if kind != _FLOAT or len(answer) != 2:
             raise ModelFileError(
-                f"{name} answers with {kind} of shape {shape}, not with one row of {num_classes} "
+                f"{name} answers with {kind} of shape {answer}, not with one row of {num_classes} "
                 f"classes a picture as {_FLOAT}"
             )
-        if shape[1] != num_classes:
+        if answer[1] != num_classes:
             raise ModelFileError(
-                f"{name} answers with {shape[1] or 'any number of'} classes but names "
+                f"{name} answers with {answer[1] or 'any number of'} classes but names "
                 f"{num_classes}; export it again"
             )
 

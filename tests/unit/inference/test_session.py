@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recyclenet.core.model_info import METADATA_KEY, seal
+from recyclenet.core.model_info import METADATA_KEY, SCHEMA_VERSION, seal
 from recyclenet.errors import ModelFileError, UsageError
-from recyclenet.inference.session import Session
+from recyclenet.inference.classifier import Classifier
+from recyclenet.inference.session import OnnxSession
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
 def refusal(path) -> str:
     with pytest.raises(ModelFileError) as caught:
-        Session(path)
+        OnnxSession(path)
     message = str(caught.value)
     assert path.name in message or "class" in message or "facts" in message
     assert "\n" not in message
@@ -22,7 +27,7 @@ def refusal(path) -> str:
 
 
 def test_model_runs_and_knows_its_facts(tiny_model):
-    session = Session(tiny_model, threads=1)
+    session = OnnxSession(tiny_model, threads=1)
     assert session.info.class_names == ("glass", "metal", "paper")
     batch = np.zeros((2, 3, 16, 16), np.float32)
     batch[0, 1], batch[1, 2] = 1, 1
@@ -33,7 +38,7 @@ def test_model_runs_and_knows_its_facts(tiny_model):
 
 def test_same_pictures_give_the_same_bits(tiny_model):
     batch = np.random.default_rng(0).normal(size=(5, 3, 16, 16)).astype(np.float32)
-    first, second = Session(tiny_model).run(batch), Session(tiny_model).run(batch)
+    first, second = OnnxSession(tiny_model).run(batch), OnnxSession(tiny_model).run(batch)
     np.testing.assert_array_equal(first, second)
 
 
@@ -96,6 +101,16 @@ def test_graph_without_a_row_of_answers_is_refused(tmp_path, tiny_model):
 
 def test_model_that_is_not_there(tmp_path):
     with pytest.raises(UsageError, match=r"no model file .*none\.onnx"):
-        Session(tmp_path / "none.onnx")
+        OnnxSession(tmp_path / "none.onnx")
     with pytest.raises(UsageError, match="no model file"):
-        Session(tmp_path)
+        OnnxSession(tmp_path)
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
+def test_files_of_every_schema_are_read(version):
+    classifier = Classifier(MODELS / f"schema-{version}.onnx")
+    assert classifier.info.preprocess.resize_mode == "stretch"
+    assert (classifier.info.temperature, classifier.info.threshold) == (0.5, 0.4)
+    for label, colour in (("glass", (0, 200, 0)), ("metal", (0, 0, 200)), ("paper", (200, 0, 0))):
+        prediction = classifier.classify(np.full((30, 40, 3), colour, np.uint8))
+        assert (prediction.label, prediction.known) == (label, True)
