@@ -7,14 +7,31 @@ from typing import Annotated
 
 import typer
 
-from recyclenet.cli.options import DataOption
+from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.options import DataOption, ForceOption
 from recyclenet.cli.output import say_written
+from recyclenet.core.outputs import ABLATION, ABLATION_TEXT, PICTURE, Folder
 
 
 def ablate(
-    file: Annotated[Path, typer.Argument(help="TOML: recipe, seeds, factors; see docs/ablate.md.")],
+    file: Annotated[
+        Path, typer.Argument(help="TOML: recipe, seeds, factors; see docs/ablate.md."), Reads()
+    ],
     data: DataOption,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the runs and the tables.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for the runs and the tables."),
+        Writes(
+            Folder(
+                lambda: {
+                    "ablation.csv": ABLATION,
+                    "ablation.md": ABLATION_TEXT,
+                    "ablation.png": PICTURE,
+                }
+            )
+        ),
+    ],
+    force: ForceOption = False,
 ) -> None:
     """Train every combination of factors over several seeds, and compare.
 
@@ -29,7 +46,7 @@ def ablate(
     from recyclenet.operations.ablate import ablate as operation
 
     with counting("ablation") as progress:
-        rows = operation(file, data, out, progress=progress)
+        rows = operation(file, data, out, progress=progress, force=force)
     titles = ("variant", "accuracy", "95% interval", "difference", "p", "M params", "ms")
     print_columns(titles, [cells(row) for row in rows])
     say_written(f"ablation.csv, ablation.md and ablation.png in {out}")

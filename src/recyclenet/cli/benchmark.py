@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.command import Command
+from recyclenet.cli.command import Command, Writes
 from recyclenet.cli.models import NAME_HELP
+from recyclenet.cli.options import ForceOption
 from recyclenet.cli.output import say_written
+from recyclenet.core.outputs import COSTS, PICTURE, Folder
 
 if TYPE_CHECKING:
     from recyclenet.costs.models import CostRow
@@ -30,6 +32,7 @@ def measure(
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for models.csv and models.png; made if missing."),
+        Writes(Folder(lambda: {"models.csv": COSTS, "models.png": PICTURE})),
     ] = None,
     image_size: Annotated[
         int, typer.Option("--image-size", min=32, max=1024, help="Side of the input, pixels.")
@@ -41,6 +44,7 @@ def measure(
         int,
         typer.Option("--threads", min=0, max=1024, help="Threads; 0: what each runtime chooses."),
     ] = 0,
+    force: ForceOption = False,
 ) -> None:
     """Compare networks: parameters, multiply-adds, memory, latency, throughput.
 

@@ -7,16 +7,23 @@ from typing import Annotated
 
 import typer
 
-from recyclenet.cli.options import DataOption, RecipeOption, SettingsOption
+from recyclenet.cli.command import Writes
+from recyclenet.cli.options import DataOption, ForceOption, RecipeOption, SettingsOption
 from recyclenet.cli.output import say, say_written
+from recyclenet.core.outputs import FOLDS, PREDICTIONS, Folder
 
 
 def crossval(
     data: DataOption,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the runs and the tables.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for the runs and the tables."),
+        Writes(Folder(lambda: {"folds.csv": FOLDS, "predictions.csv": PREDICTIONS})),
+    ],
     folds: Annotated[int, typer.Option("--folds", min=2, help="Number of folds.")] = 5,
     recipe: RecipeOption = "default",
     settings: SettingsOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Train a recipe once per fold; test photos stay out.
 
@@ -38,6 +45,7 @@ def crossval(
             num_folds=folds,
             settings=read_settings(settings),
             progress=progress,
+            force=force,
         )
     print_columns(
         ("fold", "photos", "accuracy", "nll"),

@@ -7,18 +7,24 @@ from typing import Annotated
 
 import typer
 
-from recyclenet.cli.options import ModelOption
+from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.options import ForceOption, ModelOption, dataset_files
 from recyclenet.cli.output import say, say_left_out
+from recyclenet.core.outputs import PAGE
 from recyclenet.errors import EXIT_PARTIAL, UsageError
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("demo.html"),
+    out: Annotated[Path, typer.Option("--out", help="The page to write."), Writes(PAGE)] = Path(
+        "demo.html"
+    ),
     pictures: Annotated[
         Path | None,
         typer.Option("--pictures", help="Your own folder of class folders, or CSV manifest."),
+        Reads(dataset_files),
     ] = None,
     model: ModelOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Classify the sample pictures: a table here, and a page with pictures and heatmaps."""
     from dataclasses import replace

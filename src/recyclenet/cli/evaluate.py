@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.options import DataOption, JsonOption, ModelOption, TtaOption
+from recyclenet.cli.command import Writes
+from recyclenet.cli.options import DataOption, ForceOption, JsonOption, ModelOption, TtaOption
 from recyclenet.cli.output import say, say_left_out, say_written
+from recyclenet.core.outputs import PAGE, PREDICTIONS
 from recyclenet.errors import EXIT_PARTIAL, ModelFileError
 
 if TYPE_CHECKING:
@@ -25,11 +27,16 @@ def evaluate(
     tta: TtaOption = False,
     model: ModelOption = None,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Also write an HTML page with the worst photos.")
+        Path | None,
+        typer.Option("--report", help="Also write an HTML page with the worst photos."),
+        Writes(PAGE),
     ] = None,
     predictions: Annotated[
-        Path | None, typer.Option("--predictions", help="Also write the logits as a CSV table.")
+        Path | None,
+        typer.Option("--predictions", help="Also write the logits as a CSV table."),
+        Writes(PREDICTIONS),
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Evaluate a model: accuracy with its interval, confusion matrix, calibration."""
     from recyclenet.cli.progress import counting

@@ -7,14 +7,22 @@ from typing import Annotated
 
 import typer
 
+from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.options import ForceOption, run_files
 from recyclenet.cli.output import say
+from recyclenet.core.outputs import MODEL
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder made by `recyclenet train`.")],
+    run: Annotated[
+        Path, typer.Argument(help="A run folder made by `recyclenet train`."), Reads(run_files)
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The model file; default: RUN/model.onnx.")
+        Path | None,
+        typer.Option("--out", help="The model file; default: RUN/model.onnx."),
+        Writes(MODEL, default=lambda values: Path(values["run"]) / "model.onnx"),
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Export a run's best checkpoint, after checking it against PyTorch on real photos."""
     from recyclenet.core.extras import require_train

@@ -7,8 +7,16 @@ from typing import Annotated
 
 import typer
 
-from recyclenet.cli.options import DataOption, JsonOption, RecipeOption, SettingsOption
+from recyclenet.cli.command import Writes
+from recyclenet.cli.options import (
+    DataOption,
+    ForceOption,
+    JsonOption,
+    RecipeOption,
+    SettingsOption,
+)
 from recyclenet.cli.output import say
+from recyclenet.core.outputs import PICTURE
 
 
 def lr_find(
@@ -18,7 +26,10 @@ def lr_find(
     steps: Annotated[
         int, typer.Option("--steps", min=20, max=100_000, help="Steps of the sweep.")
     ] = 100,
-    out: Annotated[Path, typer.Option("--out", help="The picture to write.")] = Path("lr-find.png"),
+    out: Annotated[
+        Path, typer.Option("--out", help="The picture to write."), Writes(PICTURE)
+    ] = Path("lr-find.png"),
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Sweep the learning rate, draw the loss, and suggest a learning rate."""

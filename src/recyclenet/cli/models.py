@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recyclenet.cli.command import Command
+from recyclenet.cli.command import Command, Reads
 from recyclenet.cli.options import JsonOption
 from recyclenet.cli.output import say
 
@@ -107,6 +107,7 @@ def show(
             "--weights",
             help="Also say what becomes of weights: 'imagenet' or a safetensors file.",
         ),
+        Reads(),
     ] = "none",
     as_json: JsonOption = False,
 ) -> None:

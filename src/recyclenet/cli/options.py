@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from recyclenet.cli.command import Reads
+from recyclenet.errors import RecycleNetError
+
+
+def dataset_files(source: Path) -> Iterator[Path]:
+    """Yield the files that make a dataset: its table and its photos."""
+    from recyclenet.data.manifest import MANIFEST_NAME
+    from recyclenet.data.scan import load_dataset
+
+    yield source
+    yield source / MANIFEST_NAME
+    with suppress(RecycleNetError):  # the command will say so itself
+        yield from (sample.path for sample in load_dataset(source))
+
+
+def run_files(run: Path) -> Iterator[Path]:
+    """Yield the files that make a run."""
+    yield from (run / "recipe.toml", *(run / "checkpoints").glob("*"))
+    yield from dataset_files(run)
+
+
 _DATA = typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
-DataOption = Annotated[Path, _DATA]
-DataOptionOrNone = Annotated[Path | None, _DATA]
+DataOption = Annotated[Path, _DATA, Reads(dataset_files)]
+DataOptionOrNone = Annotated[Path | None, _DATA, Reads(dataset_files)]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace files that are no earlier output, too.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in one.")
+    Path | None,
+    typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in one."),
+    Reads(),
 ]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="Name of a recipe, or a TOML file.")]
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", help="Name of a recipe, or a TOML file."), Reads()
+]
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a recipe field, such as fit.epochs=3; repeatable."),

@@ -7,14 +7,21 @@ from typing import Annotated
 
 import typer
 
-from recyclenet.cli.options import DataOptionOrNone, RecipeOption, SettingsOption
+from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.options import DataOptionOrNone, ForceOption, RecipeOption, SettingsOption
 from recyclenet.cli.output import say
+from recyclenet.core.outputs import EPOCHS, MANIFEST, MODEL, RECIPE, Folder
 from recyclenet.errors import UsageError
+
+RESUMED = Folder(lambda: {"metrics.csv": EPOCHS, "model.onnx": MODEL})
+RUN = Folder(lambda: {**RESUMED.files(), "manifest.csv": MANIFEST, "recipe.toml": RECIPE})
 
 
 def train(
     data: DataOptionOrNone = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The run folder to make.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The run folder to make."), Writes(RUN)
+    ] = None,
     recipe: RecipeOption = "default",
     settings: SettingsOption = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Same as fit.seed.")] = None,
@@ -25,8 +32,12 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", help="Continue the interrupted run in this folder.")
+        Path | None,
+        typer.Option("--resume", help="Continue the interrupted run in this folder."),
+        Reads(),
+        Writes(RESUMED),
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Train a classifier, then export it to RUN/model.onnx."""
     from recyclenet.core.extras import require_train
@@ -57,6 +68,7 @@ def train(
                 seed=seed,
                 devices=devices,
                 progress=progress,
+                force=force,
             )
     if leads:
         say(f"{run.model}: validation accuracy {run.info.metrics['accuracy']:.2%}")

@@ -20,6 +20,7 @@ from typing import IO, Any, TypeAlias
 from recyclenet.core.text import show_path
 from recyclenet.errors import DataError, RecycleNetError, UsageError
 
+GENERATOR = "RecycleNet"
 # A spreadsheet runs a cell that begins so as a formula, unless it is a plain number. Such a cell
 # gets an apostrophe, and one more column says of each row whether it has any.
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
@@ -160,10 +161,17 @@ def _escaped(row: Sequence[str]) -> list[str]:
     return [f"'{cell}" if _is_formula(cell) or cell[:1] == "'" else cell for cell in row] + ["yes"]
 
 
+def generator() -> str:
+    """Return what pages and pictures name as the program that made them: name and release."""
+    from importlib.metadata import version  # slow to import
+
+    return f"{GENERATOR} {version('recyclenet')}"
+
+
 def figure_png(figure: Any) -> bytes:
-    """Return a matplotlib figure as PNG."""
+    """Return a matplotlib figure as PNG that says which program made it."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
+    figure.savefig(content, format="png", dpi=110, metadata={"Software": generator()})
     return content.getvalue()
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import IO, Any
 
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.taxonomy import STREAMS
@@ -158,6 +159,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def seal(model: bytes) -> bytes:
     """Return `model` with the digest of its bytes appended."""
     return model + _SEAL_PREFIX + hashlib.sha256(model).hexdigest().encode()
+
+
+def is_sealed(file: IO[bytes]) -> bool:
+    """Return whether an open file ends like a RecycleNet model, damaged or not."""
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - SEAL_LENGTH))
+    return file.read(SEAL_LENGTH).startswith(_SEAL_PREFIX)
 
 
 def check_seal(content: bytes, name: str) -> None:

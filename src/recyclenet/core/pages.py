@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from recyclenet.core.files import generator
 from recyclenet.core.images import ImageArray
 from recyclenet.core.text import printable
 
@@ -35,7 +36,7 @@ def render_page(package: str, template: str, **values: Any) -> str:
     environment.filters["data_uri"] = data_uri
     environment.filters["png_uri"] = png_uri
     environment.filters["percent"] = lambda value, digits=0: f"{value:.{digits}%}"
-    return environment.get_template(template).render(**values)
+    return environment.get_template(template).render(generator=generator(), **values)
 
 
 def _inert(value: Any) -> Any:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from recyclenet.core.files import read_rows, read_text, write_bytes, write_text
 from recyclenet.core.images import decode_image, read_header
+from recyclenet.core.outputs import COLLECTED, is_earlier
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.duplicates import HASHES, SIDE, is_copy, perceptual_hashes
 from recyclenet.data.fetch import Fetcher
@@ -199,10 +200,12 @@ class Collector:
     Args:
         folder: where the photos, the journal and the manifest go.
         limits: how much and how fast.
+        force: files in the folder that no collection wrote may be replaced.
     """
 
     folder: Path
     limits: Limits
+    force: bool = False
 
     def __post_init__(self) -> None:
         rules = Rules(
@@ -220,8 +223,12 @@ class Collector:
         self._robots: dict[str, Protego] = {}
         self._robots_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         journal = self.folder / JOURNAL
-        if (self.folder / MANIFEST_NAME).exists() and not journal.exists():
-            raise UsageError(f"{self.folder} has a manifest of its own; choose another --out")
+        if (self.folder / MANIFEST_NAME).exists() and not journal.exists() and not self.force:
+            raise UsageError(
+                f"{self.folder} has a manifest of its own; choose another --out, or add --force"
+            )
+        if self.force and not is_earlier(journal, COLLECTED):
+            journal.unlink(missing_ok=True)
         self.journal = _read_journal(journal)
 
     @property
@@ -332,7 +339,10 @@ class Collector:
         with self._lock:
             if is_copy(phash, [other.phash for other in self.journal if other.phash]):
                 raise ImageError("it is a copy of another one here")
-            write_bytes(self.folder / found.path, content)
+            path = self.folder / found.path
+            if not self.force and path.exists() and path.read_bytes() != content:
+                raise ImageError(f"another file lies at {path}")
+            write_bytes(path, content)
             self._write_down(found)
 
     def _write_down(self, found: Found) -> None:

@@ -165,6 +165,7 @@ def get_trashnet(
     manifest: Manifest | None = None,
     fetcher: Fetcher | None = None,
     progress: Progress = silent,
+    force: bool = False,
 ) -> DownloadReport:
     """Bring TrashNet into a folder; a later call continues and completes an earlier one.
 
@@ -177,6 +178,7 @@ def get_trashnet(
         manifest: the photos to get, with relative paths and digests; TrashNet's if None.
         fetcher: what asks servers.
         progress: is told how many bytes have come or are checked.
+        force: another manifest in the folder is replaced.
 
     Raises:
         UsageError: a source does not exist or is no http(s) address, or `to` is a file.
@@ -197,7 +199,7 @@ def get_trashnet(
             part = to / f".recyclenet-{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
             photos = at_archive_url(url, part, wanted.missing, fetcher, progress)
         offers.append((shown(url), photos))
-    report = _fill(to, wanted, offers, progress)
+    report = _fill(to, wanted, offers, progress, force)
     if report.complete:
         for path in to.iterdir():
             if re.fullmatch(r"\.recyclenet-[0-9a-f]{16}\.part", path.name):
@@ -210,6 +212,7 @@ def _fill(
     wanted: _Wanted,
     offers: Sequence[tuple[str, Photos]],
     progress: Progress,
+    force: bool,
 ) -> DownloadReport:
     """Ask one source after the other for what `folder` does not have yet, and report."""
     if folder.exists() and not folder.is_dir():
@@ -242,7 +245,7 @@ def _fill(
     table = None
     if not wanted.missing:
         table = folder / MANIFEST_NAME
-        if problem := _write_table(folder.resolve(), wanted.manifest):
+        if problem := _write_table(folder.resolve(), wanted.manifest, force):
             problems.append(f"{table} {problem}")
             _log.info("%s", problems[-1])
     return DownloadReport(
@@ -265,16 +268,17 @@ def _taken(path: Path, num_taken: int) -> DataError:
     )
 
 
-def _write_table(folder: Path, manifest: Manifest) -> str:
+def _write_table(folder: Path, manifest: Manifest, force: bool) -> str:
     """Write the manifest beside the photos; if the user has another one there, say so."""
     table = folder / MANIFEST_NAME
-    if not os.path.lexists(table):
-        write_manifest(Manifest(tuple(replace(s, path=folder / s.path) for s in manifest)), table)
-        return ""
-    with suppress(DataError, UsageError):
-        if read_manifest(table).fingerprint == manifest.fingerprint:
-            return ""
-    return (
-        "is not the published table of splits and was left as it is; move it away and run the "
-        "command again to get that table"
-    )
+    if os.path.lexists(table):
+        with suppress(DataError, UsageError):
+            if read_manifest(table).fingerprint == manifest.fingerprint:
+                return ""
+        if not force:
+            return (
+                "is not the published table of splits and was left as it is; run the command "
+                "again with --force to get that table"
+            )
+    write_manifest(Manifest(tuple(replace(s, path=folder / s.path) for s in manifest)), table)
+    return ""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
-from recyclenet.core.files import write_bytes, write_table
+from recyclenet.core.files import generator, write_bytes, write_table
 from recyclenet.core.images import decode_image
+from recyclenet.core.outputs import PICTURE, is_earlier
 from recyclenet.data.clean import KINDS, Issue
 from recyclenet.errors import ImageError
 
@@ -62,7 +64,9 @@ def sheet_png(tiles: Sequence[Tile]) -> bytes:
             place = left, top + HEIGHT + row * LINE
             pen.text(place, _fitted(line, font), fill="black", font=font)
     content = io.BytesIO()
-    sheet.save(content, "PNG", optimize=True)
+    note = PngInfo()
+    note.add_text("Software", generator())
+    sheet.save(content, "PNG", optimize=True, pnginfo=note)
     return content.getvalue()
 
 
@@ -89,7 +93,9 @@ def write_issues(issues: Sequence[Issue], kinds: Iterable[str], folder: Path) ->
     files = [table]
     found = {issue.kind for issue in issues}
     for kind in KINDS.keys() - found:
-        (folder / f"{kind}.png").unlink(missing_ok=True)
+        sheet = folder / f"{kind}.png"
+        if is_earlier(sheet, PICTURE):
+            sheet.unlink()
     for kind in sorted(found):
         tiles = []
         for issue in [issue for issue in issues if issue.kind == kind][:MOST]:

@@ -26,7 +26,7 @@ from recyclenet.experiments.ablation import (
 from recyclenet.experiments.statistics import mean_interval, paired_p_value
 from recyclenet.models.classifier import create_model
 from recyclenet.models.cost import num_parameters
-from recyclenet.operations.train import complete_run
+from recyclenet.operations.train import check_run, complete_run
 from recyclenet.training.cache import MapCache
 from recyclenet.training.run import Run
 
@@ -39,6 +39,7 @@ def ablate(
     out: str | os.PathLike[str],
     *,
     progress: Progress = silent,
+    force: bool = False,
 ) -> list[AblationRow]:
     """Train every combination of factors over several seeds, and compare them.
 
@@ -49,6 +50,7 @@ def ablate(
         data: a folder of class folders, a CSV manifest, or a loaded dataset.
         out: folder for the run folders and the tables; made if missing.
         progress: reports photos checked, trained on and evaluated.
+        force: the run folders may hold other files, though no other runs.
 
     Returns:
         One row a variant, the baseline first.
@@ -62,15 +64,23 @@ def ablate(
     manifest, out = as_manifest(data), Path(out)
     chosen = variants(ablation)
     runs: dict[str, list[Run]] = {variant.name: [] for variant in chosen}
-    total = len(chosen) * len(ablation.seeds)
     maps = MapCache()
     # Seed by seed, so that an unfinished ablation compares all variants on the seeds it has.
-    for number, (seed, variant) in enumerate(itertools.product(ablation.seeds, chosen), 1):
-        title = f"run {number} of {total}: {variant.name}, seed {seed}"
-        recipe = variant.recipe.with_settings({"fit.seed": seed})
-        folder = out / slug(variant.name) / f"seed-{seed}"
-        run = complete_run(manifest, recipe, folder, titled(progress, title), maps)
-        runs[variant.name].append(run)
+    plan = [
+        (
+            f"{variant.name}, seed {seed}",
+            variant.name,
+            variant.recipe.with_settings({"fit.seed": seed}),
+            out / slug(variant.name) / f"seed-{seed}",
+        )
+        for seed, variant in itertools.product(ablation.seeds, chosen)
+    ]
+    for _, _, recipe, folder in plan:
+        check_run(manifest, recipe, folder, force=force)
+    for number, (title, name, recipe, folder) in enumerate(plan, 1):
+        reported = titled(progress, f"run {number} of {len(plan)}: {title}")
+        run = complete_run(manifest, recipe, folder, reported, maps, force=force)
+        runs[name].append(run)
     accuracies = {
         name: np.array([_accuracy(run, ablation.split) for run in done])
         for name, done in runs.items()

@@ -18,7 +18,7 @@ from recyclenet.data.split import fold_splits
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.table import PredictionTable, write_predictions
 from recyclenet.experiments.statistics import mean_interval
-from recyclenet.operations.train import complete_run, resolve_recipe
+from recyclenet.operations.train import check_run, complete_run, resolve_recipe
 from recyclenet.training.cache import MapCache
 from recyclenet.training.photos import drop_unreadable
 from recyclenet.training.recipe import Recipe
@@ -72,6 +72,7 @@ def crossval(
     num_folds: int = 5,
     settings: Mapping[str, Any] | None = None,
     progress: Progress = silent,
+    force: bool = False,
 ) -> CrossValidation:
     """Train a recipe once per fold and evaluate each model on its fold.
 
@@ -85,6 +86,7 @@ def crossval(
         num_folds: number of folds.
         settings: recipe fields to override.
         progress: reports photos checked, trained on and evaluated.
+        force: the run folders may hold other files, though no other runs.
 
     Raises:
         UsageError: the folder holds other runs.
@@ -94,9 +96,12 @@ def crossval(
     manifest = drop_unreadable(as_manifest(data), progress)
     folds, tables = [], []
     maps = MapCache()
-    for number, parts in enumerate(fold_splits(manifest, num_folds, resolved.fit.seed)):
+    splits = list(fold_splits(manifest, num_folds, resolved.fit.seed))
+    for number, parts in enumerate(splits):
+        check_run(parts, resolved, out / f"fold-{number}", force=force)
+    for number, parts in enumerate(splits):
         reported = titled(progress, f"fold {number + 1} of {num_folds}")
-        run = complete_run(parts, resolved, out / f"fold-{number}", reported, maps)
+        run = complete_run(parts, resolved, out / f"fold-{number}", reported, maps, force=force)
         tables.append(predict(run.classifier(), run.manifest.select("val"), reported))
         scores = run.info.metrics
         folds.append(Fold(number, scores["num_photos"], scores["accuracy"], scores["nll"]))

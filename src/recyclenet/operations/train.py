@@ -13,7 +13,7 @@ from recyclenet.data.scan import as_manifest
 from recyclenet.errors import UsageError
 from recyclenet.exporting.onnx import export_run
 from recyclenet.training.cache import MapCache
-from recyclenet.training.fit import resume_run, start_run
+from recyclenet.training.fit import check_unused, resume_run, start_run
 from recyclenet.training.machine import find_devices, process_rank
 from recyclenet.training.recipe import Recipe, load_recipe
 from recyclenet.training.run import Run
@@ -28,6 +28,7 @@ def train(
     seed: int | None = None,
     devices: str | None = None,
     progress: Progress = silent,
+    force: bool = False,
 ) -> Run:
     """Train a classifier and export it.
 
@@ -39,6 +40,7 @@ def train(
         seed: overrides `fit.seed`.
         devices: how many devices train together ("2"), or which GPUs ("0,1"); None for one.
         progress: reports photos checked, trained on and evaluated.
+        force: the folder may be in use; this run takes the place of one that is there.
 
     Returns:
         The finished run. Of several processes that train together, only the first exports.
@@ -50,7 +52,7 @@ def train(
     """
     resolved = resolve_recipe(recipe, settings, seed)
     run = Run(Path(out))
-    start_run(as_manifest(data), resolved, run, progress, find_devices(devices))
+    start_run(as_manifest(data), resolved, run, progress, find_devices(devices), force=force)
     return _exported(run, progress)
 
 
@@ -71,12 +73,38 @@ def resume(
     return _exported(run, progress)
 
 
+def check_run(manifest: Manifest, recipe: Recipe, folder: Path, *, force: bool = False) -> None:
+    """Refuse a folder that `complete_run` cannot use; call it before the first of many runs.
+
+    Args:
+        manifest: the dataset.
+        recipe: the resolved recipe.
+        folder: the run folder.
+        force: it may hold other files, though no other run.
+
+    Raises:
+        UsageError: the folder holds a run of another recipe or on other photos, or other files.
+    """
+    run = Run(folder)
+    if not run.recipe_file.is_file():
+        if not force:
+            check_unused(run)
+        return
+    if run.recipe != recipe:
+        raise UsageError(f"{folder} is a run of another recipe; choose another --out")
+    splits = {sample.path: sample.split for sample in manifest}
+    if any(splits.get(sample.path) not in ("", sample.split) for sample in run.manifest):
+        raise UsageError(f"{folder} is a run on other photos or splits; choose another --out")
+
+
 def complete_run(
     manifest: Manifest,
     recipe: Recipe,
     folder: Path,
     progress: Progress = silent,
     maps: MapCache | None = None,
+    *,
+    force: bool = False,
 ) -> Run:
     """Return a finished run: train it, continue it, or find it finished.
 
@@ -86,23 +114,20 @@ def complete_run(
         folder: the run folder.
         progress: reports photos checked, trained on and evaluated.
         maps: shares the frozen layers' output with other runs.
+        force: the folder may hold other files, though no other run.
 
     Raises:
-        UsageError: the folder holds a run of another recipe, or on other photos.
+        UsageError: the folder cannot be used; see `check_run`.
         Interrupted: the user stopped; the same call continues.
     """
+    check_run(manifest, recipe, folder, force=force)
     run = Run(folder)
     if not run.recipe_file.is_file():
-        start_run(manifest, recipe, run, progress, maps=maps)
-        return _exported(run, progress)
-    splits = {sample.path: sample.split for sample in manifest}
-    if run.recipe != recipe:
-        raise UsageError(f"{folder} is a run of another recipe; choose another --out")
-    if any(splits.get(sample.path) not in ("", sample.split) for sample in run.manifest):
-        raise UsageError(f"{folder} is a run on other photos or splits; choose another --out")
-    if run.model.is_file():
+        start_run(manifest, recipe, run, progress, maps=maps, force=force)
+    elif run.model.is_file():
         return run
-    resume_run(run, progress, maps=maps)
+    else:
+        resume_run(run, progress, maps=maps)
     return _exported(run, progress)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,8 @@ def write_copies(
     out: Path,
     seed: int,
     progress: Progress = silent,
+    *,
+    force: bool = False,
 ) -> Manifest:
     """Write a changed copy of every training photo for every group of changes.
 
@@ -113,6 +116,8 @@ def write_copies(
         out: folder for the copies, one folder a class; must be new or empty.
         seed: decides the changes of a photo, whatever the others are.
         progress: is told how many copies are written.
+        force: the folder may be in use; files of the same names are replaced, but no photo of
+            the manifest.
 
     Returns:
         All rows and those of the copies; a photo and its copies share a group, so that they can
@@ -127,8 +132,9 @@ def write_copies(
     for label in manifest.class_names:
         if Path(label).name != label or label == "..":
             raise UsageError(f"the label {label!r} cannot be a folder's name")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is not an empty folder; choose another --copies")
+    if not force and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not an empty folder; choose another --copies, or add --force")
+    photos = {os.path.realpath(sample.path) for sample in manifest}
     sources = [sample for sample in manifest if sample.split in ("", "train")]
     together = {sample.path: sample.group or _key(sample)[:16] for sample in sources}
     copies: list[Sample] = []
@@ -143,6 +149,8 @@ def write_copies(
             changed.save(content, "JPEG", quality=_QUALITY)
             name = f"{sample.path.stem}.{_key(sample)[:8]}.{group}.jpg"
             path = out / sample.label / name
+            if os.path.realpath(path) in photos:
+                raise UsageError(f"{path} is what is read; choose another --copies")
             write_bytes(path, content.getvalue())
             copies.append(
                 Sample(

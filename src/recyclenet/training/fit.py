@@ -54,6 +54,8 @@ def start_run(
     progress: Progress = silent,
     devices: Devices = ONE,
     maps: MapCache | None = None,
+    *,
+    force: bool = False,
 ) -> None:
     """Make a run folder and train in it.
 
@@ -64,6 +66,7 @@ def start_run(
         progress: reports photos checked, frozen layers cached, photos trained on.
         devices: what to train on.
         maps: shares the frozen layers' output with other runs.
+        force: the folder may be in use; this run takes the place of one that is there.
 
     Raises:
         UsageError: the folder is in use.
@@ -71,21 +74,33 @@ def start_run(
         Interrupted: the user stopped; `resume_run` continues.
     """
     leads = process_rank() == 0
-    folder = run.folder
-    if leads and folder.exists():
-        used = not folder.is_dir() or {p.name for p in folder.iterdir()} - {run.manifest_file.name}
-        if used:
-            raise UsageError(
-                f"{folder} is not an empty folder; continue its run with --resume, or choose "
-                "another --out"
-            )
+    if leads and not force:
+        check_unused(run)
     manifest = check_photos(manifest, recipe, progress)
     if leads:
+        for path in run.files:
+            path.unlink(missing_ok=True)
         write_manifest(manifest, run.manifest_file)
     ready = prepare(manifest, recipe, progress, devices, maps)
     if leads:
         save_recipe(recipe, run.recipe_file)
     _fit(ready, recipe, run, progress, devices)
+
+
+def check_unused(run: Run) -> None:
+    """Refuse a folder that holds anything but what a start that failed leaves.
+
+    Raises:
+        UsageError: it does.
+    """
+    folder = run.folder
+    if folder.exists() and (
+        not folder.is_dir() or {p.name for p in folder.iterdir()} - {run.manifest_file.name}
+    ):
+        raise UsageError(
+            f"{folder} is not an empty folder; continue its run with --resume, choose another "
+            f"--out, or replace the run with --force"
+        )
 
 
 def resume_run(

@@ -58,6 +58,19 @@ class Run:
         """The exported model file."""
         return self.folder / "model.onnx"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files above: those of another run in this folder go when one starts."""
+        return (
+            self.recipe_file,
+            self.manifest_file,
+            self.metrics_file,
+            self.best,
+            self.last,
+            self.start,
+            self.model,
+        )
+
     @cached_property
     def recipe(self) -> Recipe:
         """The resolved recipe.

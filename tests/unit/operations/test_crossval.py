@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from recyclenet.data.scan import load_dataset
+from recyclenet.errors import UsageError
 from recyclenet.operations import train
 from recyclenet.operations.crossval import crossval
 from recyclenet.training.recipe import load_recipe
@@ -35,3 +36,13 @@ def test_every_photo_is_judged_once_by_a_model_new_to_it(
     monkeypatch.setattr(train, "start_run", forbidden)
     monkeypatch.setattr(train, "resume_run", forbidden)
     assert crossval(manifest, tmp_path, recipe, num_folds=3).folds == folds
+
+
+def test_a_folder_of_the_last_fold_that_cannot_be_used_is_refused_before_the_first(
+    photo_folder: Path, tiny: str, tmp_path: Path
+) -> None:
+    (tmp_path / "fold-2").mkdir()
+    (tmp_path / "fold-2" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not an empty folder"):
+        crossval(photo_folder, tmp_path, tiny, num_folds=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["fold-2"]

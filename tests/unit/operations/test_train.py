@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from recyclenet.data.manifest import Manifest
 from recyclenet.data.scan import load_dataset
 from recyclenet.errors import UsageError
 from recyclenet.evaluation.predict import predict
-from recyclenet.operations.train import complete_run
+from recyclenet.operations.train import complete_run, train
 from recyclenet.training.recipe import Recipe, load_recipe
 from recyclenet.training.run import Run
 
@@ -42,3 +43,18 @@ def test_a_run_of_something_else_is_refused(run: Run, photo_folder: Path, recipe
     with pytest.raises(UsageError, match="other photos or splits"):
         complete_run(moved, recipe, run.folder)
     assert run.model.read_bytes() == before
+
+
+def test_by_force_a_run_takes_the_place_of_another_and_other_files_stay(
+    run: Run, photo_folder: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    (folder / "notes.txt").write_text("mine")
+    longer = recipe.with_settings({"fit.epochs": 2})
+    with pytest.raises(UsageError, match="--force"):
+        train(photo_folder, folder, longer)
+    assert Run(folder).recipe == recipe
+    assert len(train(photo_folder, folder, longer, force=True).metrics) == 2
+    assert Run(folder).recipe == longer
+    assert (folder / "notes.txt").read_text() == "mine"

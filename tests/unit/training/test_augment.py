@@ -109,3 +109,19 @@ def test_what_is_no_photo_ends_in_one_line(kind, photo_folder, tmp_path):
     with pytest.raises(ImageError, match=r"cannot read .*x\.jpg"):
         write_copies(photos, ["flips"], 0.5, tmp_path / "copies", 0)
     assert not (tmp_path / "copies").exists()
+
+
+def test_by_force_copies_lie_among_other_files_but_replace_no_photo_of_the_dataset(
+    photo_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    manifest = scan_dataset(photo_folder).manifest
+    more = write_copies(manifest, ["flips"], 0.5, tmp_path, 0, force=True)
+    copies = [sample for sample in more if sample.source]
+    assert len(copies) == len(manifest)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    before = copies[0].path.read_bytes()
+    both = Manifest((manifest.samples[0], replace(copies[0], split="test")))
+    with pytest.raises(UsageError, match="is what is read"):
+        write_copies(both, ["flips"], 0.5, tmp_path, 1, force=True)
+    assert copies[0].path.read_bytes() == before

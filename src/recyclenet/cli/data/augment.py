@@ -7,14 +7,19 @@ from typing import Annotated
 
 import typer
 
+from recyclenet.cli.command import Writes
 from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
+from recyclenet.cli.options import ForceOption
 from recyclenet.cli.output import say, say_left_out
+from recyclenet.core.outputs import Folder
 
 
 def augment(
     dataset: SourceArgument,
     copies: Annotated[
-        Path | None, typer.Option("--copies", help="New folder for the changed copies.")
+        Path | None,
+        typer.Option("--copies", help="New folder for the changed copies."),
+        Writes(Folder(dict)),
     ] = None,
     out: OutOption = None,
     groups: Annotated[
@@ -25,6 +30,7 @@ def augment(
     ] = "low",
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Write a changed copy of every training photo for each group of changes.
 
@@ -52,5 +58,5 @@ def augment(
     if copies is None or out is None:
         raise UsageError("where to? give --copies FOLDER and --out MANIFEST.csv, or --dry-run")
     with counting("changing photos") as progress:
-        manifest = write_copies(manifest, chosen, p, copies, seed, progress)
-    write(manifest, out, dry_run, dataset)
+        manifest = write_copies(manifest, chosen, p, copies, seed, progress, force=force)
+    write(manifest, out, dry_run)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
+from recyclenet.cli.options import ForceOption
 from recyclenet.cli.output import say_left_out
 
 
@@ -26,6 +27,7 @@ def balance(
     ] = None,
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Cap or repeat the training photos of each class; validation and test stay as they are.
 
@@ -52,4 +54,4 @@ def balance(
             for label in sorted(weights)
         ],
     )
-    write(after, out, dry_run, dataset)
+    write(after, out, dry_run)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recyclenet.cli.command import Reads, Writes
 from recyclenet.cli.data.common import DryRunOption, OutOption, SourceArgument
-from recyclenet.cli.options import JsonOption
+from recyclenet.cli.options import ForceOption, JsonOption
 from recyclenet.cli.output import say, say_written
+from recyclenet.core.outputs import ISSUES, MOVES, PICTURE, Folder, Kind
 
 if TYPE_CHECKING:
     from recyclenet.data.clean import Issue
@@ -21,12 +23,19 @@ if TYPE_CHECKING:
     from recyclenet.data.scan import Scan
 
 
+def _report_files() -> dict[str, Kind]:
+    from recyclenet.data.clean import KINDS
+
+    return {"issues.csv": ISSUES, **{f"{kind}.png": PICTURE for kind in KINDS}}
+
+
 def clean(
     dataset: SourceArgument,
     out: OutOption = None,
     report: Annotated[
         Path | None,
         typer.Option("--report", help="Folder for issues.csv and a contact sheet of each kind."),
+        Writes(Folder(_report_files)),
     ] = None,
     predictions: Annotated[
         Path | None,
@@ -34,6 +43,7 @@ def clean(
             "--predictions",
             help="predictions.csv of `recyclenet crossval`: also look for wrong labels.",
         ),
+        Reads(),
     ] = None,
     take: Annotated[
         str | None,
@@ -46,11 +56,13 @@ def clean(
     quarantine: Annotated[
         Path | None,
         typer.Option("--quarantine", help="Folder that `--apply` moves photos to."),
+        Writes(Folder(lambda: {"moves.csv": MOVES})),
     ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Move the photos away; `data undo` brings them back.")
     ] = False,
     dry_run: DryRunOption = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find faulty photos: unreadable, small, odd, dark, overexposed, empty, copies, wrong labels.
@@ -101,7 +113,7 @@ def clean(
             for path in write_issues(issues, kinds, report):
                 say_written(path)
         if out is not None:
-            write(kept, out, dry_run, dataset)
+            write(kept, out, dry_run)
         partial = _say_left_out(found)
         if away is not None:
             partial |= _say_moved(away.take(departures), away.folder, as_json)
@@ -110,7 +122,9 @@ def clean(
 
 
 def undo(
-    quarantine: Annotated[Path, typer.Argument(help="The folder that `clean --apply` filled.")],
+    quarantine: Annotated[
+        Path, typer.Argument(help="The folder that `clean --apply` filled."), Reads()
+    ],
     dry_run: DryRunOption = False,
 ) -> None:
     """Move the photos of a quarantine back to where they were.

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recyclenet.cli.command import Reads, Writes
 from recyclenet.cli.data.common import DryRunOption
+from recyclenet.cli.options import ForceOption
 from recyclenet.cli.output import say
+from recyclenet.core.outputs import COLLECTED, MANIFEST, Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +21,20 @@ if TYPE_CHECKING:
 
 def collect(
     context: typer.Context,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the photos, one folder a class.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for the photos, one folder a class."),
+        Writes(Folder(lambda: {"manifest.csv": MANIFEST, "collected.jsonl": COLLECTED})),
+    ],
     classes: Annotated[
         Path | None,
         typer.Option("--classes", help="List of classes: LABEL[,KEYWORD[,TARGET]], one a line."),
+        Reads(),
     ] = None,
     urls: Annotated[
         Path | None,
         typer.Option("--urls", help="List of addresses: LABEL,URL[,LICENCE], one a line."),
+        Reads(),
     ] = None,
     engine: Annotated[str, typer.Option("--engine", help="baidu or bing.")] = "bing",
     target: Annotated[int, typer.Option("--target", min=1, help="Photos of each class.")] = 200,
@@ -55,6 +64,7 @@ def collect(
         typer.Option("--allow-host", help="HOST:PORT of a private server that may be asked."),
     ] = None,
     dry_run: DryRunOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Collect photos by keyword or from a list; robots.txt and noai are honoured.
 
@@ -106,7 +116,7 @@ def collect(
         min_side=min_side,
         allowed=tuple(allow_host or ()),
     )
-    collector = Collector(out, limits)
+    collector = Collector(out, limits, force)
     num_known = len(collector.journal)
     for one in wanted:
         found = (

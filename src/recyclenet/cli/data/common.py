@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.options import dataset_files
 from recyclenet.cli.output import say, say_written
+from recyclenet.core.outputs import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,9 +20,13 @@ if TYPE_CHECKING:
     from recyclenet.data.scan import Scan
 
 SourceArgument = Annotated[
-    Path, typer.Argument(help="Folder of class folders, or a CSV manifest.", metavar="DATASET")
+    Path,
+    typer.Argument(help="Folder of class folders, or a CSV manifest.", metavar="DATASET"),
+    Reads(dataset_files),
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", help="The manifest (.csv) to write.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="The manifest (.csv) to write."), Writes(MANIFEST)
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
 ]
@@ -89,11 +96,11 @@ def leave(scan: Scan) -> None:
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def write(manifest: Manifest, out: Path | None, dry_run: bool, source: Path) -> None:
+def write(manifest: Manifest, out: Path | None, dry_run: bool) -> None:
     """Write a manifest and say so; a dry run does neither.
 
     Raises:
-        UsageError: there is no `out`, or it is the table that was read.
+        UsageError: there is no `out`.
     """
     from recyclenet.data.manifest import write_manifest
     from recyclenet.errors import UsageError
@@ -102,7 +109,5 @@ def write(manifest: Manifest, out: Path | None, dry_run: bool, source: Path) -> 
         return
     if out is None:
         raise UsageError("where to? give --out MANIFEST.csv, or --dry-run")
-    if out.exists() and source.exists() and out.samefile(source):
-        raise UsageError(f"{out} is what is read; choose another --out")
     write_manifest(manifest, out)
     say_written(f"{len(manifest)} rows to {out}")

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.options import ForceOption
 from recyclenet.cli.output import say
+from recyclenet.core.outputs import MANIFEST, Folder
 
 if TYPE_CHECKING:
     from recyclenet.data.download import DownloadReport
@@ -19,7 +22,9 @@ NUM_NAMED = 3
 def download(
     dataset: Annotated[str, typer.Argument(help="Which data set: trashnet.")],
     to: Annotated[
-        Path | None, typer.Option("--to", help="Folder for the photos; made if missing.")
+        Path | None,
+        typer.Option("--to", help="Folder for the photos; made if missing."),
+        Writes(Folder(lambda: {"manifest.csv": MANIFEST})),
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -36,8 +41,10 @@ def download(
             help="Use a folder or zip archive you already have, without network. "
             "Without --to it is only checked.",
         ),
+        Reads(),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Download a data set, or check a copy of it, photo by photo.
 
@@ -61,7 +68,7 @@ def download(
             report = work.verify_trashnet(origin, progress=progress)
         else:
             sources = [origin] if origin is not None else source or work.SOURCES
-            report = work.get_trashnet(to, sources=sources, progress=progress)
+            report = work.get_trashnet(to, sources=sources, progress=progress, force=force)
     if as_json:
         print_row(_as_dict(dataset, report))
     else:

@@ -7,17 +7,22 @@ from typing import Annotated
 
 import typer
 
+from recyclenet.cli.command import Writes
 from recyclenet.cli.data.common import SourceArgument
-from recyclenet.cli.options import JsonOption
+from recyclenet.cli.options import ForceOption, JsonOption
 from recyclenet.cli.output import say, say_written
+from recyclenet.core.outputs import PAGE
 
 
 def inspect(
     dataset: SourceArgument,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The page (.html) to write, with all pictures.")
+        Path | None,
+        typer.Option("--out", help="The page (.html) to write, with all pictures."),
+        Writes(PAGE),
     ] = None,
     as_json: JsonOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Count classes, sizes and colours; with --out draw them on a page.
 

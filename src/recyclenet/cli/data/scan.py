@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.data.common import DryRunOption, OutOption, SourceArgument
-from recyclenet.cli.options import JsonOption
+from recyclenet.cli.options import ForceOption, JsonOption
 from recyclenet.cli.output import say
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def scan(
         typer.Option("--min-similarity", help="How alike photos of one object are.", min=0, max=1),
     ] = 0.75,
     dry_run: DryRunOption = False,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read every photo once: size, bytes, digest, date, perceptual hash, groups of copies.
@@ -58,7 +59,7 @@ def scan(
             f"{sum(bool(s.group) for s in manifest)} of them in {len(groups)} groups of "
             f"{'copies or of one object' if objects else 'copies'}; {len(found.problems)} left out"
         )
-    write(manifest, out, dry_run, dataset)
+    write(manifest, out, dry_run)
     leave(found)
 
 

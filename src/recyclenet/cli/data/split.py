@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recyclenet.cli.command import Reads
 from recyclenet.cli.data.common import DryRunOption, OutOption, SeedOption, SourceArgument
-from recyclenet.cli.options import JsonOption
+from recyclenet.cli.options import ForceOption, JsonOption
 from recyclenet.cli.output import say
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def split(
         typer.Option(
             "--list", help="SPLIT=FILE: take a split from a list of file names, one a line."
         ),
+        Reads(lambda lists: [Path(text.partition("=")[2]) for text in lists]),
     ] = None,
     redraw: Annotated[
         bool, typer.Option("--redraw", help="Forget the splits that photos have.")
@@ -39,6 +42,7 @@ def split(
     ] = False,
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
+    force: ForceOption = False,
 ) -> None:
     """Divide photos, each class alike; photos of one group, such as copies, stay together.
 
@@ -82,7 +86,7 @@ def split(
             err=True,
         )
     _print_counts(manifest)
-    write(manifest, out, dry_run, dataset)
+    write(manifest, out, dry_run)
     leave(found)
 
 

@@ -1,0 +1,279 @@
+"""What a command may write over: an earlier output of its own kind, and nothing else.
+
+Whether a file is an earlier output is judged by its content, never by its name.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from recyclenet.core.files import ESCAPED, GENERATOR, is_stream
+from recyclenet.errors import RecycleNetError, UsageError
+
+_HEAD = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file that commands write.
+
+    Attributes:
+        name: such as "manifest".
+        is_ours: whether the content of an open file is that of an earlier output.
+    """
+
+    name: str
+    is_ours: Callable[[IO[bytes]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The files that a command writes into one folder.
+
+    Attributes:
+        files: returns the kind of each file by its name.
+    """
+
+    files: Callable[[], Mapping[str, Kind]]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One file that a command is about to write.
+
+    Attributes:
+        option: what names it on the command line.
+        path: where it goes.
+        kind: what it will be.
+    """
+
+    option: str
+    path: Path
+    kind: Kind
+
+
+def expand(option: str, path: Path, kind: Kind | Folder) -> list[Output]:
+    """Return the files behind one option of a command.
+
+    Raises:
+        UsageError: a folder is wanted, and the path is something else.
+    """
+    if isinstance(kind, Kind):
+        return [Output(option, path, kind)]
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise UsageError(f"{path} is not a folder; choose another {option}")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _unusable(option, path, error) from error
+    return [Output(option, path / name, made) for name, made in kind.files().items()]
+
+
+def check_outputs(
+    outputs: Sequence[Output], reads: Iterable[tuple[str, Path]], force: bool = False
+) -> None:
+    """Refuse outputs that would replace what must not be lost; call it before the work begins.
+
+    Args:
+        outputs: what will be written.
+        reads: what the command reads, and the option that names it; not asked for unless some
+            output exists.
+        force: files that are no earlier output may be replaced, too.
+
+    Raises:
+        UsageError: an output exists and is read, or is no earlier output of its kind; or two are
+            the same file; or one cannot be a file.
+        RecycleNetError: its folder cannot be written to.
+    """
+    existing = [output for output in outputs if _would_replace(output)]
+    _check_apart(outputs)
+    if existing:
+        _check_reads(existing, reads)
+    for output in existing:
+        if not force and not is_earlier(output.path, output.kind):
+            raise UsageError(
+                f"{output.option} {output.path} is taken for a file of yours, as it is no "
+                f"{output.kind.name} that RecycleNet wrote: choose another {output.option}, move "
+                f"the file away, or replace it with --force"
+            )
+
+
+def is_earlier(path: Path, kind: Kind) -> bool:
+    """Return whether a file is an earlier output of a kind, or empty."""
+    try:
+        with path.open("rb") as file:
+            return not os.fstat(file.fileno()).st_size or kind.is_ours(file)
+    except OSError:
+        return False
+
+
+def _would_replace(output: Output) -> bool:
+    """Return whether there is a file in the output's place, which has to be usable."""
+    try:
+        if is_stream(output.path):
+            return False
+        target = Path(os.path.realpath(output.path))
+        if os.path.lexists(target):
+            mode = target.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise UsageError(
+                    f"{output.option} {output.path} is a folder; name the {output.kind.name} in it"
+                )
+        folder = next(parent for parent in target.parents if os.path.lexists(parent))
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise NotADirectoryError(None, f"{folder} is no folder")
+    except OSError as error:
+        raise _unusable(output.option, output.path, error) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RecycleNetError(
+            f"cannot write {output.path}: {folder} may not be written to; choose another "
+            f"{output.option}, or change its permissions"
+        )
+    return target.exists()
+
+
+def _unusable(option: str, path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot write {path}: {error.strerror}; choose another {option}")
+
+
+def _check_apart(outputs: Sequence[Output]) -> None:
+    """Refuse two outputs that are one file, or one below the other."""
+    places: dict[str, Output] = {}
+    for output in outputs:
+        if not is_stream(output.path):
+            other = places.setdefault(_place(output.path), output)
+            if other is not output:
+                raise UsageError(
+                    f"{other.option} and {output.option} both name {output.path}; choose two files"
+                )
+    for place, output in places.items():
+        for parent in Path(place).parents:
+            above = places.get(str(parent))
+            if above is not None:
+                raise UsageError(
+                    f"{output.option} {output.path} would lie in {above.path}, which will be a "
+                    f"file ({above.option}); choose another place"
+                )
+
+
+def _place(path: Path) -> str:
+    """Return one name for each file, however it is spelled."""
+    try:
+        status = path.stat()
+        return f"{status.st_dev}:{status.st_ino}"
+    except OSError:
+        return os.path.realpath(path)
+
+
+def _check_reads(existing: Sequence[Output], reads: Iterable[tuple[str, Path]]) -> None:
+    """Refuse outputs that are what the command reads, under whatever name."""
+    found = [(output, output.path.stat()) for output in existing]
+    for option, path in reads:
+        try:
+            status = path.stat()
+        except (OSError, ValueError):  # the command will say so itself
+            continue
+        for output, mine in found:
+            if os.path.samestat(mine, status):
+                raise UsageError(
+                    f"{output.option} {output.path} is what is read ({option}); choose another "
+                    f"{output.option}"
+                )
+
+
+def _head(file: IO[bytes]) -> bytes:
+    return file.read(_HEAD)
+
+
+def _begins(*texts: str) -> Callable[[IO[bytes]], bool]:
+    starts = tuple(text.encode() for text in texts)
+    return lambda file: _head(file).startswith(starts)
+
+
+def _columns(*names: str, more: Callable[[str], bool] | None = None) -> Callable[[IO[bytes]], bool]:
+    """Recognise a table by its first line.
+
+    Args:
+        names: the first columns.
+        more: which further columns it may have; None: none.
+    """
+
+    def is_ours(file: IO[bytes]) -> bool:
+        text = _head(file).decode("utf-8", errors="replace")
+        try:
+            row = next(csv.reader(io.StringIO(text, newline="")), [])
+        except csv.Error:
+            return False
+        if row[-1:] == [ESCAPED]:
+            row.pop()
+        rest = row[len(names) :]
+        return tuple(row[: len(names)]) == names and all(more and more(name) for name in rest)
+
+    return is_ours
+
+
+def _is_page(file: IO[bytes]) -> bool:
+    return f'<meta name="generator" content="{GENERATOR} '.encode() in _head(file)
+
+
+def _is_picture(file: IO[bytes]) -> bool:
+    head = _head(file)
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and f"Software\0{GENERATOR} ".encode() in head
+
+
+def _is_model(file: IO[bytes]) -> bool:
+    from recyclenet.core.model_info import is_sealed
+
+    return is_sealed(file)
+
+
+MANIFEST = Kind(
+    "manifest",
+    _columns(
+        "path", "label", "split", "sha256",
+        more={
+            "width", "height", "num_bytes", "taken", "source", "licence", "phash", "group",
+        }.__contains__,
+    ),
+)  # fmt: skip
+PREDICTIONS = Kind(
+    "table of predictions", _columns("path", "target", more=lambda name: name.startswith("logit_"))
+)
+ISSUES = Kind("table of faults", _columns("path", "label", "kind", "detail", "other"))
+MOVES = Kind(
+    "list of moved photos",
+    _columns("path", "place", "reason", "sha256", more={"link"}.__contains__),
+)
+FOLDS = Kind("table of folds", _columns("fold", "num_photos", "accuracy", "nll"))
+ABLATION = Kind(
+    "ablation table",
+    _columns(
+        "variant", "num_seeds", "accuracy", "low", "high", "difference", "p_value", "parameters",
+        "latency_ms",
+    ),
+)  # fmt: skip
+ABLATION_TEXT = Kind("ablation table", _begins("| variant | accuracy | 95% interval | difference"))
+COSTS = Kind(
+    "table of costs",
+    _columns(
+        "name", "runtime", "parameters", "multiply_adds", "memory_mb", "latency_ms",
+        "latency_low_ms", "latency_high_ms", "throughput", "throughput_low", "throughput_high",
+    ),
+)  # fmt: skip
+EPOCHS = Kind(
+    "table of epochs",
+    _columns("epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds"),
+)
+RECIPE = Kind("recipe", _begins('name = "'))
+COLLECTED = Kind("list of collected photos", _begins('{"url": "'))
+PAGE = Kind("page", _is_page)
+PICTURE = Kind("picture", _is_picture)
+MODEL = Kind("model file", _is_model)
