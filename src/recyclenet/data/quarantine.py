@@ -95,8 +95,8 @@ def open_quarantine(folder: Path) -> Iterator[Quarantine]:
     """Open a quarantine for as long as the block runs; no other process can do so meanwhile.
 
     Args:
-        folder: made if missing; otherwise empty, or a quarantine already. Removed at the end if
-            nothing is in it.
+        folder: made if missing; otherwise empty, or a quarantine already. At the end it goes if
+            nothing is in it, unless it was empty before; so do the folders made above it.
 
     Raises:
         UsageError: something else is there.
@@ -105,6 +105,8 @@ def open_quarantine(folder: Path) -> Iterator[Quarantine]:
     """
     journal = folder / JOURNAL
     try:
+        is_own = not (folder.is_dir() and not any(folder.iterdir()))
+        made = [place for place in folder.parents if not os.path.lexists(place)]
         folder.mkdir(parents=True, exist_ok=True)
         if journal.exists():
             read_journal(folder)
@@ -125,7 +127,10 @@ def open_quarantine(folder: Path) -> Iterator[Quarantine]:
         finally:
             # While it is locked: whoever opens it meanwhile finds the lock of no folder.
             if not journal.exists():
-                _remove_if_empty(folder)
+                _clear(folder)
+                for place in [folder, *made] if is_own else []:
+                    with suppress(OSError):  # it is not empty
+                        place.rmdir()
 
 
 class Quarantine:
@@ -316,12 +321,12 @@ def _because(path: Path, error: DataError | OSError) -> str:
     return f"{show_path(path)}: {getattr(error, 'strerror', None) or error}"
 
 
-def _remove_if_empty(folder: Path) -> None:
+def _clear(folder: Path) -> None:
+    """Delete what only helped to write."""
     with suppress(OSError):
         for path in folder.iterdir():
             if path.name == _LOCK or PART.fullmatch(path.name):
                 path.unlink()
-        folder.rmdir()
 
 
 def _is_home(move: Move) -> bool:

@@ -529,3 +529,15 @@ def test_journals_of_earlier_versions_are_read(photos, tmp_path):
         encoding="utf-8-sig",
     )
     assert paths_of(restore(tmp_path / "away")) == photos[:1]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_quarantine_that_takes_nothing_changes_nothing(tmp_path: Path, is_there: bool) -> None:
+    folder = tmp_path / "new" / "deeper" / "quarantine"
+    if is_there:
+        folder.mkdir(parents=True)
+    with open_quarantine(folder):
+        assert folder.is_dir()
+    assert folder.is_dir() == is_there
+    assert list(folder.glob("*")) == []
+    assert (tmp_path / "new").exists() == is_there
