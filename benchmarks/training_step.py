@@ -20,8 +20,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import create_model
 from recyclenet.training.convolution import Float32Gradients
 
 BATCH = 32

@@ -10,8 +10,8 @@ from torch import nn
 
 from recyclenet.exporting.onnx import to_onnx
 from recyclenet.models.attention import attention_names, find_attention
-from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import Network, create_model
 
 # Family: a small network of it, and where attention can go.
 BACKBONES = {
@@ -24,7 +24,7 @@ PLACES = [(name, place) for name, places in BACKBONES.items() for place in place
 SIZE = 64
 
 
-def build(backbone: str, attention: str, placement: str) -> WasteClassifier:
+def build(backbone: str, attention: str, placement: str) -> Network:
     torch.manual_seed(0)
     name = f"{backbone}@{attention}:placement={placement}"
     model = create_model(ModelConfig.from_name(name, weights="none", image_size=SIZE), 3)

@@ -118,9 +118,9 @@ def show(
     require_train("building networks")
     from dataclasses import asdict
 
-    from recyclenet.models.classifier import create_model
     from recyclenet.models.config import ModelConfig
     from recyclenet.models.cost import count_layers, multiply_adds, num_parameters
+    from recyclenet.models.network import create_model
     from recyclenet.models.weights import weights_sources
 
     config = ModelConfig.from_name(name, weights=weights, image_size=image_size)

@@ -24,9 +24,9 @@ from recyclenet.core.files import write_table
 from recyclenet.core.progress import Progress, silent
 from recyclenet.errors import RecycleNetError, UsageError
 from recyclenet.exporting.onnx import to_onnx
-from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.cost import multiply_adds, num_parameters
+from recyclenet.models.network import Network, create_model
 
 NUM_CLASSES = 6
 BATCH = 16
@@ -155,7 +155,7 @@ def torch_run(name: str, image_size: int) -> Run:
     return _torch_run(create_model(config, NUM_CLASSES).eval(), "cpu")
 
 
-def _torch_run(model: WasteClassifier, device: str) -> Run:
+def _torch_run(model: Network, device: str) -> Run:
     model = model.to(torch.device(device)).to(memory_format=torch.channels_last)
 
     def run(batch: npt.NDArray[np.float32]) -> object:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from recyclenet.models.classifier import WasteClassifier
+from recyclenet.models.network import Network
 from recyclenet.models.tracing import run_blank, stages
 
 
@@ -36,7 +36,7 @@ def num_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def count_layers(model: WasteClassifier, image_size: int) -> list[LayerCost]:
+def count_layers(model: Network, image_size: int) -> list[LayerCost]:
     """Return the cost of a network, stage by stage, in the order of the work.
 
     Multiply-adds are those of convolutions, matrix products and attention, as PyTorch's counter

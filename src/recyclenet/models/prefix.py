@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from recyclenet.models.classifier import WasteClassifier
+from recyclenet.models.network import Network
 from recyclenet.models.tracing import chained_stages
 
 
-def frozen_prefix(model: WasteClassifier, image_size: int) -> FrozenPrefix:
+def frozen_prefix(model: Network, image_size: int) -> FrozenPrefix:
     """Find the stages that are frozen from the picture on, each fed by the one before alone.
 
     Args:

@@ -24,8 +24,8 @@ from recyclenet.experiments.ablation import (
     write_ablation,
 )
 from recyclenet.experiments.statistics import mean_interval, paired_p_value
-from recyclenet.models.classifier import create_model
 from recyclenet.models.cost import num_parameters
+from recyclenet.models.network import create_model
 from recyclenet.operations.train import check_run, complete_run
 from recyclenet.training.cache import MapCache
 from recyclenet.training.run import Run

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from recyclenet.core.progress import Progress, silent
 from recyclenet.errors import UsageError
-from recyclenet.models.classifier import WasteClassifier, freeze_first
 from recyclenet.models.cost import count_layers, multiply_adds
+from recyclenet.models.network import Network, freeze_first
 from recyclenet.models.prefix import FrozenPrefix, frozen_prefix
 from recyclenet.training.dataset import Draw, Example, Photos
 from recyclenet.training.machine import autocast, device, memory_bytes, num_workers, precision
@@ -67,7 +67,7 @@ class CachedMaps(Photos):
 
 
 def cache_maps(
-    model: WasteClassifier,
+    model: Network,
     train: Photos,
     val: Photos,
     photos: str,

@@ -12,7 +12,7 @@ from recyclenet.core.files import write_bytes
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
-from recyclenet.models.classifier import WasteClassifier, create_model
+from recyclenet.models.network import Network, create_model
 from recyclenet.models.weights import local_weights
 from recyclenet.training.recipe import Recipe
 from recyclenet.training.run import Run
@@ -21,7 +21,7 @@ from recyclenet.training.run import Run
 _STATE = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "epoch", "global_step")
 
 
-def backbone_preprocess(model: WasteClassifier, recipe: Recipe) -> Preprocess:
+def backbone_preprocess(model: Network, recipe: Recipe) -> Preprocess:
     """Return the evaluation transform: the recipe's size, the backbone's own mean and std."""
     config: dict[str, Any] = getattr(model.backbone, "default_cfg", {})
     return Preprocess(
@@ -32,7 +32,7 @@ def backbone_preprocess(model: WasteClassifier, recipe: Recipe) -> Preprocess:
     )
 
 
-def load_trained(run: Run) -> WasteClassifier:
+def load_trained(run: Run) -> Network:
     """Load the best checkpoint of a run, ready for evaluation.
 
     Only tensors and plain values are read from the file, never arbitrary pickles.
@@ -78,13 +78,13 @@ def check_resumable(path: Path) -> None:
         )
 
 
-def save_start(model: WasteClassifier, run: Run) -> None:
+def save_start(model: Network, run: Run) -> None:
     """Keep the initial weights of a run, for the average at its end."""
     content = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     write_bytes(run.start, content)
 
 
-def _average_with_start(model: WasteClassifier, path: Path, alpha: float) -> None:
+def _average_with_start(model: Network, path: Path, alpha: float) -> None:
     """Average trained and initial weights (WiSE-FT, https://arxiv.org/abs/2109.01903)."""
     start = local_weights(path)
     with torch.no_grad():

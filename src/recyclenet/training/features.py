@@ -13,7 +13,7 @@ import torch
 from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.progress import Progress, silent
-from recyclenet.models.classifier import create_model
+from recyclenet.models.network import create_model
 from recyclenet.training.machine import device, keep_freed_memory
 
 BACKBONE = "tf_efficientnet_lite0"

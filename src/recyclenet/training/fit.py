@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest, write_manifest
 from recyclenet.errors import Interrupted, RecycleNetError, UsageError
-from recyclenet.models.classifier import create_model
+from recyclenet.models.network import create_model
 from recyclenet.training.cache import MapCache, cache_maps
 from recyclenet.training.callbacks import EpochTable, GracefulStop, ProgressBar
 from recyclenet.training.checkpoint import backbone_preprocess, check_resumable, save_start

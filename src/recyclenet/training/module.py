@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from recyclenet.errors import RecycleNetError
 from recyclenet.evaluation.calibration import fit_temperature, negative_log_likelihood
-from recyclenet.models.classifier import WasteClassifier, freeze_first, layer_groups
+from recyclenet.models.network import Network, freeze_first, layer_groups
 from recyclenet.training.convolution import Float32Gradients
 from recyclenet.training.optim import build_optimizer, build_plateau, build_schedule
 from recyclenet.training.recipe import Recipe
@@ -32,7 +32,7 @@ class TrainingModule(pl.LightningModule):
         recipe: the resolved recipe.
     """
 
-    def __init__(self, model: WasteClassifier, class_weights: torch.Tensor, recipe: Recipe) -> None:
+    def __init__(self, model: Network, class_weights: torch.Tensor, recipe: Recipe) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model

@@ -9,11 +9,11 @@ from torch import nn
 from torch.optim import lr_scheduler as schedules
 from torch.optim.lr_scheduler import LRScheduler
 
-from recyclenet.models.classifier import WasteClassifier, layer_groups
+from recyclenet.models.network import Network, layer_groups
 from recyclenet.training.recipe import OptimSection
 
 
-def parameter_groups(model: WasteClassifier, optim: OptimSection) -> list[dict[str, Any]]:
+def parameter_groups(model: Network, optim: OptimSection) -> list[dict[str, Any]]:
     """Group the trainable parameters by learning rate and weight decay.
 
     A layer group's rate is the recipe's times `layer_decay` for every group between it and the last
@@ -40,7 +40,7 @@ def parameter_groups(model: WasteClassifier, optim: OptimSection) -> list[dict[s
     ]
 
 
-def build_optimizer(model: WasteClassifier, optim: OptimSection) -> torch.optim.Optimizer:
+def build_optimizer(model: Network, optim: OptimSection) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over `parameter_groups`."""
     groups = parameter_groups(model, optim)
     if optim.optimizer == "sgd":

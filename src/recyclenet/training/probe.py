@@ -13,13 +13,13 @@ from torch.utils.data import DataLoader
 
 from recyclenet.errors import UsageError
 from recyclenet.models.branches import BranchedBackbone
-from recyclenet.models.classifier import WasteClassifier
+from recyclenet.models.network import Network
 from recyclenet.training.dataset import Example
 
 PENALTIES = (1e-4, 1e-3, 1e-2)
 
 
-def fit_head(model: WasteClassifier, train: DataLoader[Example], val: DataLoader[Example]) -> float:
+def fit_head(model: Network, train: DataLoader[Example], val: DataLoader[Example]) -> float:
     """Fit the head by logistic regression, in place; return its validation accuracy.
 
     The strength of the L2 penalty is the one of `PENALTIES` with the least validation loss.
@@ -61,9 +61,7 @@ def fit_head(model: WasteClassifier, train: DataLoader[Example], val: DataLoader
     return best[1]
 
 
-def _features(
-    model: WasteClassifier, loader: DataLoader[Example]
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _features(model: Network, loader: DataLoader[Example]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what the head sees, `(N, D)` float32, and targets `(N,)`."""
     features, targets = [], []
     was_training = model.training

@@ -8,9 +8,9 @@ from recyclenet.errors import UsageError
 from recyclenet.models.attention import find_attention, registry
 from recyclenet.models.attention.glu import GatedLinearUnit
 from recyclenet.models.attention.recyclenet import RecycleNetAttention
-from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.cost import num_parameters
+from recyclenet.models.network import create_model
 
 
 @pytest.fixture

@@ -7,20 +7,20 @@ import torch
 
 from recyclenet.errors import UsageError
 from recyclenet.exporting.onnx import to_onnx
-from recyclenet.models.classifier import (
-    WasteClassifier,
+from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import (
+    Network,
     create_model,
     freeze_first,
     layer_groups,
 )
-from recyclenet.models.config import ModelConfig
 from recyclenet.models.prefix import frozen_prefix
 
 SIZE = 64
 NAMES = ["test_efficientnet", "test_resnet@recyclenet:reduction=4", "test_convnext"]
 
 
-def branched(name: str, num_branches: int = 3) -> WasteClassifier:
+def branched(name: str, num_branches: int = 3) -> Network:
     torch.manual_seed(0)
     config = ModelConfig.from_name(
         name,

@@ -4,9 +4,9 @@ import pytest
 from torch import nn
 
 from recyclenet.errors import UsageError
-from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.cost import count_layers, multiply_adds, num_parameters
+from recyclenet.models.network import create_model
 
 
 def test_a_convolution_costs_what_arithmetic_says() -> None:

@@ -9,15 +9,15 @@ from torch import nn
 
 from recyclenet.errors import UsageError
 from recyclenet.models.attention.glu import GatedLinearUnit
-from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.mobilevit import InvertedResidualVitBlock
+from recyclenet.models.network import Network, create_model
 
 V2 = "efficientnetv2_rw_t"
 VIT = "mobilevit_xxs"
 
 
-def build(name: str) -> WasteClassifier:
+def build(name: str) -> Network:
     return create_model(ModelConfig.from_name(name, weights="none", image_size=64), 3)
 
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recyclenet.models.classifier import WasteClassifier, create_model, freeze_first
 from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import Network, create_model, freeze_first
 from recyclenet.models.prefix import frozen_prefix
 
 SIZE = 64
 
 
-def frozen(name: str, num_groups: int) -> WasteClassifier:
+def frozen(name: str, num_groups: int) -> Network:
     torch.manual_seed(0)
     model = create_model(ModelConfig.from_name(name, weights="none", image_size=SIZE), 3)
     freeze_first(model, num_groups)

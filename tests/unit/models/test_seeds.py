@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.cost import num_parameters
+from recyclenet.models.network import create_model
 
 COUNTS = {
     "resnet18": 11.18,

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import create_model
 from recyclenet.training.lr_finder import RateSweep, draw_sweep, find_rates, suggest
 from recyclenet.training.module import TrainingModule
 from recyclenet.training.recipe import Recipe

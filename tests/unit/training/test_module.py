@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from recyclenet.models.classifier import create_model
 from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import create_model
 from recyclenet.training.module import TrainingModule
 from recyclenet.training.optim import build_optimizer
 from recyclenet.training.recipe import Recipe

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import Network, create_model
 from recyclenet.training.optim import (
     build_optimizer,
     build_plateau,
@@ -17,7 +17,7 @@ from recyclenet.training.optim import (
 from recyclenet.training.recipe import OptimSection
 
 
-def network() -> WasteClassifier:
+def network() -> Network:
     return create_model(ModelConfig.from_name("test_efficientnet", weights="none"), 3)
 
 

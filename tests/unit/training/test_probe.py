@@ -7,12 +7,12 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from recyclenet.errors import UsageError
-from recyclenet.models.classifier import WasteClassifier, create_model
 from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import Network, create_model
 from recyclenet.training.probe import fit_head
 
 
-def network(**fields: int) -> WasteClassifier:
+def network(**fields: int) -> Network:
     torch.manual_seed(0)
     config = ModelConfig.from_name("test_resnet", weights="none", image_size=32, **fields)
     return create_model(config, 3)

@@ -43,7 +43,7 @@ class WeightsReport:
         return f"{text}, {len(self.dropped)} dropped" if self.dropped else text
 
 
-class WasteClassifier(nn.Module):
+class Network(nn.Module):
     """A backbone, attention over its features (or nothing), and the backbone's head.
 
     Args:
@@ -94,7 +94,7 @@ class _ChannelsLast(nn.Module):
         return out
 
 
-def create_model(config: ModelConfig | str, num_classes: int) -> WasteClassifier:
+def create_model(config: ModelConfig | str, num_classes: int) -> Network:
     """Build a network with a fresh head.
 
     The weights go into the backbone before it is changed, so a tensor can be lost only by a change
@@ -127,7 +127,7 @@ def create_model(config: ModelConfig | str, num_classes: int) -> WasteClassifier
     for edit in config.edits:
         apply_edit(backbone, edit, config.image_size)
     attention = _place_attention(backbone, config)
-    model = WasteClassifier(backbone, attention)
+    model = Network(backbone, attention)
     model.report = _report(model, config.weights, started)
     if config.branches > 1:
         _branch(model, config)
@@ -135,7 +135,7 @@ def create_model(config: ModelConfig | str, num_classes: int) -> WasteClassifier
     return model
 
 
-def _branch(model: WasteClassifier, config: ModelConfig) -> None:
+def _branch(model: Network, config: ModelConfig) -> None:
     """Replace the backbone by its branches, each with a head of its own."""
     groups = _backbone_groups(model.backbone)
     _check_freeze(groups, config.freeze_groups)
@@ -156,7 +156,7 @@ def _branch(model: WasteClassifier, config: ModelConfig) -> None:
     )
 
 
-def _report(model: WasteClassifier, source: str, started: dict[int, str]) -> WeightsReport:
+def _report(model: Network, source: str, started: dict[int, str]) -> WeightsReport:
     """Compare a finished network's tensors with those it started from, by identity."""
     own = {name: id(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}
     return WeightsReport(
@@ -220,7 +220,7 @@ def _place_attention(backbone: Any, config: ModelConfig) -> nn.Module:
     )
 
 
-def _initialise(model: WasteClassifier, config: ModelConfig) -> None:
+def _initialise(model: Network, config: ModelConfig) -> None:
     """Draw the new layers' weights as the configuration says."""
     fresh = set(model.report.fresh)
     for name, module in model.named_modules():
@@ -267,7 +267,7 @@ def _head_names(backbone: nn.Module) -> tuple[str, ...]:
     return (declared,) if isinstance(declared, str) else tuple(declared)
 
 
-def layer_groups(model: WasteClassifier) -> dict[str, int]:
+def layer_groups(model: Network) -> dict[str, int]:
     """Map each parameter to its layer group, 0 for the stem and up towards the head.
 
     The groups are timm's coarse ones: the stem, then one a stage. Attention after the features
@@ -278,7 +278,7 @@ def layer_groups(model: WasteClassifier) -> dict[str, int]:
     return {name: found.get(name, last) for name, _ in model.named_parameters()}
 
 
-def freeze_first(model: WasteClassifier, num_groups: int) -> list[nn.Module]:
+def freeze_first(model: Network, num_groups: int) -> list[nn.Module]:
     """Stop the first layer groups from learning, but for what is new in them.
 
     Args:

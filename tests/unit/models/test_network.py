@@ -13,15 +13,13 @@ from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
 from recyclenet.models import weights
-from recyclenet.models.classifier import WasteClassifier, create_model, freeze_first, layer_groups
 from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import Network, create_model, freeze_first, layer_groups
 
 TINY = "test_efficientnet"
 
 
-def build(
-    name: str, num_classes: int = 3, weights: str = "none", **fields: object
-) -> WasteClassifier:
+def build(name: str, num_classes: int = 3, weights: str = "none", **fields: object) -> Network:
     return create_model(ModelConfig.from_name(name, weights=weights, **fields), num_classes)
 
 
