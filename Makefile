@@ -4,17 +4,22 @@ LIGHT := .venv/light
 FULL := .venv/full
 SOURCES := $(shell find src samples -type f -not -name '*.pyc')
 
-.PHONY: demo test pins clean
+.PHONY: demo check test lint pins clean
 
 demo: $(LIGHT)/installed  ## classify the sample pictures; needs only the light install
 	$(LIGHT)/bin/recyclenet demo --out demo.html
 
-test: $(FULL)/installed  ## every check and every test; installs everything (about 6 GB)
+check: lint  ## lint, types, contracts and the fast tests, for whoever changes something
+	$(FULL)/bin/python -m pytest -n auto -m "not slow"
+
+test: lint  ## every check and every test; installs everything (about 6 GB)
+	$(FULL)/bin/python -m pytest -n auto
+
+lint: $(FULL)/installed
 	$(FULL)/bin/ruff check .
 	$(FULL)/bin/ruff format --check .
 	$(FULL)/bin/mypy
 	$(FULL)/bin/lint-imports
-	$(FULL)/bin/python -m pytest -n auto
 
 $(LIGHT)/installed: requirements/light.txt pyproject.toml $(SOURCES)
 	@echo "installing the light tier into $(LIGHT) ..."

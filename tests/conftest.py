@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +26,11 @@ CHANNELS = {"glass": 1, "metal": 2, "paper": 0}
 CLASS_NAMES = tuple(CHANNELS)
 NUM_PER_CLASS = 12
 
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every command
+# they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # A busy machine is no defect of the code under test.
 settings.register_profile(
     "recyclenet",
@@ -33,6 +39,19 @@ settings.register_profile(
     derandomize="CI" in os.environ,  # the same cases each time; elsewhere, new ones
 )
 settings.load_profile("recyclenet")
+
+
+# Trainings, exports, whole commands and long searches for counterexamples.
+SLOW = ("contract", "integration", "property", "unit/costs", "unit/exporting", "unit/operations")
+SLOW_FILES = ("test_fit.py", "test_cache.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests, which `make check` leaves out."""
+    for item in items:
+        place = item.path.relative_to(REPOSITORY / "tests").as_posix()
+        if place.startswith(SLOW) or item.path.name in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
 
 
 def colour(label: str, level: int = 200) -> tuple[int, int, int]:

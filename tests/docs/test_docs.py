@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
+import pkgutil
 import re
 import runpy
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
+
+import recyclenet
+from recyclenet.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -64,10 +71,34 @@ def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         exec(compile(code, "example", "exec"), {})
 
 
-def test_every_command_has_help(run_cli: Callable[..., Any]) -> None:
-    commands = ["classify", "evaluate", "train", "export", "demo", "doctor"]
-    commands += ["data", "models", "benchmark"]
-    for command in ([], *([name] for name in commands), ["models", "show"]):
-        done = run_cli(*command, "--help")
-        assert done.code == 0
-        assert "Usage" in done.out
+def every_command() -> list[tuple[str, ...]]:
+    """Return the words of every command and group of commands."""
+    found: list[tuple[str, ...]] = []
+
+    def add(words: tuple[str, ...], command: Any) -> None:
+        found.append(words)
+        for name, inner in getattr(command, "commands", {}).items():
+            add((*words, name), inner)
+
+    add((), typer.main.get_command(app))
+    return found
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_every_command_has_help_and_is_in_the_docs(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, [*words, "--help"])
+    assert done.exit_code == 0
+    assert "Usage" in done.output
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    assert " ".join(("recyclenet", *words)) in text
+
+
+def test_examples_in_docstrings_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    attempted = 0
+    for module in pkgutil.walk_packages(recyclenet.__path__, "recyclenet."):
+        if module.name != "recyclenet.__main__":
+            result = doctest.testmod(importlib.import_module(module.name))
+            assert result.failed == 0, module.name
+            attempted += result.attempted
+    assert attempted >= 8

@@ -43,8 +43,8 @@ class Classifier:
 
     Example:
         >>> from recyclenet import Classifier
-        >>> answer = Classifier().classify("samples/green_glass_bottle.jpg")  # doctest: +SKIP
-        >>> answer.label, answer.stream  # doctest: +SKIP
+        >>> answer = Classifier().classify("samples/green_glass_bottle.jpg")
+        >>> answer.label, answer.stream
         ('glass', 'recyclable')
     """
 
