@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -151,7 +154,8 @@ def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = Fals
     parallel = Parallel(
         n_jobs=-1 if len(manifest) > _FEW else 1, return_as="generator", batch_size=_BATCH
     )
-    results = parallel(delayed(_described)(sample) for sample in manifest)
+    with _deaf_children():
+        results = parallel(delayed(_described)(sample) for sample in manifest)
     for done, result in enumerate(results, start=1):
         if isinstance(result, Sample):
             described.append(result)
@@ -163,6 +167,20 @@ def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = Fals
             f"none of the {len(manifest)} photos can be read; the first: {problems[0].reason}"
         )
     return group_copies(Manifest(tuple(described)), problems)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: this one hears it, and ends them quietly."""
+    if threading.current_thread() is not threading.main_thread():  # no other may set a handler
+        yield
+        return
+    # They inherit that the signal is ignored. A Ctrl-C in this tenth of a second is lost.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def without_repeats(manifest: Manifest) -> tuple[Manifest, list[Problem]]:

@@ -167,6 +167,8 @@ def _limit_memory() -> None:
 def _reason(error: Exception) -> str:
     """Return what ONNX Runtime says, without where in its sources it says so."""
     text = str(error).rpartition("Status Message: ")[2]
+    if "std::bad_alloc" in text:
+        return "there is not enough memory for it"
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ .*?\) ", "", text)
     return " ".join(text.split())[:200] or type(error).__name__
 

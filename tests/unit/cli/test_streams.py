@@ -87,7 +87,7 @@ def test_a_file_written_while_stdout_is_closed_holds_only_its_own(
     table = tmp_path / "p.csv"
     options = ["--model", str(tiny_model), "--data", str(photo_folder), "--predictions", str(table)]
     code, _, err = started(["evaluate", *options], ">&-")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"wrote {table}\n")
     assert len(table.read_text().splitlines()) == 37
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from PIL import ExifTags, Image
 
 from recyclenet.data.folders import find_pictures
 from recyclenet.data.manifest import Manifest, read_manifest, write_manifest
-from recyclenet.data.scan import load_dataset, published_splits, scan_dataset
+from recyclenet.data.scan import _deaf_children, load_dataset, published_splits, scan_dataset
 from recyclenet.errors import DataError, UsageError
 
 
@@ -227,3 +230,12 @@ def test_nothing_readable_is_an_error(tmp_path):
     place(tmp_path, "glass/a.jpg", "glass/b.jpg")
     with pytest.raises(DataError, match="none of the 2 photos"):
         scan_dataset(tmp_path)
+
+
+def test_ctrl_c_reaches_this_process_and_not_those_it_starts() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with _deaf_children():
+        ask = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+        child = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=True)
+    assert child.stdout.split() == [b"True"]
+    assert signal.getsignal(signal.SIGINT) is before
