@@ -72,12 +72,10 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
-        reason = error.strerror or error
+        reason = f"{error.strerror or error}; check the folder and the free space"
         if error.errno == errno.ENXIO:  # what a FIFO without a reader answers
             reason = "no program reads from it; start one first"
-        raise RecycleNetError(
-            f"cannot write {path}: {reason}; check the folder and the free space"
-        ) from error
+        raise RecycleNetError(f"cannot write {show_path(path)}: {reason}") from error
     finally:
         if temporary is not None:
             with suppress(OSError):  # the folder may be what is wrong

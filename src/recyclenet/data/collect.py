@@ -227,8 +227,13 @@ class Collector:
             raise UsageError(
                 f"{self.folder} has a manifest of its own; choose another --out, or add --force"
             )
-        if self.force and not is_earlier(journal, COLLECTED):
-            journal.unlink(missing_ok=True)
+        if os.path.lexists(journal) and not is_earlier(journal, COLLECTED):
+            if not self.force:
+                raise UsageError(
+                    f"{journal} is no list of collected photos; choose another --out, or add "
+                    f"--force"
+                )
+            journal.unlink()
         self.journal = _read_journal(journal)
 
     @property

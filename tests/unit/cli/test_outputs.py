@@ -217,6 +217,11 @@ def test_two_outputs_are_two_files(command: Run, photos: Path, tmp_path: Path) -
     code, _, err = command(*clean, "--out", tmp_path / "report" / "issues.csv")
     assert code == 2
     assert "choose two files" in err
+    augment = ["data", "augment", photos, "--copies", tmp_path / "copies", "--groups", "flips"]
+    code, _, err = command(*augment, "--out", tmp_path / "copies")
+    assert code == 2
+    assert "choose a folder and a file" in err
+    assert not (tmp_path / "copies").exists()
 
 
 @pytest.mark.parametrize("place", ["photos", "x" * 256, "photos/glass/glass1.jpg/page", "loop"])

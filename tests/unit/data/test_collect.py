@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import time
@@ -304,3 +305,30 @@ def test_lists_with_mistakes_are_refused(tmp_path, line):
     (tmp_path / "list.csv").write_text(f"{line}\n")
     with pytest.raises(UsageError):
         read_classes(tmp_path / "list.csv", 1)
+
+
+def test_a_file_under_a_photos_name_stays_but_by_force(server, collector, tmp_path):
+    content = server.files["/0.jpg"]
+    taken = tmp_path / "photos" / "glass" / f"{hashlib.sha256(content).hexdigest()[:16]}.jpg"
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(b"mine")
+    mine = collector()
+    assert mine.collect("glass", addresses(server, "0.jpg"), 1) == 0
+    assert "another file lies at" in reasons(mine)[0]
+    assert taken.read_bytes() == b"mine"
+    (tmp_path / "photos" / JOURNAL).unlink()
+    forced = replace(collector(), force=True)
+    assert forced.collect("glass", addresses(server, "0.jpg"), 1) == 1
+    assert taken.read_bytes() == content
+
+
+def test_a_journal_that_is_none_stays_but_by_force(server, collector, tmp_path):
+    journal = tmp_path / "photos" / JOURNAL
+    journal.parent.mkdir()
+    journal.write_text("my notes")
+    with pytest.raises(UsageError, match="--force"):
+        collector()
+    assert journal.read_text() == "my notes"
+    limits = Limits(2.0, 1 << 20, 1 << 30, 0.0, 64)
+    assert Collector(tmp_path / "photos", limits, force=True).journal == []
+    assert not journal.exists()

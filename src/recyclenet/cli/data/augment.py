@@ -37,6 +37,8 @@ def augment(
     A copy stays in the split of its photo. Training does the same on the fly:
     `--set augment.groups=...`.
     """
+    import os
+
     from recyclenet.cli.data.common import write
     from recyclenet.cli.progress import counting
     from recyclenet.core.extras import require_train
@@ -57,6 +59,8 @@ def augment(
         return
     if copies is None or out is None:
         raise UsageError("where to? give --copies FOLDER and --out MANIFEST.csv, or --dry-run")
+    if os.path.realpath(out) == os.path.realpath(copies):
+        raise UsageError(f"--copies and --out both name {out}; choose a folder and a file")
     with counting("changing photos") as progress:
         manifest = write_copies(manifest, chosen, p, copies, seed, progress, force=force)
     write(manifest, out, dry_run)
