@@ -25,7 +25,7 @@ from PIL import Image
 SCAN = """
 import resource, sys, time
 from pathlib import Path
-from recyclenet.data.scan import scan_dataset
+from recyclenet.data.quality.scan import scan_dataset
 start = time.perf_counter()
 found = scan_dataset(Path(sys.argv[1]))
 wall = time.perf_counter() - start

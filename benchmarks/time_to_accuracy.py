@@ -27,8 +27,8 @@ import pandas as pd
 import timm
 from fastai.vision.all import *
 from safetensors.torch import save_file
-from recyclenet.data.scan import load_dataset
-from recyclenet.data.split import with_splits
+from recyclenet.data.dataset import load_dataset
+from recyclenet.data.splits.split import with_splits
 from recyclenet.models.weights import imagenet_weights
 
 data, folder, epochs, lr_mult = sys.argv[1:]

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
+    from recyclenet.data.dataset import load_dataset
     from recyclenet.data.manifest import Manifest
-    from recyclenet.data.scan import load_dataset
     from recyclenet.errors import RecycleNetError
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.ablate import ablate
@@ -75,7 +75,7 @@ _LIGHT = {
     "classify": "operations.classify",
     "evaluate": "operations.evaluate",
     "explain": "operations.explain",
-    "load_dataset": "data.scan",
+    "load_dataset": "data.dataset",
 }
 _FULL = {
     "Run": "training.run",

@@ -142,7 +142,7 @@ def test_planted_wrong_labels_are_found(
     trashnet_dir: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:
     """The built-in model never trained on the test photos, so it can judge their labels."""
-    from recyclenet.data.scan import load_dataset
+    from recyclenet.data.dataset import load_dataset
 
     photos = load_dataset(trashnet_dir).select("test").samples
     wrong = set(random.Random(0).sample(range(len(photos)), EACH))

@@ -32,7 +32,7 @@ def demo(
     from recyclenet.cli.classify import describe
     from recyclenet.core.files import write_text
     from recyclenet.core.prediction import Prediction
-    from recyclenet.data.scan import load_dataset
+    from recyclenet.data.dataset import load_dataset
     from recyclenet.errors import ImageError, ModelFileError
     from recyclenet.evaluation.report import Card, answers_page
     from recyclenet.inference.classifier import Classifier

@@ -41,7 +41,7 @@ def evaluate(
     """Evaluate a model: accuracy with its interval, confusion matrix, calibration."""
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row
-    from recyclenet.data.scan import load_dataset
+    from recyclenet.data.dataset import load_dataset
     from recyclenet.operations.evaluate import evaluate as operation
 
     left_out: list[str] = []

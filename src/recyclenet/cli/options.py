@@ -15,8 +15,8 @@ from recyclenet.errors import RecycleNetError
 
 def dataset_files(source: Path) -> Iterator[Path]:
     """Yield the files that make a dataset: its table and its photos."""
+    from recyclenet.data.dataset import load_dataset
     from recyclenet.data.manifest import MANIFEST_NAME
-    from recyclenet.data.scan import load_dataset
 
     yield source
     yield source / MANIFEST_NAME

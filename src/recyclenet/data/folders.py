@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from recyclenet.core.images import SUFFIXES
 from recyclenet.core.text import show_path
-from recyclenet.data.quarantine import is_quarantine
+from recyclenet.data.quality.quarantine import is_quarantine
 
 # Is told, in one line, of each folder that a search does not enter.
 LeftOut: TypeAlias = Callable[[str], object]

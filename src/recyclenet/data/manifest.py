@@ -40,7 +40,7 @@ class Sample:
         taken: when, as the camera wrote it (EXIF); empty where unknown, like all that follow.
         source: where the photo comes from: an address, or the path it is a copy of.
         licence: under which terms.
-        phash: perceptual hashes of the picture and its mirror images; see `data.duplicates`.
+        phash: perceptual hashes of the photo and its mirror images; see `quality.duplicates`.
         group: rows with the same one belong into one split.
     """
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from recyclenet.core.progress import Progress, silent, titled
+from recyclenet.data.dataset import as_manifest
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.scan import as_manifest
 from recyclenet.evaluation.predict import predict
 from recyclenet.experiments.ablation import (
     Ablation,

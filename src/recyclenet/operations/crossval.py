@@ -12,9 +12,9 @@ import numpy as np
 
 from recyclenet.core.files import write_table
 from recyclenet.core.progress import Progress, silent, titled
+from recyclenet.data.dataset import as_manifest
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.scan import as_manifest
-from recyclenet.data.split import fold_splits
+from recyclenet.data.splits.split import fold_splits
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.table import PredictionTable, write_predictions
 from recyclenet.experiments.statistics import mean_interval

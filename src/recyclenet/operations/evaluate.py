@@ -10,8 +10,8 @@ from pathlib import Path
 from recyclenet.core.files import write_text
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.progress import Progress, silent
+from recyclenet.data.dataset import as_manifest
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.scan import as_manifest
 from recyclenet.evaluation.metrics import Scores, most_wrong
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.report import Card, evaluation_page

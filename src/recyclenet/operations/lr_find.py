@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from recyclenet.core.progress import Progress, silent
+from recyclenet.data.dataset import as_manifest
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.scan import as_manifest
 from recyclenet.operations.train import resolve_recipe
 from recyclenet.training.fit import prepare
 from recyclenet.training.lr_finder import RateSweep, find_rates

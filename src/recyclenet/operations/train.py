@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from recyclenet.core.progress import Progress, silent
+from recyclenet.data.dataset import as_manifest
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.scan import as_manifest
 from recyclenet.errors import UsageError
 from recyclenet.exporting.onnx import export_run
 from recyclenet.training.cache import MapCache

@@ -10,7 +10,7 @@ from dataclasses import replace
 from recyclenet.core.images import decode_image
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest, Sample, file_digest
-from recyclenet.data.split import with_splits
+from recyclenet.data.splits.split import with_splits
 from recyclenet.errors import DataError, ImageError
 from recyclenet.training.recipe import Recipe
 

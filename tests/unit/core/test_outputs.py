@@ -13,8 +13,8 @@ from recyclenet.core.files import write_figure, write_table
 from recyclenet.core.outputs import Kind, Output, check_outputs, is_earlier
 from recyclenet.core.pages import render_page
 from recyclenet.data.manifest import NUMBERS, TEXTS, Manifest, Sample, write_manifest
-from recyclenet.data.quarantine import Departure, open_quarantine
-from recyclenet.data.sheet import write_issues
+from recyclenet.data.quality.quarantine import Departure, open_quarantine
+from recyclenet.data.quality.sheet import write_issues
 from recyclenet.errors import UsageError
 from recyclenet.evaluation.table import PredictionTable, write_predictions
 
@@ -47,7 +47,7 @@ def write_output(kind: Kind, path: Path, tiny_model: Path) -> None:
     elif kind is outputs.MODEL:
         path.write_bytes(tiny_model.read_bytes())
     elif kind is outputs.COLLECTED:
-        collect = pytest.importorskip("recyclenet.data.collect")
+        collect = pytest.importorskip("recyclenet.data.sources.collect")
         limits = collect.Limits(1.0, 1, 1, 0.0, 1)
         collector = collect.Collector(path.parent / "collected", limits)
         collector._write_down(collect.Found("http://host/a.jpg", "glass"))
@@ -90,7 +90,7 @@ def test_each_kind_knows_its_own_and_no_other(tmp_path: Path, tiny_model: Path, 
 
 def test_contact_sheets_are_known(tmp_path: Path) -> None:
     pytest.importorskip("noto_cjk_sans_otc")
-    from recyclenet.data.sheet import Tile, sheet_png
+    from recyclenet.data.quality.sheet import Tile, sheet_png
 
     (tmp_path / "sheet").write_bytes(sheet_png([Tile(tmp_path / "none.jpg", ("words",))]))
     assert is_earlier(tmp_path / "sheet", outputs.PICTURE)

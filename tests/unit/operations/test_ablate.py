@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from recyclenet.data.scan import load_dataset
+from recyclenet.data.dataset import load_dataset
 from recyclenet.experiments.ablation import Ablation
 from recyclenet.operations import train
 from recyclenet.operations.ablate import ablate

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recyclenet.data.scan import load_dataset
+from recyclenet.data.dataset import load_dataset
 from recyclenet.errors import UsageError
 from recyclenet.operations import train
 from recyclenet.operations.crossval import crossval

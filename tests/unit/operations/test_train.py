@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from recyclenet.data.dataset import load_dataset
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.scan import load_dataset
 from recyclenet.errors import UsageError
 from recyclenet.evaluation.predict import predict
 from recyclenet.operations.train import complete_run, train

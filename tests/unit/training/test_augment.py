@@ -15,8 +15,8 @@ from PIL import Image
 
 from recyclenet.core.images import decode_image
 from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.data.scan import scan_dataset
-from recyclenet.data.split import fill_splits, find_leaks
+from recyclenet.data.quality.scan import scan_dataset
+from recyclenet.data.splits.split import fill_splits, find_leaks
 from recyclenet.errors import ImageError, UsageError
 from recyclenet.training.augment import GROUPS, change, write_copies
 from recyclenet.training.recipe import ChangeGroup

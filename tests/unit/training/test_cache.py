@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recyclenet.data.scan import load_dataset
+from recyclenet.data.dataset import load_dataset
 from recyclenet.errors import UsageError
 from recyclenet.training import cache
 from recyclenet.training.fit import prepare

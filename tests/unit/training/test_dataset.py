@@ -7,7 +7,7 @@ import torch
 
 from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
-from recyclenet.data.scan import load_dataset
+from recyclenet.data.dataset import load_dataset
 from recyclenet.training.dataset import (
     EvaluationPhotos,
     SeededSampler,

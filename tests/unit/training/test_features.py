@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recyclenet.data.duplicates import find_objects
+from recyclenet.data.quality.duplicates import find_objects
 from recyclenet.errors import ImageError
 from recyclenet.training.features import photo_features
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from recyclenet.data.dataset import load_dataset
 from recyclenet.data.manifest import Manifest, read_manifest
-from recyclenet.data.scan import load_dataset
 from recyclenet.errors import DataError, Interrupted, RecycleNetError, UsageError
 from recyclenet.training.checkpoint import load_trained
 from recyclenet.training.fit import resume_run, start_run

@@ -42,7 +42,7 @@ def augment(
     from recyclenet.cli.data.common import write
     from recyclenet.cli.progress import counting
     from recyclenet.core.extras import require_train
-    from recyclenet.data.scan import load_dataset
+    from recyclenet.data.dataset import load_dataset
     from recyclenet.errors import UsageError, look_up
 
     require_train("changing photos")

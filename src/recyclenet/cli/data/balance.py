@@ -36,8 +36,8 @@ def balance(
     """
     from recyclenet.cli.data.common import write
     from recyclenet.cli.rows import print_columns
-    from recyclenet.data.balance import cap, class_weights, oversample, training_counts
-    from recyclenet.data.scan import load_dataset
+    from recyclenet.data.dataset import load_dataset
+    from recyclenet.data.splits.balance import cap, class_weights, oversample, training_counts
     from recyclenet.errors import UsageError
 
     if not dry_run and not most and least is None:

@@ -17,14 +17,14 @@ from recyclenet.cli.output import say, say_written
 from recyclenet.core.outputs import ISSUES, MOVES, PICTURE, Folder, Kind
 
 if TYPE_CHECKING:
-    from recyclenet.data.clean import Issue
     from recyclenet.data.manifest import Manifest
-    from recyclenet.data.quarantine import Outcome
-    from recyclenet.data.scan import Scan
+    from recyclenet.data.quality.clean import Issue
+    from recyclenet.data.quality.quarantine import Outcome
+    from recyclenet.data.quality.scan import Scan
 
 
 def _report_files() -> dict[str, Kind]:
-    from recyclenet.data.clean import KINDS
+    from recyclenet.data.quality.clean import KINDS
 
     return {"issues.csv": ISSUES, **{f"{kind}.png": PICTURE for kind in KINDS}}
 
@@ -74,8 +74,8 @@ def clean(
 
     from recyclenet.cli.data.common import scanned, write
     from recyclenet.cli.progress import counting
-    from recyclenet.data.clean import KINDS, Issue, find_departures, find_issues, without
-    from recyclenet.data.quarantine import open_quarantine
+    from recyclenet.data.quality.clean import KINDS, Issue, find_departures, find_issues, without
+    from recyclenet.data.quality.quarantine import open_quarantine
     from recyclenet.errors import EXIT_PARTIAL, UsageError, look_up
 
     kinds = [kind for kind, goes in KINDS.items() if goes] if take is None else take.split(",")
@@ -108,7 +108,7 @@ def clean(
         departures = find_departures(issues, kinds)
         say(f"{len(departures)} photos go, {len(kept)} stay", err=as_json)
         if report is not None and not dry_run:
-            from recyclenet.data.sheet import write_issues
+            from recyclenet.data.quality.sheet import write_issues
 
             for path in write_issues(issues, kinds, report):
                 say_written(path)
@@ -132,7 +132,7 @@ def undo(
     Exit code 3: some cannot be moved back; they are named, and the same command tries again.
     """
     from recyclenet.core.text import printable
-    from recyclenet.data.quarantine import read_journal, restore
+    from recyclenet.data.quality.quarantine import read_journal, restore
     from recyclenet.errors import EXIT_PARTIAL
 
     if dry_run:
@@ -149,8 +149,8 @@ def undo(
 
 def _label_issues(manifest: Manifest, predictions: Path) -> list[Issue]:
     from recyclenet.core.decision import softmax
-    from recyclenet.data.clean import find_label_issues
     from recyclenet.data.identity import identity
+    from recyclenet.data.quality.clean import find_label_issues
     from recyclenet.errors import DataError
     from recyclenet.evaluation.table import read_predictions
 
@@ -166,7 +166,7 @@ def _label_issues(manifest: Manifest, predictions: Path) -> list[Issue]:
 
 def _print_issues(issues: Sequence[Issue], kinds: Sequence[str], as_json: bool) -> None:
     from recyclenet.cli.rows import print_columns, print_row
-    from recyclenet.data.clean import KINDS
+    from recyclenet.data.quality.clean import KINDS
 
     if not as_json:
         counts = Counter(issue.kind for issue in issues)

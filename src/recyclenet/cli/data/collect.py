@@ -16,7 +16,7 @@ from recyclenet.core.outputs import COLLECTED, MANIFEST, Folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recyclenet.data.collect import Collector, Wanted
+    from recyclenet.data.sources.collect import Collector, Wanted
 
 
 def collect(
@@ -75,7 +75,7 @@ def collect(
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns
     from recyclenet.core.extras import require_data
-    from recyclenet.data.collect import (
+    from recyclenet.data.sources.collect import (
         ENGINES,
         Collector,
         Limits,
@@ -83,7 +83,7 @@ def collect(
         read_addresses,
         read_classes,
     )
-    from recyclenet.data.web import check_url
+    from recyclenet.data.sources.web import check_url
     from recyclenet.errors import EXIT_PARTIAL, Interrupted, UsageError, look_up
 
     require_data("collecting photos")
@@ -148,8 +148,8 @@ def _searched(
     collector: Collector, wanted: Wanted, engine: str, pages: range, per_page: int, mirror: str
 ) -> Iterator[tuple[str, str]]:
     """Yield what an engine finds; an engine that refuses ends the class, not the command."""
-    from recyclenet.data.collect import search
-    from recyclenet.data.web import FetchError
+    from recyclenet.data.sources.collect import search
+    from recyclenet.data.sources.web import FetchError
 
     try:
         for url in search(engine, wanted.keyword, pages, per_page, collector.fetch, mirror):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from recyclenet.data.manifest import Manifest
-    from recyclenet.data.scan import Scan
+    from recyclenet.data.quality.scan import Scan
 
 SourceArgument = Annotated[
     Path,
@@ -45,7 +45,7 @@ def scanned(source: Path, *, once: bool = False) -> Scan:
     from recyclenet.cli.progress import counting
     from recyclenet.core.extras import require_data
     from recyclenet.data.manifest import read_manifest
-    from recyclenet.data.scan import group_copies, scan_dataset, unchanged, without_repeats
+    from recyclenet.data.quality.scan import group_copies, scan_dataset, unchanged, without_repeats
 
     require_data("looking into photos")
     if source.suffix.lower() == ".csv" and os.path.isfile(source):  # noqa: PTH113

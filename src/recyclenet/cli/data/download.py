@@ -13,7 +13,7 @@ from recyclenet.cli.output import say
 from recyclenet.core.outputs import MANIFEST, Folder
 
 if TYPE_CHECKING:
-    from recyclenet.data.download import DownloadReport
+    from recyclenet.data.sources.download import DownloadReport
 
 DATASETS = ("trashnet",)
 NUM_NAMED = 3
@@ -53,7 +53,7 @@ def download(
     """
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row
-    from recyclenet.data import download as work
+    from recyclenet.data.sources import download as work
     from recyclenet.errors import UsageError, nearest
 
     if dataset not in DATASETS:

@@ -31,7 +31,7 @@ def inspect(
     from recyclenet.cli.data.common import leave, say_problems, scanned
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns, print_row
-    from recyclenet.data.inspect import measure
+    from recyclenet.data.quality.inspect import measure
 
     found = scanned(dataset)
     say_problems(found)
@@ -57,7 +57,7 @@ def inspect(
             say(f"{name} of red, green, blue: {values}")
     if out is not None:
         from recyclenet.core.files import write_text
-        from recyclenet.data.plots import inspection_page
+        from recyclenet.data.quality.plots import inspection_page
 
         page = inspection_page(manifest, statistics, dataset.stem, len(found.problems))
         write_text(out, page)

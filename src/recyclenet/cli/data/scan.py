@@ -65,7 +65,7 @@ def scan(
 
 def _with_objects(manifest: Manifest, min_similarity: float) -> Manifest:
     from recyclenet.cli.progress import counting
-    from recyclenet.data.duplicates import find_objects, with_groups
+    from recyclenet.data.quality.duplicates import find_objects, with_groups
     from recyclenet.training.features import photo_features
 
     with counting("looking for objects") as progress:

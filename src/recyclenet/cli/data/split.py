@@ -53,7 +53,7 @@ def split(
 
     from recyclenet.cli.data.common import leave, refuse_unused, say_problems, scanned, write
     from recyclenet.data.manifest import Manifest
-    from recyclenet.data.split import (
+    from recyclenet.data.splits.split import (
         fill_splits,
         find_leaks,
         legacy_splits,
@@ -98,7 +98,7 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
     from recyclenet.cli.data.common import leave, say_problems, scanned
     from recyclenet.cli.rows import print_row
     from recyclenet.core.text import show_path
-    from recyclenet.data.split import find_leaks
+    from recyclenet.data.splits.split import find_leaks
     from recyclenet.errors import EXIT_FAILURE, UsageError
 
     found = scanned(dataset)

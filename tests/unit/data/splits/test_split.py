@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recyclenet.data.duplicates import with_groups
 from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.data.split import (
+from recyclenet.data.quality.duplicates import with_groups
+from recyclenet.data.splits.split import (
     fill_splits,
     find_leaks,
     fold_splits,

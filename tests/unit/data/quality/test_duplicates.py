@@ -12,14 +12,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from recyclenet.core.images import decode_image
-from recyclenet.data.duplicates import (
+from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.data.quality.duplicates import (
     Pair,
     find_objects,
     find_pairs,
     perceptual_hashes,
     with_groups,
 )
-from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.errors import DataError
 
 

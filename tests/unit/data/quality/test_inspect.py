@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from recyclenet.core.images import decode_image
-from recyclenet.data.inspect import measure
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.plots import inspection_page
-from recyclenet.data.scan import scan_dataset
+from recyclenet.data.quality.inspect import measure
+from recyclenet.data.quality.plots import inspection_page
+from recyclenet.data.quality.scan import scan_dataset
 from recyclenet.errors import UsageError
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from recyclenet.core.images import decode_image
-from recyclenet.data.clean import Issue
 from recyclenet.data.manifest import Sample
-from recyclenet.data.sheet import HEIGHT, Tile, sheet_png, write_issues
+from recyclenet.data.quality.clean import Issue
+from recyclenet.data.quality.sheet import HEIGHT, Tile, sheet_png, write_issues
 
 
 def ink(sheet: bytes) -> np.ndarray:

@@ -21,10 +21,10 @@ from recyclenet.core.files import read_rows, read_text, write_bytes, write_text
 from recyclenet.core.images import decode_image, read_header
 from recyclenet.core.outputs import COLLECTED, is_earlier
 from recyclenet.core.progress import Progress, silent
-from recyclenet.data.duplicates import HASHES, SIDE, is_copy, perceptual_hashes
-from recyclenet.data.fetch import Fetcher
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
-from recyclenet.data.web import Answer, FetchError, Rules, check_url, shown
+from recyclenet.data.quality.duplicates import HASHES, SIDE, is_copy, perceptual_hashes
+from recyclenet.data.sources.fetch import Fetcher
+from recyclenet.data.sources.web import Answer, FetchError, Rules, check_url, shown
 from recyclenet.errors import DataError, ImageError, RecycleNetError, UsageError, look_up
 
 if TYPE_CHECKING:

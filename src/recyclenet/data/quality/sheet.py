@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from recyclenet.core.files import generator, write_bytes, write_table
 from recyclenet.core.images import decode_image
 from recyclenet.core.outputs import PICTURE, is_earlier
-from recyclenet.data.clean import KINDS, Issue
+from recyclenet.data.quality.clean import KINDS, Issue
 from recyclenet.errors import ImageError
 
 COLUMNS = 8

@@ -16,9 +16,9 @@ from PIL import Image
 
 from recyclenet.core.images import decode_image
 from recyclenet.core.progress import Progress, silent
-from recyclenet.data.duplicates import Pair, clusters
 from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.data.quarantine import Departure
+from recyclenet.data.quality.duplicates import Pair, clusters
+from recyclenet.data.quality.quarantine import Departure
 
 # What is wrong -> whether a photo goes for it unless the user says otherwise.
 KINDS = {

@@ -16,7 +16,7 @@ from typing import IO
 import pytest
 
 from recyclenet.data.manifest import Sample, file_digest
-from recyclenet.data.quarantine import (
+from recyclenet.data.quality.quarantine import (
     Departure,
     Outcome,
     is_quarantine,
@@ -291,7 +291,7 @@ def test_one_at_a_time_and_a_killed_one_does_not_count(photos, tmp_path):
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from recyclenet.data.quarantine import open_quarantine\n"
+        "from recyclenet.data.quality.quarantine import open_quarantine\n"
         "with open_quarantine(Path(sys.argv[1])):\n"
         "    print('open', flush=True)\n"
         "    time.sleep(60)\n"

@@ -12,9 +12,9 @@ import numpy as np
 from recyclenet.core.files import figure_png
 from recyclenet.core.pages import render_page
 from recyclenet.core.text import printable
-from recyclenet.data.inspect import Statistics
 from recyclenet.data.manifest import Manifest, rank
-from recyclenet.data.sheet import Tile, sheet_png
+from recyclenet.data.quality.inspect import Statistics
+from recyclenet.data.quality.sheet import Tile, sheet_png
 
 _BAR, _SOFT = "#2f7d5b", "#5c6b7a"
 _NUM_EXAMPLES = 8

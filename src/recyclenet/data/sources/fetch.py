@@ -22,7 +22,7 @@ import httpcore2
 from recyclenet.core.files import read_text, write_text
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.lock import lock_file
-from recyclenet.data.web import Answer, Failure, FetchError, Rules, open_url, shown
+from recyclenet.data.sources.web import Answer, Failure, FetchError, Rules, open_url, shown
 from recyclenet.errors import RecycleNetError
 
 

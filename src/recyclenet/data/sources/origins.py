@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from recyclenet.core.progress import Progress, titled
-from recyclenet.data.fetch import Fetcher, discard
 from recyclenet.data.manifest import Sample
-from recyclenet.data.web import FetchError, shown
+from recyclenet.data.sources.fetch import Fetcher, discard
+from recyclenet.data.sources.web import FetchError, shown
 from recyclenet.errors import DataError, UsageError
 
 MAX_PHOTO_BYTES = 5_000_000

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recyclenet.data.balance import cap, class_weights, oversample
 from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.data.splits.balance import cap, class_weights, oversample
 from recyclenet.errors import DataError, UsageError
 
 

@@ -24,11 +24,11 @@ import typer
 from typer.testing import CliRunner
 
 from recyclenet.cli import data as data_cli
-from recyclenet.data import download, sources
-from recyclenet.data.download import get_trashnet, verify_trashnet
-from recyclenet.data.fetch import Fetcher
 from recyclenet.data.manifest import Manifest, Sample, read_manifest
-from recyclenet.data.web import Rules
+from recyclenet.data.sources import download, origins
+from recyclenet.data.sources.download import get_trashnet, verify_trashnet
+from recyclenet.data.sources.fetch import Fetcher
+from recyclenet.data.sources.web import Rules
 from recyclenet.errors import DataError, Interrupted, RecycleNetError, UsageError
 
 ZIP = "/set.zip"
@@ -251,7 +251,7 @@ RUN = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from recyclenet.data.download import get_trashnet
+from recyclenet.data.sources.download import get_trashnet
 from recyclenet.data.manifest import read_manifest, Manifest
 from recyclenet.errors import RecycleNetError
 table = Path(sys.argv[2])
@@ -458,7 +458,7 @@ def test_photo_by_photo_survives_drops_and_refuses_large_files(server, tmp_path,
 
 
 def test_base_address_without_the_photos_is_soon_given_up(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "MAX_MISSES_IN_A_ROW", 3)
+    monkeypatch.setattr(origins, "MAX_MISSES_IN_A_ROW", 3)
     with pytest.raises(DataError, match="HTTP 404"):
         get(tmp_path, server.url + "/raw/")
     assert len(server.requests) == 3
@@ -466,7 +466,7 @@ def test_base_address_without_the_photos_is_soon_given_up(server, tmp_path, monk
 
 @pytest.mark.parametrize("how", [{"claim": 10_000_000, "cut": 10}, {"sized": False}])
 def test_too_large_archive_is_refused(server, zip_url, tmp_path, answer, monkeypatch, how):
-    monkeypatch.setattr(sources, "MAX_ARCHIVE_BYTES", 100_000)
+    monkeypatch.setattr(origins, "MAX_ARCHIVE_BYTES", 100_000)
     server.always[ZIP] = answer(**how)
     with pytest.raises(DataError, match=r"larger than the 0\.1 MB"):
         get(tmp_path, zip_url)
@@ -492,7 +492,7 @@ def test_bombs_and_lies_in_an_archive_are_refused(server, zip_url, tmp_path):
 
 
 def test_archive_that_unpacks_to_too_much_is_refused(server, zip_url, tmp_path, monkeypatch):
-    monkeypatch.setattr("recyclenet.data.sources.MAX_UNPACKED_BYTES", 100_000)
+    monkeypatch.setattr("recyclenet.data.sources.origins.MAX_UNPACKED_BYTES", 100_000)
     report = get(tmp_path, zip_url)
     assert report.num_verified == 5
     assert "unpacks to over" in report.problems[0]

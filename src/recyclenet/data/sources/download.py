@@ -17,7 +17,6 @@ from pathlib import Path
 
 from recyclenet.core.files import write_bytes
 from recyclenet.core.progress import Progress, silent
-from recyclenet.data.fetch import Fetcher, discard
 from recyclenet.data.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -25,7 +24,8 @@ from recyclenet.data.manifest import (
     trashnet_manifest,
     write_manifest,
 )
-from recyclenet.data.sources import (
+from recyclenet.data.sources.fetch import Fetcher, discard
+from recyclenet.data.sources.origins import (
     ArchiveError,
     Photos,
     at_archive_url,
@@ -34,7 +34,7 @@ from recyclenet.data.sources import (
     other_files,
     photos_at,
 )
-from recyclenet.data.web import FetchError, check_url, shown
+from recyclenet.data.sources.web import FetchError, check_url, shown
 from recyclenet.errors import (
     EXIT_FAILURE,
     EXIT_OK,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from recyclenet.data.clean import (
+from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.data.quality.clean import (
     KINDS,
     Issue,
     find_departures,
@@ -17,8 +18,7 @@ from recyclenet.data.clean import (
     find_label_issues,
     without,
 )
-from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.data.scan import Scan, scan_dataset
+from recyclenet.data.quality.scan import Scan, scan_dataset
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:

@@ -23,7 +23,7 @@ from recyclenet.core.text import show_path
 from recyclenet.data.identity import identity, true_path
 from recyclenet.data.lock import lock_file
 from recyclenet.data.manifest import Sample, change_since_scan, file_digest, readable_digest
-from recyclenet.data.moving import PART, link_text, move_file, part_of, sync_folder
+from recyclenet.data.quality.moving import PART, link_text, move_file, part_of, sync_folder
 from recyclenet.errors import DataError, RecycleNetError, UsageError
 
 JOURNAL = "moves.csv"

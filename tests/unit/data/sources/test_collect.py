@@ -15,7 +15,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from recyclenet.core.images import decode_image
-from recyclenet.data.collect import (
+from recyclenet.data.manifest import read_manifest
+from recyclenet.data.sources.collect import (
     JOURNAL,
     Collector,
     Limits,
@@ -24,8 +25,7 @@ from recyclenet.data.collect import (
     read_classes,
     search,
 )
-from recyclenet.data.manifest import read_manifest
-from recyclenet.data.web import FetchError
+from recyclenet.data.sources.web import FetchError
 from recyclenet.errors import DataError, UsageError
 
 

@@ -1,0 +1,1 @@
+"""What is wrong with photos: scanning, cleaning, copies, inspection, quarantine."""

@@ -1,0 +1,1 @@
+"""Where photos come from: published data sets, search engines, lists of addresses."""

@@ -1,0 +1,1 @@
+"""How photos are divided and balanced."""
