@@ -11,14 +11,13 @@ from recyclenet.core.decision import softmax
 KEPT_SHARE = 0.95
 # On easy photos every confidence comes out as 1; a threshold of 1 would leave no room for rounding.
 MAX_THRESHOLD = 0.999
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> float:
     """Return the temperature that makes the validation labels most likely.
 
     Temperature scaling, https://arxiv.org/abs/1706.04599; the likelihood has one peak in the
-    inverse temperature, so a golden-section search finds it.
+    inverse temperature, so a bounded search finds it.
 
     Args:
         logits: `(N, K)`.
@@ -28,22 +27,14 @@ def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int
         0.05 to 20.
     """
 
+    from scipy.optimize import minimize_scalar  # comes with the extras, not with the light tier
+
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(logits, targets, float(np.exp(log_temperature)))
 
-    low, high = float(np.log(0.05)), float(np.log(20.0))
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    loss_left, loss_right = loss(left), loss(right)
-    for _ in range(60):
-        if loss_left <= loss_right:
-            high, right, loss_right = right, left, loss_left
-            left = high - _GOLDEN * (high - low)
-            loss_left = loss(left)
-        else:
-            low, left, loss_left = left, right, loss_right
-            right = low + _GOLDEN * (high - low)
-            loss_right = loss(right)
-    return float(np.exp((low + high) / 2))
+    bounds = float(np.log(0.05)), float(np.log(20.0))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    return float(np.exp(found.x))
 
 
 def negative_log_likelihood(

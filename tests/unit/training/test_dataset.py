@@ -3,15 +3,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.data.dataset import load_dataset
+from recyclenet.training import dataset as subject
 from recyclenet.training.dataset import (
     EvaluationPhotos,
     SeededSampler,
     TrainingPhotos,
+    evaluation_loader,
     training_loader,
 )
 from recyclenet.training.recipe import AugmentSection
@@ -75,3 +78,22 @@ def test_a_short_last_batch_is_left_out_unless_it_is_the_only_one(photo_folder: 
     )
     assert len(training_loader(photos, 32, 0)) == 1
     assert len(training_loader(photos, 64, 0)) == 1
+
+
+def test_worker_processes_load_the_same_batches(
+    photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine whose GPU waits for photos."""
+    manifest = load_dataset(photo_folder)
+
+    def batches(num_workers: int) -> list[torch.Tensor]:
+        monkeypatch.setattr(subject, "num_workers", lambda: num_workers)
+        augment = AugmentSection(crop_size=32)
+        training = TrainingPhotos(manifest, NAMES, PREPROCESS, augment)
+        evaluation = EvaluationPhotos(manifest, NAMES, PREPROCESS)
+        loaders = training_loader(training, 8, 3), evaluation_loader(evaluation, 8)
+        return [images for loader in loaders for images, _ in loader]
+
+    here, there = batches(0), batches(2)
+    assert len(here) == len(there) == 9
+    assert all(map(torch.equal, here, there))

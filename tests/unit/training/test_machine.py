@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from recyclenet.errors import UsageError
 from recyclenet.training import machine
 from recyclenet.training.machine import Devices, find_devices
+from recyclenet.training.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +45,44 @@ def test_a_batch_is_shared_evenly() -> None:
     for batch_size in (30, 4):
         with pytest.raises(UsageError, match=r"set fit.batch_size"):
             Devices((0, 1), 2).check(batch_size)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected", "workers"),
+    [(True, False, "cuda", 4), (False, True, "mps", 4), (False, False, "cpu", 0)],
+)
+def test_a_simulated_machine_gets_its_device_and_its_workers(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, expected: str, workers: int
+) -> None:
+    """No such machine is at hand: PyTorch's answers are replaced."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert machine.device() == expected
+    assert machine.num_workers() == workers
+    found = machine.precision(Recipe())
+    assert found == "bf16" if expected == "cuda" else found in ("bf16", "float32")
+    assert machine.precision(Recipe()) == "float32" or expected != "mps"
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_lower"), [("1000000\n", True), ("max\n", False), ("", False)]
+)
+def test_the_memory_of_a_container_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, is_lower: bool
+) -> None:
+    total = machine.memory_bytes()
+    assert total > 10**8
+    file = tmp_path / "memory.max"
+    if limit:
+        file.write_text(limit)
+    monkeypatch.setattr(machine, "_CONTAINER_LIMITS", (file,))
+    assert machine.memory_bytes() == (10**6 if is_lower else pytest.approx(total, rel=1))
+
+
+def test_a_system_without_glibc_trains_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(machine.ctypes, "CDLL", missing)
+    machine.keep_freed_memory()
