@@ -7,6 +7,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,16 @@ def test_only_one_module_prints():
         if printing.search(path.read_text(encoding="utf-8"))
     }
     assert found == allowed
+
+
+def test_the_drawing_of_the_packages_matches_the_contracts():
+    text = (REPOSITORY / "docs" / "design.md").read_text(encoding="utf-8")
+    drawing = re.findall(r"```\n( +cli .*?)```", text, flags=re.DOTALL)[0]
+    drawn = [re.split(r"  +", line.strip())[0] for line in drawing.splitlines()]
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = contracts["tool"]["importlinter"]["contracts"][0]["layers"]
+    expected = [layer.replace("recyclenet.", "") for layer in layers]
+    assert [line for line in drawn if line not in ("", "|")] == expected
+    tables = set(re.findall(r"^\| `([a-z.]+)`", text, flags=re.MULTILINE))
+    packages = {path.name for path in (REPOSITORY / "src" / "recyclenet").iterdir()}
+    assert {name for name in tables if "." not in name} <= packages
