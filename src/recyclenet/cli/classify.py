@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.command import Reads
-from recyclenet.cli.options import JsonOption, ModelOption, TtaOption
+from recyclenet.cli.options import JsonOption, MaxMegapixelsOption, ModelOption, TtaOption
 from recyclenet.cli.output import say, say_left_out
 from recyclenet.errors import EXIT_PARTIAL
 
@@ -30,9 +30,7 @@ def classify(
         typer.Option("--rules", help="A city's rules: a name in the package, or a TOML file."),
         Reads(),
     ] = None,
-    max_megapixels: Annotated[
-        float, typer.Option("--max-megapixels", min=0.01, max=178, help="Refuse larger pictures.")
-    ] = 50,
+    max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
     """Classify pictures: one line, or with --json one JSON object, for each."""
     from recyclenet.cli.rows import print_row

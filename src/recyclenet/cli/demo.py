@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.command import Reads, Writes
-from recyclenet.cli.options import ForceOption, ModelOption, dataset_files
+from recyclenet.cli.options import ForceOption, MaxMegapixelsOption, ModelOption, dataset_files
 from recyclenet.cli.output import say, say_left_out
 from recyclenet.core.outputs import PAGE
 from recyclenet.errors import EXIT_PARTIAL, UsageError
@@ -25,6 +25,7 @@ def demo(
     ] = None,
     model: ModelOption = None,
     force: ForceOption = False,
+    max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
     """Classify the sample pictures: a table here, and a page with pictures and heatmaps."""
     from dataclasses import replace
@@ -38,7 +39,7 @@ def demo(
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.explain import explain
 
-    classifier = Classifier(model)
+    classifier = Classifier(model, max_pixels=int(max_megapixels * 1e6))
     cards: list[Card] = []
     odd: ModelFileError | None = None
     say(f"{'':7}{'label':<14}{'sure':>5}  {'bin':<24}picture")

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.command import Writes
-from recyclenet.cli.options import DataOption, ForceOption, JsonOption, ModelOption, TtaOption
+from recyclenet.cli.options import (
+    DataOption,
+    ForceOption,
+    JsonOption,
+    MaxMegapixelsOption,
+    ModelOption,
+    TtaOption,
+)
 from recyclenet.cli.output import say, say_left_out, say_written
 from recyclenet.core.outputs import PAGE, PREDICTIONS
 from recyclenet.errors import EXIT_PARTIAL, ModelFileError
@@ -37,20 +44,23 @@ def evaluate(
         Writes(PREDICTIONS),
     ] = None,
     force: ForceOption = False,
+    max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
     """Evaluate a model: accuracy with its interval, confusion matrix, calibration."""
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row
     from recyclenet.data.dataset import load_dataset
+    from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.evaluate import evaluate as operation
 
+    classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6))
     left_out: list[str] = []
     dataset = load_dataset(data, left_out.append)
     for reason in left_out:
         say_left_out(reason)
     with counting("evaluating") as progress:
         result = operation(
-            dataset, model, split=split, tta=tta, name=data.name or str(data), progress=progress
+            dataset, classifier, split=split, name=data.name or str(data), progress=progress
         )
     problems = result.table.problems
     for problem in problems:

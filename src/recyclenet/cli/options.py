@@ -37,6 +37,10 @@ ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace files that are no earlier output, too.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+MaxMegapixelsOption = Annotated[
+    float,
+    typer.Option("--max-megapixels", min=0.01, max=178, help="Refuse larger pictures."),
+]
 ModelOption = Annotated[
     Path | None,
     typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in one."),

@@ -11,15 +11,18 @@ import os
 import stat
 import threading
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, _imaging
 
+from recyclenet.core.bounds import ROOM_PIXELS, BoundedFile, Room, check_scans
 from recyclenet.core.text import show_path
 from recyclenet.errors import ImageError, UsageError
 
@@ -55,8 +58,17 @@ MAX_PIXELS = 50_000_000
 LARGEST_MAX_PIXELS = 178_000_000
 MAX_BYTES = 512 * 1024 * 1024
 
+_PLAIN_PPM = (b"P1", b"P2", b"P3")
+# So many bytes of a file take the memory of one pixel.
+_BYTES_A_PIXEL = 8
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _open_lock = threading.Lock()
+# Pillow allocates pictures in blocks of 16 MB, which the C library keeps for the thread that freed
+# them; blocks of this size go back to the system.
+_imaging.set_block_size(64 * 2**20)
+_room = Room(ROOM_PIXELS)
+# Pictures are converted this many pixels at a time, so that no copy of all of them is needed.
+_STRIP_PIXELS = 2**20
 
 
 def decode_image(
@@ -78,31 +90,32 @@ def decode_image(
         ImageError: the picture is missing, damaged, too large or of a kind that is not read.
         UsageError: `max_pixels` is out of range.
     """
+    with decoded(source, min_side=min_side, max_pixels=max_pixels) as picture:
+        return picture
+
+
+@contextmanager
+def decoded(
+    source: ImageSource, *, min_side: int = 0, max_pixels: int = MAX_PIXELS
+) -> Iterator[ImageArray]:
+    """Decode one picture as `decode_image` does, for a block that makes something small of it.
+
+    However many threads decode, they do it in the memory of a few pictures: one waits here, or in
+    `decode_image`, until there is room, and keeps the room while the block runs. The block must not
+    decode another picture.
+    """
     if not 1 <= max_pixels <= LARGEST_MAX_PIXELS:
         raise UsageError(f"max_pixels must be 1 to {LARGEST_MAX_PIXELS}, not {max_pixels}")
-    if isinstance(source, np.ndarray):
-        return _from_array(source, max_pixels)
-    if isinstance(source, Image.Image):
-        return _guarded(source, "the picture", min_side, max_pixels, None)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return _from_file(io.BytesIO(source), "the picture", min_side, max_pixels)
-    if not os.fspath(source):
-        raise ImageError("an empty path names no picture")
-    path = Path(source)
-    name = show_path(path)
-    try:
-        kind = path.stat()
-        if stat.S_ISDIR(kind.st_mode):
-            raise ImageError(f"{name} is a folder, not a picture")
-        if not stat.S_ISREG(kind.st_mode):
-            raise ImageError(f"{name} is not an ordinary file")
-        if kind.st_size > MAX_BYTES:
-            raise ImageError(f"{name} has {kind.st_size} bytes; at most {MAX_BYTES} are read")
-        with path.open("rb") as file:
-            return _from_file(file, name, min_side, max_pixels)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"cannot read {name}: {reason}") from error
+    with ExitStack() as held:
+        work = _Work("the picture", min_side, max_pixels, held)
+        if isinstance(source, np.ndarray):
+            yield work.from_array(source)
+        elif isinstance(source, Image.Image):
+            yield work.from_image(source)
+        elif isinstance(source, bytes | bytearray | memoryview):
+            yield work.from_file(io.BytesIO(source))
+        else:
+            yield work.from_path(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +141,7 @@ def read_header(content: bytes) -> Header:
     Raises:
         ImageError: it is no picture that is read here.
     """
-    file = io.BytesIO(content)
-    image = _open_any(file, "the picture")
+    image = _open_any(BoundedFile(io.BytesIO(content), "the picture"), "the picture")
     width, height = image.size
     if _orientation(image) >= 5:
         width, height = height, width
@@ -144,44 +156,153 @@ def read_header(content: bytes) -> Header:
     )
 
 
-def _from_array(array: npt.NDArray[np.uint8], max_pixels: int) -> ImageArray:
-    shape_ok = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    if array.dtype != np.uint8 or not shape_ok or 0 in array.shape:
-        raise ImageError(
-            f"an array must be uint8 shaped (H, W), (H, W, 3) or (H, W, 4), "
-            f"not {array.dtype} {array.shape}"
-        )
-    if array.ndim == 3 and array.shape[2] == 3:
-        _check_pixels("the array", array.shape[1], array.shape[0], max_pixels)
-        return np.ascontiguousarray(array)
-    return _guarded(Image.fromarray(array), "the array", 0, max_pixels, None)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Decoding one picture.
+
+    Attributes:
+        name: of the picture, for errors.
+        min_side: as of `decode_image`.
+        max_pixels: as of `decode_image`.
+        held: keeps the room.
+    """
+
+    name: str
+    min_side: int
+    max_pixels: int
+    held: ExitStack
+
+    def from_array(self, array: npt.NDArray[np.uint8]) -> ImageArray:
+        shape_ok = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+        if array.dtype != np.uint8 or not shape_ok or 0 in array.shape:
+            raise ImageError(
+                f"an array must be uint8 shaped (H, W), (H, W, 3) or (H, W, 4), "
+                f"not {array.dtype} {array.shape}"
+            )
+        if array.ndim == 3 and array.shape[2] == 3:
+            self._check_pixels(array.shape[1], array.shape[0])
+            return np.ascontiguousarray(array)
+        return self.from_image(Image.fromarray(array))
+
+    def from_path(self, source: str | os.PathLike[str]) -> ImageArray:
+        if not os.fspath(source):
+            raise ImageError("an empty path names no picture")
+        path = Path(source)
+        name = show_path(path)
+        try:
+            kind = path.stat()
+            if stat.S_ISDIR(kind.st_mode):
+                raise ImageError(f"{name} is a folder, not a picture")
+            if not stat.S_ISREG(kind.st_mode):
+                raise ImageError(f"{name} is not an ordinary file")
+            if kind.st_size > MAX_BYTES:
+                raise ImageError(f"{name} has {kind.st_size} bytes; at most {MAX_BYTES} are read")
+            with path.open("rb") as file:
+                return replace(self, name=name).from_file(file)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ImageError(f"cannot read {name}: {reason}") from error
+
+    def from_file(self, plain: IO[bytes]) -> ImageArray:
+        file = BoundedFile(plain, self.name)
+        image = _open_any(file, self.name)
+        file.expect_pixels(image.format or "")
+        return self.from_image(image, file)
+
+    def from_image(self, image: Image.Image, file: BoundedFile | None = None) -> ImageArray:
+        """Check the size from the header, then decode; any failure of that is an ImageError."""
+        self._check_pixels(image.width, image.height)
+        try:
+            if file is not None and file.is_jpeg:
+                fast = self._fast_jpeg(image, file)
+                if fast is not None:
+                    return fast
+            self._take_room(image.width * image.height, file)
+            return _with_pillow(image, self.name)
+        except ImageError:
+            raise
+        except MemoryError:
+            raise
+        # A damaged file can make a decoder raise nearly anything; none of it may reach the user.
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ImageError(f"{self.name} is damaged: {reason}") from error
+
+    def _check_pixels(self, width: int, height: int) -> None:
+        if not width * height:
+            raise ImageError(f"{self.name} has no pixels: it is {width}x{height}")
+        if width * height > self.max_pixels:
+            raise ImageError(
+                f"{self.name} is {width}x{height}, {_megapixels(width * height)} megapixels; "
+                f"at most {_megapixels(self.max_pixels)} are read"
+            )
+
+    def _take_room(self, pixels: float, file: BoundedFile | None) -> None:
+        size = 0 if file is None else file.size
+        self.held.enter_context(_room.taken(int(pixels) + size // _BYTES_A_PIXEL))
+
+    def _fast_jpeg(self, image: Image.Image, file: BoundedFile) -> ImageArray | None:
+        """Decode a plain JPEG with libjpeg-turbo; None where only Pillow can cope with it."""
+        pixels = image.width * image.height
+        file.seek(0)
+        content = file.read()
+        file.seek(0)
+        check_scans(content, self.name, pixels, self.max_pixels)
+        if image.mode not in ("RGB", "L"):
+            return None
+        # A progressive one takes memory for all of its pixels, whatever size comes out.
+        shrunk = 1.0 if "progressive" in image.info else 2 * self.min_side / min(image.size)
+        share = min(1.0, max(shrunk, 1 / 8)) if self.min_side else 1.0
+        self._take_room(pixels * share * share, file)
+        try:
+            # The slow settings: they give the very pixels that Pillow gives.
+            array = simplejpeg.decode_jpeg(
+                content,
+                fastdct=False,
+                fastupsample=False,
+                min_height=self.min_side,
+                min_width=self.min_side,
+            )
+        except ValueError:
+            self.held.close()  # else two threads that ask for more might wait for each other
+            return None
+        upright, stored = _blank(array.shape[1], array.shape[0], _orientation(image))
+        stored[:] = array
+        return upright
 
 
-def _from_file(
-    file: io.BufferedReader | io.BytesIO, name: str, min_side: int, max_pixels: int
-) -> ImageArray:
-    return _guarded(_open_any(file, name), name, min_side, max_pixels, file)
+def _megapixels(pixels: int) -> str:
+    """Return millions of pixels, to the pixel."""
+    return f"{pixels / 1e6:.6f}".rstrip("0").rstrip(".")
 
 
-def _open_any(file: io.BufferedReader | io.BytesIO, name: str) -> Image.Image:
+def _open_any(file: BoundedFile, name: str) -> Image.Image:
+    if file.read(3)[:2] in _PLAIN_PPM:
+        raise ImageError(f"{name} is a PPM picture written as text; save it as PNG")
+    file.seek(0)
     try:
         return _open(file, FORMATS)
+    except ImageError:
+        raise
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name} has too many pixels: {error}") from error
+        raise ImageError(
+            f"{name} has too many pixels: at most {_megapixels(LARGEST_MAX_PIXELS)} million can "
+            f"be read"
+        ) from error
     except Exception as error:
         if not _is_heic(file):
             raise ImageError(_unreadable(file, name)) from error
         return _open_heic(file, name)
 
 
-def _open(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...]) -> Image.Image:
+def _open(file: BoundedFile, formats: tuple[str, ...]) -> Image.Image:
     # Pillow warns of large pictures; our own cap is stricter and speaks for itself.
     with _open_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Image.open(file, formats=formats)
 
 
-def _open_heic(file: io.BufferedReader | io.BytesIO, name: str) -> Image.Image:
+def _open_heic(file: BoundedFile, name: str) -> Image.Image:
     try:
         import pillow_heif
     except ImportError:
@@ -194,67 +315,21 @@ def _open_heic(file: io.BufferedReader | io.BytesIO, name: str) -> Image.Image:
         raise ImageError(f"{name} is a damaged HEIC file") from error
 
 
-def _guarded(
-    image: Image.Image,
-    name: str,
-    min_side: int,
-    max_pixels: int,
-    file: io.BufferedReader | io.BytesIO | None,
-) -> ImageArray:
-    """Check the size from the header, then decode; any decoder's failure is an ImageError."""
-    _check_pixels(name, image.width, image.height, max_pixels)
-    try:
-        if file is not None and image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
-            fast = _fast_jpeg(image, file, min_side)
-            if fast is not None:
-                return fast
-        return _with_pillow(image, name)
-    except ImageError:
-        raise
-    except MemoryError:
-        raise
-    # A damaged file can make a decoder raise nearly anything; none of it may reach the user.
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ImageError(f"{name} is damaged: {reason}") from error
-
-
-def _check_pixels(name: str, width: int, height: int, max_pixels: int) -> None:
-    if not width * height:
-        raise ImageError(f"{name} has no pixels: it is {width}x{height}")
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name} is {width}x{height}, {width * height / 1e6:.0f} megapixels; "
-            f"at most {max_pixels / 1e6:.0f} are read"
-        )
-
-
-def _fast_jpeg(
-    image: Image.Image, file: io.BufferedReader | io.BytesIO, min_side: int
-) -> ImageArray | None:
-    """Decode a plain JPEG with libjpeg-turbo; None where only Pillow can cope with it."""
-    orientation = _orientation(image)
-    file.seek(0)
-    try:
-        # The slow settings: they give the very pixels that Pillow gives.
-        array = simplejpeg.decode_jpeg(
-            file.read(),
-            fastdct=False,
-            fastupsample=False,
-            min_height=min_side,
-            min_width=min_side,
-        )
-    except ValueError:
-        file.seek(0)
-        return None
-    return _upright(array, orientation)
-
-
 def _with_pillow(image: Image.Image, name: str) -> ImageArray:
     image.load()
-    orientation = _orientation(image)
     if image.mode == "F":
         raise ImageError(f"{name} has floating-point pixels, whose range is unknown; save as 8-bit")
+    width, height = image.size
+    upright, stored = _blank(width, height, _orientation(image))
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        stored[top:bottom] = _rgb(image.crop((0, top, width, bottom)))
+    return upright
+
+
+def _rgb(image: Image.Image) -> ImageArray:
+    """Return the pixels of a Pillow image as `(H, W, 3)` uint8 RGB."""
     if image.mode.startswith("I"):
         # 16-bit grey: 65535 is white.
         grey = np.asarray(image).astype(np.int64).clip(0, 65535)
@@ -263,7 +338,7 @@ def _with_pillow(image: Image.Image, name: str) -> ImageArray:
         rgba = image.convert("RGBA")
         image = Image.new("RGB", rgba.size, (255, 255, 255))
         image.paste(rgba, mask=rgba.getchannel("A"))
-    return _upright(np.asarray(image.convert("RGB")), orientation)
+    return np.asarray(image.convert("RGB"))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -274,23 +349,31 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _upright(array: ImageArray, orientation: int) -> ImageArray:
-    if orientation >= 5:
-        array = array.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
+def _blank(width: int, height: int, orientation: int) -> tuple[ImageArray, ImageArray]:
+    """Return an upright picture to fill, and a view of it that lies as the file stores it.
+
+    Args:
+        width: of the stored picture, pixels.
+        height: of the stored picture, pixels.
+        orientation: as EXIF counts, 1 to 8.
+    """
+    turned = orientation >= 5
+    upright = np.empty((width, height, 3) if turned else (height, width, 3), np.uint8)
+    stored = upright
     if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    return np.ascontiguousarray(array)
+        stored = stored[::-1]
+    if orientation in (2, 3, 6, 7):
+        stored = stored[:, ::-1]
+    return upright, stored.transpose(1, 0, 2) if turned else stored
 
 
-def _is_heic(file: io.BufferedReader | io.BytesIO) -> bool:
+def _is_heic(file: BoundedFile) -> bool:
     file.seek(0)
     head = file.read(12)
     return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
 
 
-def _unreadable(file: io.BufferedReader | io.BytesIO, name: str) -> str:
+def _unreadable(file: BoundedFile, name: str) -> str:
     file.seek(0)
     if not file.read(1):
         return f"{name} is empty"

@@ -6,6 +6,7 @@ import base64
 import io
 from typing import Any
 
+import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
@@ -45,12 +46,17 @@ def _inert(value: Any) -> Any:
     return printable(value) if is_text else value
 
 
-def data_uri(image: ImageArray) -> str:
-    """Return a small JPEG of `(H, W, 3)` uint8 as a data URI."""
+def thumbnail(image: ImageArray) -> ImageArray:
+    """Return a picture `(H, W, 3)` uint8 as small as a page shows it."""
     small = Image.fromarray(image)
     small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(small)
+
+
+def data_uri(image: ImageArray) -> str:
+    """Return a small JPEG of `(H, W, 3)` uint8 as a data URI."""
     content = io.BytesIO()
-    small.save(content, "JPEG", quality=85)
+    Image.fromarray(thumbnail(image)).save(content, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 

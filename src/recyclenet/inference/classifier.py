@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recyclenet.core.decision import softmax
-from recyclenet.core.images import MAX_PIXELS, ImageArray, ImageSource, decode_image
+from recyclenet.core.images import MAX_PIXELS, ImageArray, ImageSource, decode_image, decoded
 from recyclenet.core.prediction import Prediction
 from recyclenet.core.taxonomy import UNSURE, Rules, load_rules
 from recyclenet.core.text import show_path
@@ -155,7 +155,9 @@ class Classifier:
         return decode_image(source, min_side=min_side, max_pixels=self._max_pixels)
 
     def _prepare(self, source: ImageSource) -> npt.NDArray[np.float32]:
-        return self.info.preprocess(self.decode(source))
+        preprocess = self.info.preprocess
+        with decoded(source, min_side=preprocess.min_side, max_pixels=self._max_pixels) as picture:
+            return preprocess(picture)
 
     def _try_prepare(
         self, source: ImageSource

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recyclenet.core.files import write_text
 from recyclenet.core.model_info import ModelInfo
+from recyclenet.core.pages import thumbnail
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.dataset import as_manifest
 from recyclenet.data.manifest import Manifest
@@ -59,7 +60,7 @@ class Evaluation:
             cards.append(
                 Card(
                     prediction=self.classifier.answer(sample.path, table.logits[row]),
-                    picture=self.classifier.decode(sample.path),
+                    picture=thumbnail(self.classifier.decode(sample.path)),
                     truth=sample.label,
                 )
             )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recyclenet.core.images import decode_image
+from recyclenet.core.images import decoded
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.progress import Progress, silent
 from recyclenet.models.network import create_model
@@ -36,7 +36,8 @@ def photo_features(paths: Sequence[Path], progress: Progress = silent) -> npt.ND
     preprocess = Preprocess(resize_mode="stretch")
 
     def read(path: Path) -> npt.NDArray[np.float32]:
-        return preprocess(decode_image(path, min_side=preprocess.min_side))
+        with decoded(path, min_side=preprocess.min_side) as picture:
+            return preprocess(picture)
 
     found = []
     with ThreadPoolExecutor() as pool, torch.inference_mode():

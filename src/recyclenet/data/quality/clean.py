@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from recyclenet.core.images import decode_image
+from recyclenet.core.images import decoded
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.data.quality.duplicates import Pair, clusters
@@ -232,9 +232,10 @@ def _unusual(manifest: Manifest, tones: Sequence[_Tone]) -> Iterator[Issue]:
 
 def _picture(path: Path) -> Image.Image:
     """Return a photo small enough to look at many, `_SIDE` pixels at most."""
-    picture = Image.fromarray(decode_image(path, min_side=_SIDE))
-    picture.thumbnail((_SIDE, _SIDE))
-    return picture
+    with decoded(path, min_side=_SIDE) as pixels:
+        picture = Image.fromarray(pixels)
+        picture.thumbnail((_SIDE, _SIDE))
+        return picture
 
 
 @dataclass(frozen=True, slots=True)

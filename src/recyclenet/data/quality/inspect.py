@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from recyclenet.core.images import ImageArray, decode_image
+from recyclenet.core.images import ImageArray, decoded
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest
 from recyclenet.errors import UsageError
@@ -66,10 +66,10 @@ def measure(manifest: Manifest, progress: Progress = silent) -> Statistics:
 
 def _count(path: Path) -> tuple[npt.NDArray[np.int64], ImageArray]:
     """Return how often each channel has each level `(3, 256)`, and the photo made square."""
-    image = decode_image(path)
-    levels = np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])
     size = MEAN_SIDE, MEAN_SIDE
-    return levels, np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+    with decoded(path) as image:
+        levels = np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])
+        return levels, np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
 
 
 def _moments(counts: list[int]) -> tuple[float, float]:

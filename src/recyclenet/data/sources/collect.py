@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from recyclenet.core.files import read_rows, read_text, write_bytes, write_text
-from recyclenet.core.images import decode_image, read_header
+from recyclenet.core.images import decoded, read_header
 from recyclenet.core.outputs import COLLECTED, is_earlier
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
@@ -333,10 +333,12 @@ class Collector:
 
     def _keep(self, content: bytes, found: Found) -> None:
         """Keep a picture that is large enough and no copy."""
-        picture, header = decode_image(content, min_side=SIDE), read_header(content)
+        with decoded(content, min_side=SIDE) as picture:
+            phash = perceptual_hashes(picture)
+        header = read_header(content)
         if min(header.width, header.height) < self.limits.min_side:
             raise ImageError(f"it is only {header.width}x{header.height} pixels")
-        digest, phash = hashlib.sha256(content).hexdigest(), perceptual_hashes(picture)
+        digest = hashlib.sha256(content).hexdigest()
         suffix = _SUFFIXES.get(header.kind, f".{header.kind.lower()}")
         found = replace(
             found, path=f"{found.label}/{digest[:16]}{suffix}", sha256=digest, phash=phash
