@@ -168,12 +168,11 @@ def test_what_is_no_file_is_not_opened(answers, here):
     listening.close()
 
 
-def test_an_empty_argument_is_not_the_current_folder(command, tiny_model, here):
+def test_an_empty_argument_is_not_the_current_folder(answers, here):
     shutil.copy(here / "d" / "a.jpg", here / "b.jpg")
-    code, out, _ = command("classify", "--json", "--model", tiny_model, "")
-    (row,) = map(json.loads, out.splitlines())
-    assert (code, row["path"]) == (3, "")
-    assert row["error"] == "an empty path names no picture"
+    code, paths, err = answers("")
+    assert (code, paths) == (2, [])
+    assert "an argument is empty" in err
 
 
 def test_datasets_are_searched_alike(command, tiny_model, photo_folder, tmp_path, monkeypatch):

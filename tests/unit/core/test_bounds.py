@@ -198,4 +198,5 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert int(done.stdout) < 600  # 49 megapixels at 7 bytes, and Python
+    # 343 MB while one is decoded; others may be about to let their 147 MB go.
+    assert int(done.stdout) < 900

@@ -130,6 +130,7 @@ def test_files_that_are_no_pictures_say_what_they_are(messy_folder, tmp_path):
     assert "is a folder" in refusal(tmp_path)
     assert "No such file" in refusal(tmp_path / "none.jpg")
     assert "is empty" in refusal(b"")
+    assert "an empty path" in refusal("")
     refusal("zero\0byte.jpg")
     refusal("a" * 5000)
 
@@ -208,7 +209,12 @@ def test_jpeg_whose_header_claims_too_much():
     content = bytearray(VALID["JPEG"])
     frame = content.index(b"\xff\xc0")
     content[frame + 5 : frame + 9] = struct.pack(">HH", 9_000, 9_000)
-    assert "81 megapixels" in refusal(bytes(content))
+    assert "81 megapixels; at most 50 are" in refusal(bytes(content))
+
+
+def test_a_picture_just_too_large_is_seen_to_be(tmp_path):
+    picture = np.zeros((1, 50_000_001, 3), np.uint8)
+    assert "50.000001 megapixels; at most 50 are read" in refusal(picture)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
