@@ -344,7 +344,9 @@ class Collector:
             found, path=f"{found.label}/{digest[:16]}{suffix}", sha256=digest, phash=phash
         )
         with self._lock:
-            if is_copy(phash, [other.phash for other in self.journal if other.phash]):
+            kept = [other for other in self.journal if other.phash]
+            same_bytes = digest in {other.sha256 for other in kept}
+            if same_bytes or is_copy(phash, [other.phash for other in kept]):
                 raise ImageError("it is a copy of another one here")
             path = self.folder / found.path
             if not self.force and path.exists() and path.read_bytes() != content:

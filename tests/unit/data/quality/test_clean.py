@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from recyclenet.data.manifest import Manifest, Sample
@@ -47,9 +49,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     add("dark", scene(100).point(lambda value: value * 0.15))
     add("overexposed", scene(101).point(lambda value: min(255, value * 3)))
-    red, green, blue = scene(106).split()
-    washed = red.point(lambda value: min(255, value * 3))
-    add("washed_out", Image.merge("RGB", (washed, green, blue)))
+    add("washed_out", scene(106).point(lambda value: min(255, value * 1.7)))
     add("light", Image.new("RGB", (320, 240), (254, 254, 254)))
     add("blurry", scene(102).filter(ImageFilter.GaussianBlur(6)))
     add("grey", scene(103).convert("L"))
@@ -120,14 +120,71 @@ def test_a_copy_of_a_smaller_copy_is_a_copy_all_the_same(tmp_path):
     assert departure.stays.path.stem == "b"
 
 
-def test_white_backgrounds_are_usual_where_all_have_them(tmp_path):
-    (tmp_path / "glass").mkdir()
-    for number in range(12):
-        page = Image.new("RGB", (320, 240), "white")
-        page.paste(scene(number, (150 + 5 * number, 150)), (20, 20))
-        page.save(tmp_path / "glass" / f"{number}.jpg")
-    kinds = {issue.kind for issue in faults(scan_dataset(tmp_path))}
-    assert "overexposed" not in kinds
+def on_white(number: int) -> Image.Image:
+    page = Image.new("RGB", (320, 240), "white")
+    page.paste(scene(number, (150 + 5 * number, 150)), (20, 20))
+    return page
+
+
+def overexposed(number: int) -> Image.Image:
+    return scene(number).point(lambda value: min(255, value * 3))
+
+
+def save(root: Path, pictures: dict[str, Image.Image]) -> Path:
+    (root / "glass").mkdir(parents=True)
+    for name, picture in pictures.items():
+        picture.save(root / "glass" / f"{name}.jpg", quality=92, subsampling=0)
+    return root
+
+
+def kinds(root: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {path.name: [] for path in (root / "glass").iterdir()}
+    for issue in faults(scan_dataset(root)):
+        found[issue.sample.path.name].append(f"{issue.kind}: {issue.detail}")
+    return found
+
+
+PICTURES = {
+    **{f"scene{n}": scene(n) for n in range(6)},
+    **{f"white{n}": on_white(n) for n in range(6)},
+    **{f"bright{n}": overexposed(10 + n) for n in range(6)},
+    "dark": scene(20).point(lambda value: value * 0.15),
+    "flat": Image.new("RGB", (320, 240), (251, 252, 253)),
+}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What is wrong with each picture where it is the only one."""
+    root = tmp_path_factory.mktemp("alone")
+    found = {}
+    for name, picture in PICTURES.items():
+        found |= kinds(save(root / name, {name: picture}))
+    return found
+
+
+@settings(max_examples=25, deadline=None)
+@given(names=st.sets(st.sampled_from(sorted(PICTURES)), min_size=1))
+def test_a_photo_has_the_same_faults_alone_and_among_any_others(tmp_path_factory, alone, names):
+    root = save(tmp_path_factory.mktemp("mixture") / "photos", {n: PICTURES[n] for n in names})
+    assert kinds(root) == {name: alone[name] for name in (f"{n}.jpg" for n in names)}
+
+
+def test_goods_on_white_stay_and_drowned_objects_go(alone):
+    for name, found in alone.items():
+        goes = any(kind.startswith(("overexposed", "light")) for kind in found)
+        assert goes == name.startswith(("bright", "flat")), (name, found)
+
+
+def test_featureless_pictures_are_no_copies(tmp_path):
+    flat = [Image.new("RGB", (320, 240), colour) for colour in ("white", "black", "navy", "white")]
+    for label in ("glass", "metal", "paper"):
+        (tmp_path / label).mkdir()
+        for number, picture in enumerate(flat):
+            picture.save(tmp_path / label / f"{number}.jpg")
+    found = faults(scan_dataset(tmp_path))
+    assert not {"two_labels", "near_duplicate", "duplicate"} & {issue.kind for issue in found}
+    assert sum(issue.kind == "low_information" for issue in found) == 12
 
 
 def test_wrong_labels_are_found():

@@ -17,6 +17,7 @@ from recyclenet.data.quality.duplicates import (
     Pair,
     find_objects,
     find_pairs,
+    is_copy,
     perceptual_hashes,
     with_groups,
 )
@@ -51,7 +52,7 @@ def test_copies_are_found_and_nothing_else():
         row("turned", shrunk_and_recompressed(scenes[7].rotate(180))),
     ]
     pairs = find_pairs(Manifest(tuple(rows)))
-    assert [(p.rows, p.mirrored) for p in pairs] == [
+    assert [(p.rows, p.turned) for p in pairs] == [
         ((3, 40), False),
         ((5, 41), True),
         ((6, 42), True),
@@ -59,12 +60,54 @@ def test_copies_are_found_and_nothing_else():
     ]
 
 
+@pytest.mark.parametrize("turn", list(Image.Transpose))
+def test_copies_are_found_however_they_are_turned(turn):
+    rows = [row(str(number), scene(number)) for number in range(10)]
+    turned = shrunk_and_recompressed(scene(3)).transpose(turn)
+    rows.append(row("turned", turned))
+    assert [p.rows for p in find_pairs(Manifest(tuple(rows)))] == [(3, 10)]
+    assert is_copy(rows[-1].phash, [sample.phash for sample in rows[:-1]])
+    assert not is_copy(rows[0].phash, [sample.phash for sample in rows[1:]])
+
+
+FLAT = {
+    "white": Image.new("RGB", (320, 240), "white"),
+    "black": Image.new("RGB", (240, 320)),
+    "blue": Image.new("RGB", (300, 300), (20, 40, 200)),
+    "grain": Image.fromarray(
+        np.random.default_rng(0).integers(245, 256, (240, 320, 3)).astype(np.uint8)
+    ),
+}
+
+
+@pytest.mark.parametrize("mine", FLAT)
+@pytest.mark.parametrize("other", FLAT)
+def test_featureless_pictures_are_no_copies(mine, other):
+    rows = (row("a", FLAT[mine]), row("b", scene(0)), row("c", FLAT[other]))
+    assert not find_pairs(Manifest(rows))
+    assert not is_copy(rows[0].phash, [rows[1].phash, rows[2].phash])
+
+
+def test_hashes_of_earlier_versions_are_compared_by_what_they_have():
+    rows = [row(str(number), scene(number)) for number in range(5)]
+    rows += [
+        row("mirrored", ImageOps.mirror(scene(2))),
+        row("turned", scene(3).transpose(Image.Transpose.ROTATE_90)),
+    ]
+    rows[0] = replace(rows[0], phash="-".join(rows[0].phash.split("-")[:4]))
+    flat = "-".join(["8" + "0" * 63] * 4)  # as they wrote a white sheet
+    rows += [replace(row("w", scene(9)), phash=flat), replace(row("v", scene(8)), phash=flat)]
+    assert [p.rows for p in find_pairs(Manifest(tuple(rows)))] == [(2, 5)]
+    assert is_copy(rows[5].phash, [rows[0].phash, rows[2].phash])
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_hashes_are_those_of_imagehash(seed):
     image = scene(seed)
     small = image.convert("L").resize((64, 64), Image.Resampling.LANCZOS)
     upside_down = ImageOps.flip(small)
-    views = (small, ImageOps.mirror(small), upside_down, ImageOps.mirror(upside_down))
+    views = [small, ImageOps.mirror(small), upside_down, ImageOps.mirror(upside_down)]
+    views += [view.transpose(Image.Transpose.TRANSPOSE) for view in views]
     expected = "-".join(str(imagehash.phash(view, 16)) for view in views)
     assert perceptual_hashes(np.asarray(image)) == expected
 
@@ -92,7 +135,7 @@ def test_groups_follow_chains_and_keep_old_ones():
     assert groups[1] == groups[3] == ""
 
 
-@pytest.mark.parametrize("phash", ["", "12-34", "z" * 64, "0" * 259])
+@pytest.mark.parametrize("phash", ["", "12-34", "z" * 64, "0" * 259, "-".join(["0" * 64] * 5)])
 def test_hashes_of_another_kind_are_refused(phash):
     rows = (row("a", scene(0)), Sample(Path("b"), "glass", phash=phash))
     with pytest.raises(DataError, match="scan"):
