@@ -139,9 +139,9 @@ def find_label_issues(
         labels,
         probabilities,
         return_indices_ranked_by="self_confidence",
-        # Of cleanlab's filters the one with the fewest false alarms at the same recall, for folders
-        # of 60 to 2,500 photos (`benchmarks/clean.py labels`).
-        filter_by="low_self_confidence",
+        # Finds more than cleanlab's default, with as few false alarms, at every size and rate tried
+        # (`benchmarks/clean.py labels`).
+        filter_by="prune_by_class",
     )
     return [
         Issue(
@@ -284,7 +284,7 @@ def exposure_shares(pixels: ImageArray) -> dict[str, float]:
 
 def exposure(shares: Mapping[str, float]) -> float:
     """Return how much a picture of such shares looks overexposed; see `WEIGHTS`."""
-    return sum(weight * shares[name] ** 0.5 for name, weight in WEIGHTS.items())
+    return float(sum(weight * shares[name] ** 0.5 for name, weight in WEIGHTS.items()))
 
 
 def blurriness(grey: npt.NDArray[np.float32]) -> float:

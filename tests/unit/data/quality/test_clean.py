@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
@@ -165,6 +165,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 @settings(max_examples=25, deadline=None)
 @given(names=st.sets(st.sampled_from(sorted(PICTURES)), min_size=1))
+@example(names={"white1", *(f"scene{n}" for n in range(6))})
 def test_a_photo_has_the_same_faults_alone_and_among_any_others(tmp_path_factory, alone, names):
     root = save(tmp_path_factory.mktemp("mixture") / "photos", {n: PICTURES[n] for n in names})
     assert kinds(root) == {name: alone[name] for name in (f"{n}.jpg" for n in names)}
