@@ -4,10 +4,9 @@
     python benchmarks/clean.py copies FOLDER...      # pairs; copies turned by 90 degrees, and crops
     python benchmarks/clean.py labels FOLDER...      # planted wrong labels, by size and rate
 
-Each folder has one folder a class. `exposure` fits the weights of `recyclenet.data.clean` on every
-other photo and measures on the photos between. `labels` predicts with a logistic regression on the
-features of a frozen backbone, five folds, in place of `recyclenet crossval`. Needs the extras data
-and train.
+Each folder has one folder per class. `exposure` fits the weights in `data/quality/clean.py` on every
+other photo and measures on the rest. `labels` predicts with a five-fold logistic regression on the
+features of a frozen backbone, in place of `recyclenet crossval`. Needs the extras `data` and `train`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from recyclenet.core.images import decode_image
-from recyclenet.data.clean import (
+from recyclenet.data.dataset import load_dataset
+from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.data.quality.clean import (
     MIN_CLIPPED,
     OVEREXPOSED,
     WASHED_OUT,
@@ -31,9 +32,7 @@ from recyclenet.data.clean import (
     find_label_issues,
     shrunk,
 )
-from recyclenet.data.duplicates import MAX_DISTANCE, find_pairs, is_copy, perceptual_hashes
-from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.data.scan import load_dataset
+from recyclenet.data.quality.duplicates import MAX_DISTANCE, find_pairs, is_copy, perceptual_hashes
 
 Array = npt.NDArray[np.float64]
 TURNS = ("ROTATE_90", "ROTATE_270", "TRANSPOSE", "TRANSVERSE")

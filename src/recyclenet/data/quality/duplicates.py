@@ -140,21 +140,21 @@ def _words(hashes: Iterable[str]) -> npt.NDArray[np.uint64]:
 
 
 def clusters(num_rows: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Return the rows that pairs join, also by way of others: sorted lists of two or more."""
-    parents = list(range(num_rows))
+    """Return the rows that pairs connect, directly or through others: sorted lists of two or more.
 
-    def root(row: int) -> int:
-        while parents[row] != row:
-            parents[row] = parents[parents[row]]
-            row = parents[row]
-        return row
+    The lists are in the order of their first rows.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    for pair in pairs:
-        low, high = sorted(map(root, pair))
-        parents[high] = low
+    edges = np.array(list(pairs), np.int64).reshape(-1, 2)
+    if not len(edges):
+        return []
+    graph = coo_array((np.ones(len(edges), np.bool_), edges.T), (num_rows, num_rows))
+    _, labels = connected_components(graph, directed=False)
     members: dict[int, list[int]] = defaultdict(list)
-    for row in range(num_rows):
-        members[root(row)].append(row)
+    for row, label in enumerate(labels.tolist()):
+        members[label].append(row)
     return [rows for rows in members.values() if len(rows) > 1]
 
 
