@@ -4,9 +4,9 @@
     python benchmarks/clean.py copies FOLDER...      # pairs; copies turned by 90 degrees, and crops
     python benchmarks/clean.py labels FOLDER...      # planted wrong labels, by size and rate
 
-Each folder has one folder per class. `exposure` fits the weights in `data/quality/clean.py` on every
-other photo and measures on the rest. `labels` predicts with a five-fold logistic regression on the
-features of a frozen backbone, in place of `recyclenet crossval`. Needs the extras `data` and `train`.
+Folders hold one folder per class. `exposure` fits the weights in `data/quality/clean.py` on half of
+the photos and measures on the rest. `labels` predicts with a five-fold logistic regression on the
+features of a frozen backbone, in place of `recyclenet crossval`. Needs the extras `data`, `train`.
 """
 
 from __future__ import annotations
