@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import threading
 import time
@@ -13,13 +12,12 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from recyclenet.core.files import read_table, write_table
+from recyclenet.core.files import write_table
 from recyclenet.core.progress import Progress
-from recyclenet.errors import EXIT_TERMINATED, DataError, Interrupted
+from recyclenet.errors import EXIT_TERMINATED, Interrupted
+from recyclenet.training.run import FIGURES, read_epochs
 
 _log = logging.getLogger(__name__)
-_FIGURES = ("train_loss", "val_loss", "val_accuracy")
-_COLUMNS = ("epoch", *_FIGURES, "lr", "seconds")
 
 
 class EpochTable(pl.Callback):
@@ -38,13 +36,15 @@ class EpochTable(pl.Callback):
         """Read the rows of the epochs already done."""
         self._started = time.monotonic()
         if trainer.current_epoch > 0 and self._path.is_file():
-            self._rows = _rows_until(trainer.current_epoch, self._path)
+            self._rows = [
+                row for row in read_epochs(self._path) if int(row["epoch"]) <= trainer.current_epoch
+            ]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the row of this epoch."""
         if not trainer.is_global_zero:
             return
-        values = {name: f"{float(trainer.callback_metrics[name]):.6g}" for name in _FIGURES}
+        values = {name: f"{float(trainer.callback_metrics[name]):.6g}" for name in FIGURES}
         epoch = trainer.current_epoch + 1
         rate = f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}"
         seconds = f"{time.monotonic() - self._started:.1f}"
@@ -55,24 +55,6 @@ class EpochTable(pl.Callback):
             *(epoch, trainer.max_epochs, values["train_loss"], values["val_loss"]),
             100 * float(values["val_accuracy"]),
         )
-
-
-def _rows_until(epoch: int, path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table of epochs up to `epoch`.
-
-    Raises:
-        DataError: it is no such table.
-    """
-    rows = read_table(path)
-    _, names = next(rows, (1, []))
-    kept = []
-    for line, row in rows:
-        is_row = names == list(_COLUMNS) and len(row) == len(names)
-        if not is_row or not re.fullmatch("[0-9]{1,9}", row[0]):
-            raise DataError(f"{path}, line {line} is no row of an epoch; delete the file and go on")
-        if int(row[0]) <= epoch:
-            kept.append(dict(zip(names, row, strict=True)))
-    return kept
 
 
 class ProgressBar(pl.Callback):

@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from recyclenet.core.progress import Progress, silent
+from recyclenet.core.taxonomy import assign_streams
 from recyclenet.data.manifest import Manifest, write_manifest
 from recyclenet.errors import Interrupted, RecycleNetError, UsageError
 from recyclenet.models.network import create_model
@@ -69,13 +70,14 @@ def start_run(
         force: the folder may be in use; this run takes the place of one that is there.
 
     Raises:
-        UsageError: the folder is in use.
+        UsageError: the folder is in use, or the recipe has a stream of an unknown class.
         DataError: the photos cannot be trained on.
         Interrupted: the user stopped; `resume_run` continues.
     """
     leads = process_rank() == 0
     if leads and not force:
         check_unused(run)
+    assign_streams(manifest.class_names, recipe.streams)  # now, not after hours of training
     manifest = check_photos(manifest, recipe, progress)
     if leads:
         for path in run.files:

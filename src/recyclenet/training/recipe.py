@@ -15,6 +15,7 @@ import tomlkit.items
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from recyclenet.core.files import read_toml, toml_value, write_text
+from recyclenet.core.taxonomy import Stream
 from recyclenet.errors import UsageError, nearest
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.fields import OrNone, Section, explain
@@ -164,7 +165,7 @@ class Recipe(Section):
         return value
 
     name: str = Field("unnamed", description="short name, stored in the model file")
-    streams: dict[str, str] = Field(
+    streams: dict[str, Stream] = Field(
         default_factory=dict,
         description="disposal streams of classes that differ from the taxonomy",
     )

@@ -9,8 +9,12 @@ from pathlib import Path
 from recyclenet.core.files import read_table
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.data.manifest import Manifest, read_manifest
+from recyclenet.errors import DataError
 from recyclenet.inference.classifier import Classifier
 from recyclenet.training.recipe import Recipe, load_recipe
+
+FIGURES = ("train_loss", "val_loss", "val_accuracy")
+COLUMNS = ("epoch", *FIGURES, "lr", "seconds")
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,15 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, float]]:
-        """One row an epoch: epoch, train_loss, val_loss, val_accuracy, lr, seconds."""
+        """One row an epoch: epoch, train_loss, val_loss, val_accuracy, lr, seconds.
+
+        Raises:
+            DataError: the table is damaged.
+        """
         if not self.metrics_file.is_file():
             return []
-        (_, names), *rows = read_table(self.metrics_file)
-        return [dict(zip(names, map(float, row), strict=True)) for _, row in rows]
+        rows = read_epochs(self.metrics_file)
+        return [{name: float(text) for name, text in row.items()} for row in rows]
 
     @property
     def info(self) -> ModelInfo:
@@ -116,3 +124,28 @@ class Run:
         if rows and self.model.is_file():
             state += f", validation accuracy {self.info.metrics['accuracy']:.2%}"
         return f"Run({str(self.folder)!r}, {state})"
+
+
+def read_epochs(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a `metrics.csv` as they are written, by the names of their columns.
+
+    Raises:
+        DataError: it is no such table; the message names the line.
+    """
+    rows = read_table(path)
+    line, names = next(rows, (1, []))
+    if names != list(COLUMNS):
+        raise DataError(f"{path}, line {line}: its columns are not {', '.join(COLUMNS)}")
+    found = []
+    for line, row in rows:
+        if len(row) != len(names) or not _is_epoch(row):
+            raise DataError(f"{path}, line {line}: an epoch is {len(names)} numbers")
+        found.append(dict(zip(names, row, strict=True)))
+    return found
+
+
+def _is_epoch(row: list[str]) -> bool:
+    try:
+        return all(isinstance(float(cell), float) for cell in row) and 0 < int(row[0]) < 10**9
+    except ValueError:
+        return False

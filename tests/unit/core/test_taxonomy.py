@@ -104,6 +104,12 @@ def test_a_class_comes_before_its_stream(tmp_path):
         ('[bin]\nglass = "x"', r"has 'bin'; rules are"),
         ("streams = 1", "has 'streams'; rules are"),
         ("nonsense", "not valid TOML"),
+        ("[[streams]]\nglass = 'other'", "has 'streams'; rules are"),
+        ("[streams]\nglass = ['other']", r"stream \['other'\] for 'glass'"),
+        ("[streams]\nglass = {a = 1}", "for 'glass'"),
+        ("[bins]\nglass = nan", "must be words"),
+        ("[bins]\nglass = 1979-05-27", "must be words"),
+        ("[bins]\nglass = '  '", "must be words"),
     ],
 )
 def test_mistakes_in_rules_are_named(tmp_path, text, message):

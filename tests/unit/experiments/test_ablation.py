@@ -26,6 +26,16 @@ def test_ablations_of_the_project_are_valid(path: Path) -> None:
         ("[factors]\n'fit.epochs' = [1]\n[more]", "unknown field 'more'"),
         ("nonsense", "not valid TOML"),
         ("[factors]\n'fit.epoch' = [1]", "did you mean 'epochs'"),
+        ("[factors]\n'fit.epochs' = []", "at least 1 item"),
+        ("[factors]\n'fit.epochs' = [nan]", "fit.epochs"),
+        ("[factors]\n'fit.epochs' = [1979-05-27]", "fit.epochs"),
+        ("[factors]\n'optim.rho' = [inf]", "finite number"),
+        ("seeds = [-1]\n[factors]\n'fit.epochs' = [1]", "greater than or equal to 0"),
+        ("seeds = [10000000000]\n[factors]\n'fit.epochs' = [1]", "less than or equal to"),
+        ("[settings]\n'optim.rho' = inf\n[factors]\n'fit.epochs' = [1]", "finite number"),
+        (f"[factors]\n'name' = ['{'l' * 300}']", "no folder can be named"),
+        ("[factors]\n" + "\n".join(f"'a{i}' = [1, 2, 3]" for i in range(40)), "combinations"),
+        ("[factors]\n'name' = ['..', '.']", "the same name"),
     ],
 )
 def test_mistakes_are_named(text: str, reason: str, tmp_path: Path) -> None:

@@ -165,6 +165,15 @@ def test_a_folder_in_use_is_refused_and_left_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_stream_of_an_unknown_class_is_refused_before_training(
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    wrong = recipe.with_settings({"streams.glas": "other"})
+    with pytest.raises(UsageError, match="did you mean 'glass'"):
+        start_run(load_dataset(photo_folder), wrong, Run(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_one_class_is_not_enough(photo_folder: Path, recipe: Recipe, tmp_path: Path) -> None:
     glass = Manifest(tuple(s for s in load_dataset(photo_folder) if s.label == "glass"))
     with pytest.raises(DataError, match="only 'glass'"):

@@ -23,12 +23,12 @@ def test_recipes_of_the_package_are_valid_and_survive_saving(name: str, tmp_path
     assert load_recipe(str(tmp_path / "recipe.toml")) == recipe
 
 
-@given(name=st.text(), stream=st.text(), label=st.text())
-@example(name="\x7f", stream='"', label="\x00\\")
+@given(name=st.text(), licence=st.text(), label=st.text())
+@example(name="\x7f", licence='"', label="\x00\\")
 def test_any_text_survives_saving(
-    name: str, stream: str, label: str, tmp_path_factory: pytest.TempPathFactory
+    name: str, licence: str, label: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    recipe = Recipe(name=name, streams={label: stream})
+    recipe = Recipe(name=name, licence=licence, streams={label: "other"})
     path = tmp_path_factory.mktemp("recipe") / "recipe.toml"
     save_recipe(recipe, path)
     assert load_recipe(str(path)) == recipe

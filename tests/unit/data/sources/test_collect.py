@@ -7,6 +7,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image, ImageOps
 from recyclenet.core.images import decode_image
 from recyclenet.data.manifest import read_manifest
 from recyclenet.data.sources.collect import (
+    ENGINES,
     JOURNAL,
     Collector,
     Limits,
@@ -332,3 +334,127 @@ def test_a_journal_that_is_none_stays_but_by_force(server, collector, tmp_path):
     limits = Limits(2.0, 1 << 20, 1 << 30, 0.0, 64)
     assert Collector(tmp_path / "photos", limits, force=True).journal == []
     assert not journal.exists()
+
+
+def line(**fields: object) -> str:
+    good = {
+        "url": "http://example.org/a.jpg",
+        "label": "glass",
+        "path": "glass/a.jpg",
+        "reason": "",
+        "sha256": "ab" * 32,
+        "phash": "-".join(["cd" * 32] * 4),
+        "licence": "",
+    }
+    return json.dumps({**good, **fields})
+
+
+def test_a_journal_of_ours_is_read(collector, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / JOURNAL).write_text(line() + "\n")
+    assert collector().counts == {"glass": 1}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "{",
+        "null",
+        "[]",
+        "3",
+        "{}",
+        '{"url": "http://a"}',
+        "[" * 100_000,
+        line(url=3),
+        line(url=None),
+        line(label=["glass"]),
+        line(sha256=float("nan")),
+        line(extra=1),
+        line(url=""),
+        line(path="/etc/passwd"),
+        line(path="../a.jpg"),
+        line(path="glass/../../a.jpg"),
+        line(path="glass/.."),
+        line(path="glass"),
+        line(path="glass/a\0.jpg"),
+        line(path="glass/" + "l" * 300),
+        line(path="C:\\a.jpg"),
+        line(sha256="zz"),
+        line(phash="zz"),
+        line(phash="cd" * 128),
+        '{"url": 1' + "0" * 5000 + "}",
+    ],
+    ids=lambda text: text[:60],
+)
+def test_a_line_that_no_run_has_written_is_named(collector, tmp_path, bad):
+    (tmp_path / "photos").mkdir()
+    content = f"{line()}\n{bad}\n{line(url='http://b', path='glass/b.jpg')}\n"
+    (tmp_path / "photos" / JOURNAL).write_text(content)
+    with pytest.raises(DataError, match=r"collected\.jsonl, line 2 is damaged"):
+        collector()
+    assert (tmp_path / "photos" / JOURNAL).read_text() == content
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_a_line_cut_anywhere_is_as_good_as_not_written(collector, tmp_path, size):
+    (tmp_path / "photos").mkdir()
+    path = tmp_path / "photos" / JOURNAL
+    last = json.dumps({"url": "玻璃", "label": "g"}, ensure_ascii=False).encode()
+    path.write_bytes(f"{line()}\n".encode() + last[:size])
+    assert len(collector().journal) == 1
+    assert path.read_text() == f"{line()}\n"
+
+
+def test_a_line_that_lacks_its_end_alone_is_kept(collector, tmp_path):
+    (tmp_path / "photos").mkdir()
+    path = tmp_path / "photos" / JOURNAL
+    path.write_text(line())
+    assert len(collector().journal) == 1
+    assert path.read_text() == f"{line()}\n"
+
+
+def test_an_address_that_is_there_twice_counts_once(collector, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / JOURNAL).write_text(f"{line()}\n" * 3)
+    assert collector().counts == {"glass": 1}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[", "javascript:x", "http://a b", "\x1b", "http://a:x/", ""]
+)
+def test_an_address_of_an_engine_that_is_none_is_passed_over(server, collector, url):
+    mine = collector()
+    assert mine.collect("glass", [(url, ""), *addresses(server, "0.jpg")], 9) == 1
+
+
+@pytest.mark.parametrize(
+    "page", [b"", b"\xff\x00", b"[" * 100_000, b'<a class="iusc" m="{}">', b"<a>"]
+)
+def test_a_page_of_an_engine_that_is_none_ends_the_search_alone(page):
+    pytest.importorskip("icrawler")
+    for engine in ENGINES:
+        with suppress(FetchError):
+            assert list(search(engine, "x", range(1), 1, lambda _: page)) == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "glass,x," + "9" * 5000,
+        "glass,x,-1",
+        "glass,x,0",
+        "glass,x,²",
+        "a\0b",
+        "\x1b[31m",
+        "l" * 300,
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_lists_name_the_line_of_a_mistake(tmp_path, bad):
+    path = tmp_path / "list.csv"
+    path.write_text(f"metal\n{bad}\n")
+    with pytest.raises(UsageError, match=r"list\.csv, line 2"):
+        read_classes(path, 1)
+    path.write_text("metal,http://example.org/a.jpg\nglass,http://[\n")
+    with pytest.raises(UsageError, match=r"list\.csv, line 2"):
+        read_addresses(path)
