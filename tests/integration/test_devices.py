@@ -52,7 +52,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 def test_two_processes_learn_what_one_learns(
     photo_folder: Path, tmp_path: Path, sharpness: str
 ) -> None:
-    options = ("--set", f"optim.sharpness={sharpness}", "--set", "fit.accumulate=2")
+    options = ("--set", f"optim.sharpness={sharpness}", "--set", "fit.micro_batches=2")
     train(photo_folder, tmp_path / "one", *options)
     said = train(photo_folder, tmp_path / "two", *options, "--devices", "2")
     assert said.count("epoch 2/2") == 1
