@@ -280,9 +280,10 @@ class Collector:
                 missing = target - self.counts[label]
                 progress(self.counts[label], target)
                 while len(waiting) < min(missing, _WORKERS):
-                    url, licence = next(source, ("", ""))
-                    if not url:
+                    address = next(source, None)
+                    if address is None:
                         break
+                    url, licence = address
                     if url not in seen:
                         seen.add(url)
                         waiting.add(pool.submit(self._take, url, label, licence))
