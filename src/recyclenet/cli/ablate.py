@@ -15,12 +15,14 @@ from recyclenet.core.outputs import ABLATION, ABLATION_TEXT, PICTURE, Folder
 
 def ablate(
     file: Annotated[
-        Path, typer.Argument(help="TOML: recipe, seeds, factors; see docs/ablate.md."), Reads()
+        Path,
+        typer.Argument(help="TOML file with recipe, seeds and factors; see docs/ablate.md."),
+        Reads(),
     ],
     data: DataOption,
     out: Annotated[
         Path,
-        typer.Option("--out", help="Folder for the runs and the tables."),
+        typer.Option("--out", help="Folder for the runs and tables."),
         Writes(
             Folder(
                 lambda: {
@@ -33,9 +35,9 @@ def ablate(
     ],
     force: ForceOption = False,
 ) -> None:
-    """Train every combination of factors over several seeds, and compare.
+    """Train every combination of factors over several seeds, and compare them.
 
-    Interrupted? The same command continues: finished runs are not trained again.
+    To continue after an interruption, run the same command again.
     """
     from recyclenet.core.extras import require_train
 

@@ -31,25 +31,27 @@ def measure(
     names: Annotated[list[str], typer.Argument(help=NAME_HELP)],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for models.csv and models.png; made if missing."),
+        typer.Option("--out", help="Folder for models.csv and models.png."),
         Writes(Folder(lambda: {"models.csv": COSTS, "models.png": PICTURE})),
     ] = None,
     image_size: Annotated[
         int, typer.Option("--image-size", min=32, max=1024, help="Side of the input, pixels.")
     ] = 224,
     repeats: Annotated[
-        int, typer.Option("--repeats", min=1, max=10_000, help="Timed rounds.")
+        int, typer.Option("--repeats", min=1, max=10_000, help="Number of timed rounds.")
     ] = 15,
     threads: Annotated[
         int,
-        typer.Option("--threads", min=0, max=1024, help="Threads; 0: what each runtime chooses."),
+        typer.Option(
+            "--threads", min=0, max=1024, help="Number of threads; 0: the runtime's default."
+        ),
     ] = 0,
     force: ForceOption = False,
 ) -> None:
     """Compare networks: parameters, multiply-adds, memory, latency, throughput.
 
-    Each runs in PyTorch and in ONNX Runtime, float32, on the CPU, and in PyTorch on the GPU where
-    there is one. Weights are random: they do not change the cost.
+    Measures each network in float32 in PyTorch and ONNX Runtime on the CPU, and in PyTorch on a GPU
+    if there is one. The weights are random, since they do not affect the cost.
     """
     from recyclenet.core.extras import require_train
 

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 def classify(
     paths: Annotated[
-        list[str], typer.Argument(help="Pictures, folders or globs; -- ends options.")
+        list[str], typer.Argument(help="Photos, folders or globs; -- ends the options.")
     ],
     as_json: JsonOption = False,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", min=1, help="How many classes to show of each picture.")
+        int | None, typer.Option("--top-k", min=1, help="Number of classes to show per photo.")
     ] = None,
     tta: TtaOption = False,
     model: ModelOption = None,
     rules: Annotated[
         str | None,
-        typer.Option("--rules", help="A city's rules: a name in the package, or a TOML file."),
+        typer.Option("--rules", help="A city's rules: a built-in name or a TOML file."),
         Reads(),
     ] = None,
     max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
-    """Classify pictures: one line, or with --json one JSON object, for each."""
+    """Classify photos; print one line, or with --json one JSON object, per photo."""
     from recyclenet.cli.rows import print_row
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.classify import classify as operation

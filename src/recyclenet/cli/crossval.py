@@ -17,7 +17,7 @@ def crossval(
     data: DataOption,
     out: Annotated[
         Path,
-        typer.Option("--out", help="Folder for the runs and the tables."),
+        typer.Option("--out", help="Folder for the runs and tables."),
         Writes(Folder(lambda: {"folds.csv": FOLDS, "predictions.csv": PREDICTIONS})),
     ],
     folds: Annotated[int, typer.Option("--folds", min=2, help="Number of folds.")] = 5,
@@ -25,9 +25,9 @@ def crossval(
     settings: SettingsOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Train a recipe once per fold; test photos stay out.
+    """Cross-validate a recipe: train it once per fold, without the test photos.
 
-    Interrupted? The same command continues: finished folds are not trained again.
+    To continue after an interruption, run the same command again.
     """
     from recyclenet.core.extras import require_train
 

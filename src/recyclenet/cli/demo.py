@@ -20,14 +20,14 @@ def demo(
     ),
     pictures: Annotated[
         Path | None,
-        typer.Option("--pictures", help="Your own folder of class folders, or CSV manifest."),
+        typer.Option("--pictures", help="Your own folder of class folders, or a CSV manifest."),
         Reads(dataset_files),
     ] = None,
     model: ModelOption = None,
     force: ForceOption = False,
     max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
-    """Classify the sample pictures: a table here, and a page with pictures and heatmaps."""
+    """Classify the sample pictures; print a table and write a page with heatmaps."""
     from dataclasses import replace
 
     from recyclenet.cli.classify import describe

@@ -18,7 +18,7 @@ def doctor(
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
-    """Check the installation: versions, extras, the model file, one real classification."""
+    """Check the installation: versions, extras, model file, and a test classification."""
     import os
     import platform
 

@@ -28,25 +28,25 @@ def evaluate(
     data: DataOption,
     split: Annotated[
         str | None,
-        typer.Option("--split", help="train, val, test or all; default: test where there is one."),
+        typer.Option("--split", help="train, val, test or all; default: test if there is one."),
     ] = None,
     as_json: JsonOption = False,
     tta: TtaOption = False,
     model: ModelOption = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Also write an HTML page with the worst photos."),
+        typer.Option("--report", help="Write an HTML page with the most wrong photos."),
         Writes(PAGE),
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option("--predictions", help="Also write the logits as a CSV table."),
+        typer.Option("--predictions", help="Write the logits as a CSV table."),
         Writes(PREDICTIONS),
     ] = None,
     force: ForceOption = False,
     max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
-    """Evaluate a model: accuracy with its interval, confusion matrix, calibration."""
+    """Evaluate a model on labelled photos: accuracy, confusion matrix, calibration."""
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row
     from recyclenet.data.dataset import load_dataset

@@ -24,7 +24,7 @@ def export(
     ] = None,
     force: ForceOption = False,
 ) -> None:
-    """Export a run's best checkpoint, after checking it against PyTorch on real photos."""
+    """Export the best checkpoint of a run, checked against PyTorch on real photos."""
     from recyclenet.core.extras import require_train
 
     require_train("export")

@@ -24,15 +24,15 @@ def lr_find(
     recipe: RecipeOption = "default",
     settings: SettingsOption = None,
     steps: Annotated[
-        int, typer.Option("--steps", min=20, max=100_000, help="Steps of the sweep.")
+        int, typer.Option("--steps", min=20, max=100_000, help="Number of steps.")
     ] = 100,
     out: Annotated[
-        Path, typer.Option("--out", help="The picture to write."), Writes(PICTURE)
+        Path, typer.Option("--out", help="The plot (.png) to write."), Writes(PICTURE)
     ] = Path("lr-find.png"),
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Sweep the learning rate, draw the loss, and suggest a learning rate."""
+    """Sweep the learning rate, plot the loss, and suggest a learning rate."""
     from recyclenet.core.extras import require_train
 
     require_train("the learning-rate finder")

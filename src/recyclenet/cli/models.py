@@ -10,7 +10,7 @@ from recyclenet.cli.command import Command, Reads
 from recyclenet.cli.options import JsonOption
 from recyclenet.cli.output import say
 
-app = typer.Typer(name="models", help="List networks and look inside of one.", no_args_is_help=True)
+app = typer.Typer(name="models", help="List and show networks.", no_args_is_help=True)
 
 NUM_TAGS = 4
 NAME_HELP = "A model name: BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]."
@@ -20,11 +20,13 @@ NAME_HELP = "A model name: BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]."
 def list_models(
     pattern: Annotated[
         str | None,
-        typer.Argument(help="Only names like this one, timm's too, such as 'resnet*'."),
+        typer.Argument(
+            help="Only names that match this pattern, including timm's, such as 'resnet*'."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the source documents' networks, attention modules and edits, or timm's backbones."""
+    """List networks, attention modules, edits, and timm's backbones."""
     from recyclenet.core.extras import require_train
     from recyclenet.errors import UsageError
 
@@ -96,7 +98,7 @@ def _rows(pattern: str | None) -> list[dict[str, Any]]:
 def show(
     name: Annotated[str, typer.Argument(help=NAME_HELP)],
     num_classes: Annotated[
-        int, typer.Option("--num-classes", min=2, max=100_000, help="Width of the head.")
+        int, typer.Option("--num-classes", min=2, max=100_000, help="Number of classes.")
     ] = 6,
     image_size: Annotated[
         int, typer.Option("--image-size", min=32, max=1024, help="Side of the input, pixels.")
@@ -105,13 +107,13 @@ def show(
         str,
         typer.Option(
             "--weights",
-            help="Also say what becomes of weights: 'imagenet' or a safetensors file.",
+            help="Weights to check against the network: 'imagenet' or a safetensors file.",
         ),
         Reads(),
     ] = "none",
     as_json: JsonOption = False,
 ) -> None:
-    """Show a network's layers, parameters and multiply-adds, and where weights can be had."""
+    """Show the layers, parameters and multiply-adds of a network, and its weights."""
     from recyclenet.cli.rows import print_row
     from recyclenet.core.extras import require_train
 

@@ -34,27 +34,28 @@ _DATA = typer.Option("--data", help="Folder of class folders, or a CSV manifest.
 DataOption = Annotated[Path, _DATA, Reads(dataset_files)]
 DataOptionOrNone = Annotated[Path | None, _DATA, Reads(dataset_files)]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Replace files that are no earlier output, too.")
+    bool, typer.Option("--force", help="Also replace files that RecycleNet did not write.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 MaxMegapixelsOption = Annotated[
     float,
-    typer.Option("--max-megapixels", min=0.01, max=178, help="Refuse larger pictures."),
+    typer.Option("--max-megapixels", min=0.01, max=178, help="Refuse larger photos."),
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in one."),
+    typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in model."),
     Reads(),
 ]
 RecipeOption = Annotated[
-    str, typer.Option("--recipe", help="Name of a recipe, or a TOML file."), Reads()
+    str, typer.Option("--recipe", help="A built-in recipe or a TOML file."), Reads()
 ]
 SettingsOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Override a recipe field, such as fit.epochs=3; repeatable."),
+    typer.Option("--set", help="Override a recipe field, such as fit.epochs=3; may be repeated."),
 ]
 TtaOption = Annotated[
-    bool, typer.Option("--tta", help="Average over the mirrored picture: slower, a bit better.")
+    bool,
+    typer.Option("--tta", help="Average over the mirrored photo: slower, slightly more accurate."),
 ]
 
 

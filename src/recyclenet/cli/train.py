@@ -20,26 +20,24 @@ RUN = Folder(lambda: {**RESUMED.files(), "manifest.csv": MANIFEST, "recipe.toml"
 def train(
     data: DataOptionOrNone = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The run folder to make."), Writes(RUN)
+        Path | None, typer.Option("--out", help="The run folder to create."), Writes(RUN)
     ] = None,
     recipe: RecipeOption = "default",
     settings: SettingsOption = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Same as fit.seed.")] = None,
     devices: Annotated[
         str | None,
-        typer.Option(
-            "--devices", help="How many devices train together, or which GPUs: 2, or 0,1."
-        ),
+        typer.Option("--devices", help="Number of devices, or GPU numbers: 2, or 0,1."),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", help="Continue the interrupted run in this folder."),
+        typer.Option("--resume", help="Continue an interrupted run."),
         Reads(),
         Writes(RESUMED),
     ] = None,
     force: ForceOption = False,
 ) -> None:
-    """Train a classifier, then export it to RUN/model.onnx."""
+    """Train a classifier and export it to RUN/model.onnx."""
     from recyclenet.core.extras import require_train
 
     require_train("training")

@@ -40,6 +40,8 @@ def arguments(words: tuple[str, ...], photos: Path, out: Path) -> list[str]:
     return {
         "classify": [str(photos / "none.jpg")],
         "benchmark models": ["no_such_network"],
+        "demo": ["--pictures", none, "--out", out / "x.html"],
+        "evaluate": ["--data", none],
         "models show": ["no_such_network"],
         "crossval": ["--data", none, "--out", out],
         "lr-find": ["--data", none, "--out", out / "x.png"],

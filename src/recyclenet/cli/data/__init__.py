@@ -10,7 +10,9 @@ import typer
 from recyclenet.cli.command import Command
 from recyclenet.cli.data import augment, balance, clean, collect, download, inspect, scan, split
 
-app = typer.Typer(name="data", help="Get photos and get them in order.", no_args_is_help=True)
+app = typer.Typer(
+    name="data", help="Collect, inspect, clean and split photos.", no_args_is_help=True
+)
 
 for command in (
     download.download,

@@ -18,23 +18,26 @@ def augment(
     dataset: SourceArgument,
     copies: Annotated[
         Path | None,
-        typer.Option("--copies", help="New folder for the changed copies."),
+        typer.Option("--copies", help="New folder for the augmented copies."),
         Writes(Folder(dict)),
     ] = None,
     out: OutOption = None,
     groups: Annotated[
-        str, typer.Option("--groups", help="Out of basic, affine, blur-distortion, flips.")
+        str, typer.Option("--groups", help="Any of basic, affine, blur-distortion, flips.")
     ] = "basic,affine,blur-distortion",
     probability: Annotated[
-        str, typer.Option("--probability", help="Of each change: low .1, mid .3, high .5.")
+        str,
+        typer.Option(
+            "--probability", help="Probability of each change: low 0.1, mid 0.3, high 0.5."
+        ),
     ] = "low",
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Write a changed copy of every training photo for each group of changes.
+    """Write an augmented copy of every training photo for each group of changes.
 
-    A copy stays in the split of its photo. Training does the same on the fly:
+    A copy stays in the split of its photo. Training can augment on the fly instead:
     `--set augment.groups=...`.
     """
     import os

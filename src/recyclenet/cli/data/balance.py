@@ -15,23 +15,23 @@ def balance(
     dataset: SourceArgument,
     out: OutOption = None,
     most: Annotated[
-        int, typer.Option("--cap", min=0, help="At most so many photos of a class; 0: no limit.")
+        int, typer.Option("--cap", min=0, help="Maximum number of photos per class; 0: no limit.")
     ] = 0,
     least: Annotated[
         int | None,
         typer.Option(
             "--oversample",
             min=0,
-            help="Repeat photos until each class has so many; 0: as many as the largest.",
+            help="Repeat photos up to this number per class; 0: as many as the largest class.",
         ),
     ] = None,
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Cap or repeat the training photos of each class; validation and test stay as they are.
+    """Limit or repeat the training photos of each class; validation and test do not change.
 
-    Also prints the class weights that balance without either
+    Also prints the class weights that balance the classes without either
     (`recyclenet train --set optim.class_weights=balanced`).
     """
     from recyclenet.cli.data.common import write

@@ -34,38 +34,41 @@ def clean(
     out: OutOption = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Folder for issues.csv and a contact sheet of each kind."),
+        typer.Option("--report", help="Folder for issues.csv and a contact sheet per fault."),
         Writes(Folder(_report_files)),
     ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
             "--predictions",
-            help="predictions.csv of `recyclenet crossval`: also look for wrong labels.",
+            help="predictions.csv of `recyclenet crossval`; needed to find wrong labels.",
         ),
         Reads(),
     ] = None,
     take: Annotated[
         str | None,
-        typer.Option("--take", help="Kinds of faults for which a photo goes, with commas between."),
+        typer.Option("--take", help="Faults to remove photos for, separated by commas."),
     ] = None,
-    min_side: Annotated[int, typer.Option("--min-side", min=1, help="Pixels.")] = 64,
+    min_side: Annotated[int, typer.Option("--min-side", min=1, help="Minimum side, pixels.")] = 64,
     max_aspect: Annotated[
-        float, typer.Option("--max-aspect", min=1, help="Long side over short side.")
+        float, typer.Option("--max-aspect", min=1, help="Maximum ratio of long side to short side.")
     ] = 3.0,
     quarantine: Annotated[
         Path | None,
-        typer.Option("--quarantine", help="Folder that `--apply` moves photos to."),
+        typer.Option("--quarantine", help="Folder to which --apply moves photos."),
         Writes(Folder(lambda: {"moves.csv": MOVES})),
     ] = None,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Move the photos away; `data undo` brings them back.")
+        bool,
+        typer.Option(
+            "--apply", help="Move faulty photos to the quarantine; `data undo` moves them back."
+        ),
     ] = False,
     dry_run: DryRunOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find faulty photos: unreadable, small, odd, dark, overexposed, empty, copies, wrong labels.
+    """Find unreadable, small, badly exposed, duplicate and wrongly labelled photos.
 
     Writes a manifest without them; with --apply also moves the files into a quarantine. Exit code
     3: some photos were left out, or could not be moved; they are named.
@@ -123,13 +126,13 @@ def clean(
 
 def undo(
     quarantine: Annotated[
-        Path, typer.Argument(help="The folder that `clean --apply` filled."), Reads()
+        Path, typer.Argument(help="The quarantine folder of `data clean --apply`."), Reads()
     ],
     dry_run: DryRunOption = False,
 ) -> None:
     """Move the photos of a quarantine back to where they were.
 
-    Exit code 3: some cannot be moved back; they are named, and the same command tries again.
+    Exit code 3: some photos could not be moved back; stderr names them. Run it again to retry.
     """
     from recyclenet.core.text import printable
     from recyclenet.data.quality.quarantine import read_journal, restore

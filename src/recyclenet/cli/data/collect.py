@@ -23,53 +23,59 @@ def collect(
     context: typer.Context,
     out: Annotated[
         Path,
-        typer.Option("--out", help="Folder for the photos, one folder a class."),
+        typer.Option("--out", help="Folder for the photos, one folder per class."),
         Writes(Folder(lambda: {"manifest.csv": MANIFEST, "collected.jsonl": COLLECTED})),
     ],
     classes: Annotated[
         Path | None,
-        typer.Option("--classes", help="List of classes: LABEL[,KEYWORD[,TARGET]], one a line."),
+        typer.Option("--classes", help="File with one class per line: LABEL[,KEYWORD[,TARGET]]."),
         Reads(),
     ] = None,
     urls: Annotated[
         Path | None,
-        typer.Option("--urls", help="List of addresses: LABEL,URL[,LICENCE], one a line."),
+        typer.Option("--urls", help="File with one photo per line: LABEL,URL[,LICENCE]."),
         Reads(),
     ] = None,
-    engine: Annotated[str, typer.Option("--engine", help="baidu or bing.")] = "bing",
-    target: Annotated[int, typer.Option("--target", min=1, help="Photos of each class.")] = 200,
+    engine: Annotated[str, typer.Option("--engine", help="Search engine: baidu or bing.")] = "bing",
+    target: Annotated[
+        int, typer.Option("--target", min=1, help="Number of photos per class.")
+    ] = 200,
     start_page: Annotated[int, typer.Option("--start-page", min=0)] = 0,
-    pages: Annotated[int, typer.Option("--pages", min=1, help="Result pages, at most.")] = 20,
+    pages: Annotated[
+        int, typer.Option("--pages", min=1, help="Maximum number of result pages.")
+    ] = 20,
     per_page: Annotated[int, typer.Option("--per-page", min=1, max=100)] = 30,
     delay: Annotated[
         float,
-        typer.Option("--delay", min=0, max=3600, help="Seconds between two requests to one host."),
+        typer.Option("--delay", min=0, max=3600, help="Seconds between requests to one host."),
     ] = 1.0,
     deadline: Annotated[
         float,
-        typer.Option(
-            "--deadline", min=0.1, max=86_400, help="Seconds for one attempt at one address."
-        ),
+        typer.Option("--deadline", min=0.1, max=86_400, help="Time limit of one request, seconds."),
     ] = 30.0,
-    max_mb: Annotated[float, typer.Option("--max-mb", min=0.001, help="Of one photo.")] = 20.0,
+    max_mb: Annotated[
+        float, typer.Option("--max-mb", min=0.001, help="Maximum size of a photo.")
+    ] = 20.0,
     max_total_mb: Annotated[
-        float, typer.Option("--max-total-mb", min=0.001, help="Of all that is received.")
+        float,
+        typer.Option("--max-total-mb", min=0.001, help="Maximum size of all downloads together."),
     ] = 4000.0,
-    min_side: Annotated[int, typer.Option("--min-side", min=1, help="Pixels.")] = 64,
+    min_side: Annotated[int, typer.Option("--min-side", min=1, help="Minimum side, pixels.")] = 64,
     mirror: Annotated[
-        str, typer.Option("--engine-address", help="Ask this server in place of the engine's.")
+        str,
+        typer.Option("--engine-address", help="Server to use instead of the search engine's own."),
     ] = "",
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", help="HOST:PORT of a private server that may be asked."),
+        typer.Option("--allow-host", help="Private server to allow, HOST:PORT; may be repeated."),
     ] = None,
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Collect photos by keyword or from a list; robots.txt and noai are honoured.
+    """Collect photos by keyword or from a list of URLs; honours robots.txt and noai.
 
-    Interrupted? The same command continues; addresses already tried are not asked again. Exit code
-    3: some class has fewer photos than wanted; 1: there is not one photo.
+    To continue after an interruption, run the same command again; it skips URLs already tried.
+    Exit codes: 3 a class has fewer photos than its target, 1 no photo was found.
     """
     from recyclenet.cli.data.common import NUM_NAMED, refuse_unused
     from recyclenet.cli.progress import counting

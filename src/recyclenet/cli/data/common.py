@@ -28,9 +28,9 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", help="The manifest (.csv) to write."), Writes(MANIFEST)
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
+    bool, typer.Option("--dry-run", help="Show what would be done, and write nothing.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Decides everything that is drawn.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Random seed.")]
 NUM_NAMED = 10
 
 

@@ -20,36 +20,36 @@ NUM_NAMED = 3
 
 
 def download(
-    dataset: Annotated[str, typer.Argument(help="Which data set: trashnet.")],
+    dataset: Annotated[str, typer.Argument(help="The dataset: trashnet.")],
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="Folder for the photos; made if missing."),
+        typer.Option("--to", help="Folder for the photos."),
         Writes(Folder(lambda: {"manifest.csv": MANIFEST})),
     ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
             "--source",
-            help="Address of a zip archive, or of an unpacked copy if it ends in '/'. "
-            "Replaces the built-in ones; may be given several times.",
+            help="URL of a zip archive, or of a folder if it ends in '/'. "
+            "Replaces the built-in sources; may be repeated.",
         ),
     ] = None,
     origin: Annotated[
         Path | None,
         typer.Option(
             "--from",
-            help="Use a folder or zip archive you already have, without network. "
-            "Without --to it is only checked.",
+            help="Use a local folder or zip archive instead of the network. "
+            "Without --to, only verify it.",
         ),
         Reads(),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     force: ForceOption = False,
 ) -> None:
-    """Download a data set, or check a copy of it, photo by photo.
+    """Download a dataset, or verify a copy of it, photo by photo.
 
-    Interrupted? The same command continues. Exit code 0: all photos verified; 3: some are
-    missing or wrong; 1: none could be had.
+    To continue after an interruption, run the same command again. Exit codes: 0 all photos
+    verified, 3 some missing or wrong, 1 none available.
     """
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row

@@ -18,15 +18,15 @@ def inspect(
     dataset: SourceArgument,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The page (.html) to write, with all pictures."),
+        typer.Option("--out", help="The page (.html) to write."),
         Writes(PAGE),
     ] = None,
     as_json: JsonOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Count classes, sizes and colours; with --out draw them on a page.
+    """Summarise classes, sizes and colours; with --out, as a page with plots.
 
-    Exit code 3: some photos cannot be read; they are named and left out.
+    Exit code 3: unreadable photos were left out; stderr names them.
     """
     from recyclenet.cli.data.common import leave, say_problems, scanned
     from recyclenet.cli.progress import counting

@@ -19,19 +19,24 @@ def scan(
     dataset: SourceArgument,
     out: OutOption = None,
     objects: Annotated[
-        bool, typer.Option("--objects", help="Group photos that look like one object, too.")
+        bool, typer.Option("--objects", help="Also group photos that show the same object.")
     ] = False,
     min_similarity: Annotated[
         float,
-        typer.Option("--min-similarity", help="How alike photos of one object are.", min=0, max=1),
+        typer.Option(
+            "--min-similarity",
+            help="Minimum cosine similarity of photos of one object.",
+            min=0,
+            max=1,
+        ),
     ] = 0.75,
     dry_run: DryRunOption = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read every photo once: size, bytes, digest, date, perceptual hash, groups of copies.
+    """Describe every photo: size, digest, date, perceptual hash, and groups of copies.
 
-    Exit code 3: some photos cannot be read; they are named and left out.
+    Exit code 3: unreadable photos were left out; stderr names them.
     """
     from recyclenet.cli.data.common import leave, refuse_unused, say_problems, scanned, write
     from recyclenet.cli.rows import print_row

@@ -1,4 +1,4 @@
-"""`recyclenet data split` and `check-leaks`: no photo on two sides."""
+"""`recyclenet data split` and `check-leaks`: no photo in two splits."""
 
 from __future__ import annotations
 
@@ -21,33 +21,29 @@ def split(
     dataset: SourceArgument,
     out: OutOption = None,
     ratios: Annotated[
-        str, typer.Option("--ratios", help="Parts for train, val and test, such as 70/13/17.")
+        str, typer.Option("--ratios", help="Shares of train, val and test, such as 70/13/17.")
     ] = "70/13/17",
     lists: Annotated[
         list[str] | None,
-        typer.Option(
-            "--list", help="SPLIT=FILE: take a split from a list of file names, one a line."
-        ),
+        typer.Option("--list", help="SPLIT=FILE: read a split from a file with one name per line."),
         Reads(lambda lists: [Path(text.partition("=")[2]) for text in lists]),
     ] = None,
-    redraw: Annotated[
-        bool, typer.Option("--redraw", help="Forget the splits that photos have.")
-    ] = False,
+    redraw: Annotated[bool, typer.Option("--redraw", help="Ignore existing splits.")] = False,
     legacy: Annotated[
         bool,
         typer.Option(
             "--legacy",
-            help="The 55-class report's way: of each class the first files train, the rest test.",
+            help="Split like the 55-class report: the first files of each class train.",
         ),
     ] = False,
     seed: SeedOption = 0,
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Divide photos, each class alike; photos of one group, such as copies, stay together.
+    """Split photos by class into train, val and test, keeping groups of copies together.
 
-    Photos that have a split keep it, so added ones leave the others where they are. Exit code 3:
-    some photos cannot be read; they are named and left out.
+    Photos keep a split that they already have. Exit code 3: unreadable photos were left out; stderr
+    names them.
     """
     from dataclasses import replace
 
@@ -81,7 +77,7 @@ def split(
     leaks = find_leaks(manifest)
     if leaks:
         say(
-            f"warning: {len(leaks)} pairs of one group are on two sides of this split, so a model "
+            f"warning: {len(leaks)} pairs of one group are in different splits, so a model "
             f"is tested on what it has seen; such as {leaks[0][0].path} and {leaks[0][1].path}",
             err=True,
         )
@@ -91,7 +87,7 @@ def split(
 
 
 def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
-    """Look for copies, and photos of one group, on two sides.
+    """Find copies, and photos of one group, that are in different splits.
 
     Exit code 1: there are some; 3: there are none, but some photos cannot be read.
     """
@@ -117,7 +113,7 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
             )
         else:
             say(f"{one.split}: {show_path(one.path)}\t{other.split}: {show_path(other.path)}")
-    say(f"{len(leaks)} pairs of one group are on two sides", err=True)
+    say(f"{len(leaks)} pairs of one group are in different splits", err=True)
     if leaks:
         raise typer.Exit(EXIT_FAILURE)
     leave(found)
