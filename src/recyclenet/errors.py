@@ -1,15 +1,15 @@
-"""Every error that RecycleNet raises on purpose, with the exit code each one ends a command with.
+"""Every error that RecycleNet raises on purpose, with its exit code.
 
     RecycleNetError            1  the work failed
-    |-- UsageError             2  what was asked for is wrong: a path, an option, a recipe field
-    |-- DataError              1  the photos or the table of photos cannot be used
-    |   `-- ImageError         1  one picture cannot be read
+    |-- UsageError             2  the request is invalid: a path, an option, a recipe field
+    |-- DataError              1  the photos, or the table that lists them, cannot be used
+    |   `-- ImageError         1  one photo cannot be read
     |-- ModelFileError         4  a model or checkpoint file is damaged or cannot be trusted
     |-- MissingExtraError      1  an optional part of RecycleNet is not installed
-    `-- Interrupted          130  the user stopped the work (143: the system did, by SIGTERM)
+    `-- Interrupted          130  the user interrupted the work (143: SIGTERM did)
 
 A message is one line: what failed, the value received, what is allowed, what to do next.
-Exit code 3 (partly done) belongs to no error: a command returns it after finishing the rest.
+No error has exit code 3 (partly done): a command returns it after finishing everything it could.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ EXIT_TERMINATED = 143
 
 
 class RecycleNetError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base class of all errors that RecycleNet raises on purpose."""
 
     exit_code = EXIT_FAILURE
 
 
 class UsageError(RecycleNetError):
-    """The request itself is wrong; nothing was started."""
+    """The request is invalid; no work has started."""
 
     exit_code = EXIT_USAGE
 
@@ -46,33 +46,38 @@ class DataError(RecycleNetError):
 
 
 class ImageError(DataError):
-    """One picture cannot be read."""
+    """One photo cannot be read."""
 
 
 class ModelFileError(RecycleNetError):
-    """A model or checkpoint file is damaged, altered or of an unknown kind."""
+    """A model or checkpoint file is damaged, altered or of an unknown format."""
 
     exit_code = EXIT_UNTRUSTED
 
 
 class MissingExtraError(RecycleNetError):
-    """An optional part is not installed."""
+    """An optional part of RecycleNet is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the '{extra}' extra: pip install 'recyclenet[{extra}]'")
 
 
-class Interrupted(RecycleNetError):  # noqa: N818 - it is no error of the program's
-    """The user stopped the work; whatever was finished is kept."""
+class Interrupted(RecycleNetError):  # noqa: N818 - the program did not fail
+    """The user interrupted the work; finished parts are kept."""
 
     exit_code = EXIT_INTERRUPTED
 
 
 def look_up(name: str, table: Mapping[str, T], kind: str) -> T:
-    """Return the entry of a table.
+    """Return the entry `name` of a table.
+
+    Args:
+        name: the key.
+        table: all entries.
+        kind: what an entry is, for the error message.
 
     Raises:
-        UsageError: there is none; the message says which `kind` of thing and names the nearest.
+        UsageError: the table has no such entry; the message suggests the nearest names.
     """
     if name not in table:
         raise UsageError(f"unknown {kind} {name!r}: {nearest(name, table)}")
@@ -80,7 +85,7 @@ def look_up(name: str, table: Mapping[str, T], kind: str) -> T:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint that names the known words nearest to `name`, or all of a short list.
+    """Return a hint with the known names nearest to `name`, or else the first twelve.
 
     >>> nearest("carboard", ["cardboard", "glass"])
     "did you mean 'cardboard'?"

@@ -1,1 +1,1 @@
-"""What every other part builds on: pictures, the evaluation transform, the model file, bins."""
+"""The foundation: image decoding, the evaluation transform, the model file, bins."""

@@ -1,4 +1,4 @@
-"""What keeps one picture, and many at once, from taking more time and memory than they deserve."""
+"""Limits on the time and memory that decoding takes, for one photo and for many at once."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import IO, Any
 
 from recyclenet.errors import ImageError
 
-# Pictures that are being decoded at once have at most so many pixels together; a larger one is
-# decoded alone.
-ROOM_PIXELS = 50_000_000
-# A progressive JPEG is decoded once for each of its scans, of which ten are usual. libjpeg-turbo's
-# authors advise 500 at most; on large pictures that is still minutes.
+# Total pixels of the photos decoded at one time; a larger photo is decoded alone.
+TOTAL_PIXELS = 50_000_000
+# Decoding a progressive JPEG takes one pass per scan; ten scans are usual. libjpeg-turbo's authors
+# advise a limit of 500, which still takes minutes for large photos.
 MAX_SCANS = 500
 SCANS_AT_MAX_PIXELS = 16
-# Pillow reads a file's header part by part, in Python. A JPEG's header has some ten parts, one with
-# a profile of many megabytes a few hundred; parts of EXIF are joined anew for each.
+# Pillow reads a file header segment by segment, in Python. A JPEG header usually has about ten
+# segments, or a few hundred with a colour profile of many megabytes. Pillow joins all EXIF segments
+# again for each new one.
 _JPEG_HEADER_READS = 1000
-_READS, _BYTES_A_READ = 10_000, 128
-# Run-length BMPs are read byte by byte.
+_READS, _BYTES_PER_READ = 10_000, 128
+# Pillow reads run-length encoded BMPs byte by byte.
 _BMP_READS = 4_000_000
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
-class Room:
+class PixelBudget:
     """A number of pixels that threads share.
 
     Args:
-        size: pixels.
+        size: the total, in pixels.
     """
 
     def __init__(self, size: int) -> None:
@@ -38,10 +38,11 @@ class Room:
         self._changed = threading.Condition()
 
     @contextmanager
-    def taken(self, pixels: int) -> Iterator[None]:
-        """Wait until `pixels` are free and keep them while the block runs.
+    def reserve(self, pixels: int) -> Iterator[None]:
+        """Wait until `pixels` are free and reserve them while the block runs.
 
-        More than there are count as all. A thread that has some must not ask for more.
+        A request above the total reserves the total. A thread must not reserve twice: two such
+        threads could wait for each other.
         """
         pixels = min(pixels, self._size)
         with self._changed:
@@ -56,14 +57,11 @@ class Room:
 
 
 class BoundedFile:
-    """A picture file that refuses to be read in a great many small parts.
+    """An image file that limits the number of reads.
 
     Args:
         file: open for reading, at its start.
-        name: for the error.
-
-    Raises:
-        ImageError: there were too many reads, from `read`.
+        name: the name for error messages.
     """
 
     def __init__(self, file: IO[bytes], name: str) -> None:
@@ -76,20 +74,24 @@ class BoundedFile:
 
     @property
     def _usual_reads(self) -> int:
-        return _READS + self.size // _BYTES_A_READ
+        return _READS + self.size // _BYTES_PER_READ
 
     def read(self, size: int = -1) -> bytes:
-        """Read as a file does."""
+        """Read up to `size` bytes, or all if negative.
+
+        Raises:
+            ImageError: there were too many reads.
+        """
         self._left -= 1
         if self._left < 0:
             raise ImageError(
-                f"{self._name} consists of more parts than a picture needs; save it anew with "
-                f"another program"
+                f"{self._name} has too many segments to read safely; save it again with another "
+                f"program"
             )
         return self._file.read(size)
 
     def expect_pixels(self, kind: str) -> None:
-        """Allow the reads that the pixels of a format need, the header being read."""
+        """Reset the limit to what the pixel data of a format needs, once the header is read."""
         self._left = _BMP_READS if kind == "BMP" else self._usual_reads
 
     def __getattr__(self, name: str) -> Any:
@@ -97,35 +99,35 @@ class BoundedFile:
 
 
 def check_scans(content: bytes, name: str, pixels: int, max_pixels: int) -> None:
-    """Refuse a JPEG whose scans would take too long.
+    """Refuse a JPEG whose scans would take too long to decode.
 
     Args:
-        content: the file.
-        name: for the error.
-        pixels: of the picture.
-        max_pixels: what is allowed of a picture with the usual number of scans.
+        content: the whole file.
+        name: the name for error messages.
+        pixels: width x height of the JPEG.
+        max_pixels: the largest size allowed for a JPEG with the usual number of scans.
 
     Raises:
-        ImageError: it has too many scans for its size.
+        ImageError: the JPEG has too many scans for its size.
     """
     most = min(MAX_SCANS, SCANS_AT_MAX_PIXELS * max_pixels // pixels)
-    # What looks like the start of a scan may lie in a thumbnail or a film behind the picture, so
-    # only many of them are worth the slower, exact look.
+    # The start marker of a scan may also occur in a thumbnail or in a video after the image, so the
+    # fast count only decides whether the slower, exact count is needed.
     if content.count(b"\xff\xda") > most and (scans := num_scans(content)) > most:
         raise ImageError(
-            f"{name} is a JPEG of {scans} scans, at most {most} of its size are read; save it "
-            f"anew, not progressive"
+            f"{name} is a JPEG with {scans} scans; at most {most} are allowed at its size; save it "
+            f"again as a baseline JPEG"
         )
 
 
 def num_scans(content: bytes) -> int:
-    """Count the scans of a JPEG as a decoder meets them."""
-    place = number = 0
-    while found := _MARKER.search(content, place):
-        marker, place = content[found.end() - 1], found.end()
+    """Count the scans of a JPEG in the order that a decoder reads them."""
+    position = number = 0
+    while found := _MARKER.search(content, position):
+        marker, position = content[found.end() - 1], found.end()
         if marker == 0xD9:
             break
         number += marker == 0xDA
         if marker not in (0x01, 0xD8):
-            place += int.from_bytes(content[place : place + 2], "big")
+            position += int.from_bytes(content[position : position + 2], "big")
     return number

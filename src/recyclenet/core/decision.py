@@ -1,4 +1,4 @@
-"""From logits to an answer: calibrated probabilities, and whether to give an answer at all."""
+"""Calibrated probabilities from logits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.f
 
     Args:
         logits: `(..., K)`.
-        temperature: divides the logits; fitted on validation photos (Guo et al. 2017,
+        temperature: divisor of the logits, fitted on validation photos (Guo et al. 2017,
             https://arxiv.org/abs/1706.04599).
 
     Returns:

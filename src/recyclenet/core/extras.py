@@ -1,4 +1,4 @@
-"""Which optional parts are installed, and one line for each that is missing."""
+"""Checks for optional dependencies ("extras"), with a one-line error for a missing one."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ DATA_MODULES = (
 
 
 def require_train(feature: str) -> None:
-    """Check for the training extra without importing it.
+    """Check that the training extra is installed, without importing it.
 
     Raises:
-        MissingExtraError: some part of it is not installed.
+        MissingExtraError: a package of it is missing.
     """
     _require(TRAIN_MODULES, feature, "train")
 
 
 def require_data(feature: str) -> None:
-    """Check for the data extra without importing it.
+    """Check that the data extra is installed, without importing it.
 
     Raises:
-        MissingExtraError: some part of it is not installed.
+        MissingExtraError: a package of it is missing.
     """
     _require(DATA_MODULES, feature, "data")
 
@@ -61,9 +61,9 @@ def has_train() -> bool:
 
 
 def placeholder(name: str, extra: str) -> Callable[..., NoReturn]:
-    """Return a function that stands for one whose extra is not installed.
+    """Return a stand-in for a function whose extra is not installed.
 
-    `dir` and `help` work with it; calling it raises a `MissingExtraError`.
+    `dir` and `help` work with it; calling it raises `MissingExtraError`.
     """
     error = MissingExtraError(name, extra)
 

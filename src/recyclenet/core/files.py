@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one, and reading text that may be anything."""
+"""Atomic writing of files, and safe reading of text, tables and TOML."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from recyclenet.core.text import show_path
 from recyclenet.errors import DataError, RecycleNetError, UsageError
 
 GENERATOR = "RecycleNet"
-# A spreadsheet runs a cell that begins so as a formula, unless it is a plain number. Such a cell
-# gets an apostrophe, and one more column says of each row whether it has any.
+# A spreadsheet runs a cell that begins with one of these as a formula, unless it is a plain number.
+# Such a cell gets a leading apostrophe, and an extra column marks the rows that have one.
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.ASCII)
 ESCAPED = "escaped"
 
-# Far more than any table, list or recipe needs, and no more than memory can take.
+# Far above what any table, list or recipe needs, yet small enough for memory.
 MAX_TEXT_BYTES = 256 << 20
 MAX_TOML_BYTES = 1 << 20
 MAX_TOML_DEPTH = 20
@@ -42,17 +42,17 @@ TableRow: TypeAlias = tuple[int, list[str]]
 def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` and move it there only if the block succeeds.
 
-    A link stays, and what it points to is replaced, whose permissions stay. Devices and FIFOs are
-    never replaced but written to, and so is a file that stdout or stderr goes to.
+    If `path` is a link, its target is replaced and the link stays. A replaced file keeps its
+    permissions. Devices, FIFOs and the file that stdout or stderr goes to are written to directly.
 
     Args:
-        path: where the finished file goes; its folder is made if missing.
+        path: the finished file; its folder is created if missing.
 
     Yields:
         A binary file open for writing.
 
     Raises:
-        RecycleNetError: the folder cannot be written to, the disk is full, or nobody reads the
+        RecycleNetError: the folder is not writable, the disk is full, or no program reads the
             FIFO.
     """
     temporary = None
@@ -73,37 +73,37 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(target)
     except OSError as error:
         reason = f"{error.strerror or error}; check the folder and the free space"
-        if error.errno == errno.ENXIO:  # what a FIFO without a reader answers
-            reason = "no program reads from it; start one first"
+        if error.errno == errno.ENXIO:  # a FIFO without a reader
+            reason = "no program is reading from it; start one first"
         raise RecycleNetError(f"cannot write {show_path(path)}: {reason}") from error
     finally:
         if temporary is not None:
-            with suppress(OSError):  # the folder may be what is wrong
+            with suppress(OSError):  # the folder may be unusable
                 temporary.unlink()
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether a path is written to and never replaced.
+    """Return whether a path is written to directly and never replaced.
 
-    That is a character device, a FIFO, or the file that this process's stdout or stderr goes to.
+    True for a character device, a FIFO, and the file that stdout or stderr goes to.
 
     Raises:
-        OSError: the path cannot be looked at, or is a block device or a socket.
+        OSError: the path is inaccessible, or is a block device or a socket.
     """
     try:
         status = path.stat()
     except FileNotFoundError:
         return False
     if stat.S_ISBLK(status.st_mode) or stat.S_ISSOCK(status.st_mode):
-        raise OSError(errno.EINVAL, "it is a disk or a socket, and nothing is written there")
+        raise OSError(errno.EINVAL, "it is a block device or a socket")
     kind = stat.S_ISCHR(status.st_mode) or stat.S_ISFIFO(status.st_mode)
     return kind or _own_stream(status) is not None
 
 
 def _own_stream(status: os.stat_result) -> int | None:
-    """Return the number of our stdout or stderr where it is the file with this status."""
+    """Return 1 or 2 if stdout or stderr goes to the file with this status, else None."""
     for number in (1, 2):
-        with suppress(OSError):  # it may be closed
+        with suppress(OSError):  # the stream may be closed
             if os.path.samestat(os.fstat(number), status):
                 return number
     return None
@@ -114,7 +114,7 @@ def _stream(path: Path) -> IO[bytes]:
     if number is not None:
         (sys.stdout if number == 1 else sys.stderr).flush()
         return os.fdopen(os.dup(number), "wb")
-    # Without a reader the opening of a FIFO would wait for one.
+    # A blocking open of a FIFO would wait for a reader.
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     os.set_blocking(descriptor, True)
     return os.fdopen(descriptor, "wb")
@@ -132,14 +132,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    """Write rows as CSV to `path` atomically; the first row has the column names.
+    """Write rows as CSV to `path` atomically; the first row holds the column names.
 
-    No cell is a formula to a spreadsheet; `read_table` gives every cell back as it was.
+    Cells that a spreadsheet would run as formulas are escaped; `read_table` restores them.
     """
     names, *texts = ([str(cell) for cell in row] for row in rows)
     if any(_is_formula(cell) for row in texts for cell in row):
         names, texts = [*names, ESCAPED], [_escaped(row) for row in texts]
-    # Before Python 3.13 the writer does not see by itself that "\r" needs quotes.
+    # Before Python 3.13 the csv writer does not quote "\r".
     unusual = any("\r" in cell for row in texts for cell in row)
     text = io.StringIO(newline="")
     table = csv.writer(
@@ -160,14 +160,14 @@ def _escaped(row: Sequence[str]) -> list[str]:
 
 
 def generator() -> str:
-    """Return what pages and pictures name as the program that made them: name and release."""
+    """Return the program name and release that pages and plots carry in their metadata."""
     from importlib.metadata import version  # slow to import
 
     return f"{GENERATOR} {version('recyclenet')}"
 
 
 def figure_png(figure: Any) -> bytes:
-    """Return a matplotlib figure as PNG that says which program made it."""
+    """Return a matplotlib figure as PNG, with `generator()` in its metadata."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110, metadata={"Software": generator()})
     return content.getvalue()
@@ -181,17 +181,17 @@ def write_figure(path: Path, figure: Any) -> None:
 def read_text(
     path: Path, *, max_bytes: int = MAX_TEXT_BYTES, wrong: type[RecycleNetError] = DataError
 ) -> str:
-    """Read a whole text file; whatever names it, reading ends.
+    """Read a whole text file.
 
     Bytes that are not UTF-8 become lone surrogates, as in file names; a byte-order mark is dropped.
 
     Args:
-        path: an ordinary file. Pipes and devices are refused: they may never end.
-        max_bytes: refuse more.
-        wrong: what to raise where the content is no text.
+        path: a regular file. Pipes and devices are refused because they may never end.
+        max_bytes: the largest size allowed.
+        wrong: the error to raise if the content is not text.
 
     Raises:
-        UsageError: there is no such file, or it cannot be read, or is too large.
+        UsageError: the file is missing, unreadable or too large.
     """
     name = show_path(path)
     try:
@@ -199,7 +199,7 @@ def read_text(
         if stat.S_ISDIR(kind.st_mode):
             raise UsageError(f"cannot read {name}: it is a folder")
         if not stat.S_ISREG(kind.st_mode):
-            raise UsageError(f"cannot read {name}: it is a pipe or device; name an ordinary file")
+            raise UsageError(f"cannot read {name}: it is a pipe or device; use a regular file")
         content = b""
         if kind.st_size <= max_bytes:
             with path.open("rb") as file:
@@ -208,39 +208,41 @@ def read_text(
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read {name}: {reason}") from error
     if max(kind.st_size, len(content)) > max_bytes:
-        raise UsageError(f"cannot read {name}: it has more than the {max_bytes:,} bytes allowed")
+        raise UsageError(
+            f"cannot read {name}: it is larger than {max_bytes:,} bytes, the most allowed"
+        )
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise wrong(f"{name} is UTF-16 text; save it as UTF-8")
-    if (place := content.find(b"\0")) >= 0:
-        line = _line_of(content, place)
-        raise wrong(f"{name}, line {line}: a zero byte, which no text file has")
+    if (offset := content.find(b"\0")) >= 0:
+        line = _line_of(content, offset)
+        raise wrong(f"{name}, line {line}: a NUL byte, so this is not a text file")
     return content.decode("utf-8-sig", errors="surrogateescape")
 
 
 def read_table(path: Path) -> Iterator[TableRow]:
     """Yield each row of a CSV file with the number of its last line, the column names first.
 
-    Reads what `write_table` writes, and tables by hand or from other programs as they are.
+    Cells that `write_table` escaped are restored; tables from elsewhere are read unchanged.
 
     Raises:
         UsageError: the file cannot be read.
-        DataError: it is no CSV; the message names the line.
+        DataError: the content is not CSV; the message gives the line.
     """
-    place = None
+    column = None
     for number, (line, row) in enumerate(read_rows(path)):
         if number == 0 and ESCAPED in row:
-            place = row.index(ESCAPED)
-        if place is not None and place < len(row) and row.pop(place) == "yes":
+            column = row.index(ESCAPED)
+        if column is not None and column < len(row) and row.pop(column) == "yes":
             row = [cell.removeprefix("'") for cell in row]
         yield line, row
 
 
 def read_rows(path: Path, *, wrong: type[RecycleNetError] = DataError) -> Iterator[TableRow]:
-    """Yield the rows of a CSV file that are not empty, each with the number of its last line.
+    """Yield the non-empty rows of a CSV file, each with the number of its last line.
 
     Args:
-        path: an ordinary file, UTF-8.
-        wrong: what to raise where the content is no table; the message names the line.
+        path: a regular file, UTF-8.
+        wrong: the error to raise if the content is not CSV; its message gives the line.
 
     Raises:
         UsageError: as for `read_text`.
@@ -258,22 +260,22 @@ def read_rows(path: Path, *, wrong: type[RecycleNetError] = DataError) -> Iterat
 
 
 def _short_lines(lines: Iterable[str], path: Path, wrong: type[RecycleNetError]) -> Iterator[str]:
-    """Pass lines on; refuse one that could only be a row of millions of cells."""
+    """Yield lines unchanged; refuse one that is too long for any real table."""
     for number, line in enumerate(lines, 1):
         if len(line) > MAX_LINE:
             raise wrong(f"{show_path(path)}, line {number}: over {MAX_LINE:,} characters")
         yield line
 
 
-def _line_of(content: bytes, place: int) -> int:
-    return content.count(b"\n", 0, place) + 1
+def _line_of(content: bytes, offset: int) -> int:
+    return content.count(b"\n", 0, offset) + 1
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        UsageError: it cannot be read, or is not valid TOML, or nests too deeply.
+        UsageError: the file is unreadable, not valid TOML or nested too deeply.
     """
     text = read_text(path, max_bytes=MAX_TOML_BYTES, wrong=UsageError)
     name = show_path(path)
@@ -283,15 +285,15 @@ def read_toml(path: Path) -> dict[str, Any]:
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
         raise UsageError(f"{name}, line {line}: not UTF-8 text; save it as UTF-8") from None
-    except ValueError as error:  # tomllib's own error is one
+    except ValueError as error:  # includes tomllib.TOMLDecodeError
         raise UsageError(f"{name} is not valid TOML: {error}") from error
 
 
 def toml_value(word: str) -> Any:
-    """Return what `word` means as a TOML value; a word that is none stands for itself.
+    """Parse `word` as a TOML value; return it unchanged if it is not one.
 
     Raises:
-        ValueError: it nests too deeply, or is a number of thousands of digits.
+        ValueError: the value is nested too deeply, or is a number of thousands of digits.
     """
     if len(word.splitlines()) > 1:
         return word
@@ -302,10 +304,10 @@ def toml_value(word: str) -> Any:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """Return what TOML text says.
+    """Parse TOML text.
 
     Raises:
-        ValueError: it is not valid, or nests deeper than anything read here.
+        ValueError: the text is not valid TOML, or is nested too deeply.
     """
     try:
         values = tomllib.loads(text)

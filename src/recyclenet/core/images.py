@@ -1,7 +1,7 @@
-"""The one decoder: any picture a person might hand over becomes an `(H, W, 3)` uint8 RGB array.
+"""The decoder: every supported photo becomes an `(H, W, 3)` uint8 RGB image.
 
-Training, evaluation and every command read pictures through `decode_image`, so a photo looks the
-same to the model wherever it comes from: upright (EXIF), first frame, transparency on white.
+Training, evaluation and every command decode with `decode_image`, so the model always sees the same
+image: upright (EXIF), first frame, transparency on white.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import ExifTags, Image, _imaging
 
-from recyclenet.core.bounds import ROOM_PIXELS, BoundedFile, Room, check_scans
+from recyclenet.core.bounds import TOTAL_PIXELS, BoundedFile, PixelBudget, check_scans
 from recyclenet.core.text import show_path
 from recyclenet.errors import ImageError, UsageError
 
 ImageArray: TypeAlias = npt.NDArray[np.uint8]
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | ImageArray
 
-# Pillow's JPEG opener reads MPO too; under its own name it opens nothing.
+# Pillow opens MPO files as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 SUFFIXES = frozenset(
     [
@@ -54,60 +54,59 @@ SUFFIXES = frozenset(
     ]
 )
 MAX_PIXELS = 50_000_000
-# Pillow itself refuses more than this, from the header; a larger cap could not take effect.
+# Pillow itself refuses larger images, so a higher limit would have no effect.
 LARGEST_MAX_PIXELS = 178_000_000
 MAX_BYTES = 512 * 1024 * 1024
 
 _PLAIN_PPM = (b"P1", b"P2", b"P3")
-# So many bytes of a file take the memory of one pixel.
-_BYTES_A_PIXEL = 8
+# This many bytes of a file count as one pixel of the memory budget.
+_BYTES_PER_PIXEL = 8
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _open_lock = threading.Lock()
-# Pillow allocates pictures in blocks of 16 MB, which the C library keeps for the thread that freed
-# them; blocks of this size go back to the system.
+# By default Pillow allocates blocks of 16 MB, which the C library keeps for the thread that freed
+# them. It returns blocks of this size to the system.
 _imaging.set_block_size(64 * 2**20)
-_room = Room(ROOM_PIXELS)
-# Pictures are converted this many pixels at a time, so that no copy of all of them is needed.
+_budget = PixelBudget(TOTAL_PIXELS)
+# Converting this many pixels at a time avoids a second full-size copy.
 _STRIP_PIXELS = 2**20
 
 
 def decode_image(
     source: ImageSource, *, min_side: int = 0, max_pixels: int = MAX_PIXELS
 ) -> ImageArray:
-    """Decode one picture to upright RGB.
+    """Decode one photo to upright RGB.
 
     Args:
-        source: a path, the bytes of a picture file, a Pillow image, or an array of uint8 shaped
+        source: a path, the bytes of an image file, a Pillow image, or a uint8 array of shape
             `(H, W)`, `(H, W, 3)` RGB or `(H, W, 4)` RGBA.
-        min_side: pixels. Where positive, a larger JPEG may be decoded at a fraction of its size
-            (much faster), but with no side below this.
-        max_pixels: refuse pictures of more pixels, before decoding them.
+        min_side: pixels. If positive, a larger JPEG may be decoded at reduced size, which is much
+            faster, but with no side below this.
+        max_pixels: the largest number of pixels allowed; checked before decoding.
 
     Returns:
         `(H, W, 3)` uint8 RGB, contiguous.
 
     Raises:
-        ImageError: the picture is missing, damaged, too large or of a kind that is not read.
+        ImageError: the photo is missing, damaged, too large or of an unsupported format.
         UsageError: `max_pixels` is out of range.
     """
-    with decoded(source, min_side=min_side, max_pixels=max_pixels) as picture:
-        return picture
+    with decoded(source, min_side=min_side, max_pixels=max_pixels) as image:
+        return image
 
 
 @contextmanager
 def decoded(
     source: ImageSource, *, min_side: int = 0, max_pixels: int = MAX_PIXELS
 ) -> Iterator[ImageArray]:
-    """Decode one picture as `decode_image` does, for a block that makes something small of it.
+    """Decode one photo as `decode_image` does, and bound the memory that all threads use.
 
-    However many threads decode, they do it in the memory of a few pictures: one waits here, or in
-    `decode_image`, until there is room, and keeps the room while the block runs. The block must not
-    decode another picture.
+    A thread waits here, or in `decode_image`, until the shared pixel budget allows one more image,
+    and holds its share while the block runs. The block must not decode another photo.
     """
     if not 1 <= max_pixels <= LARGEST_MAX_PIXELS:
         raise UsageError(f"max_pixels must be 1 to {LARGEST_MAX_PIXELS}, not {max_pixels}")
     with ExitStack() as held:
-        work = _Work("the picture", min_side, max_pixels, held)
+        work = _Decoding("the image", min_side, max_pixels, held)
         if isinstance(source, np.ndarray):
             yield work.from_array(source)
         elif isinstance(source, Image.Image):
@@ -120,13 +119,13 @@ def decoded(
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a picture file says of itself.
+    """Facts from the header of a photo.
 
     Attributes:
-        width: of the upright picture, pixels.
-        height: of the upright picture, pixels.
-        taken: when, as the camera wrote it: "2024:05:01 12:30:00"; empty where it did not.
-        kind: its format, such as "JPEG".
+        width: of the upright image, pixels.
+        height: of the upright image, pixels.
+        taken: EXIF date, such as "2024:05:01 12:30:00"; empty if there is none.
+        kind: file format, such as "JPEG".
     """
 
     width: int
@@ -136,12 +135,12 @@ class Header:
 
 
 def read_header(content: bytes) -> Header:
-    """Read a picture file's size and date, without its pixels.
+    """Read the size and date of a photo, without decoding its pixels.
 
     Raises:
-        ImageError: it is no picture that is read here.
+        ImageError: the content is not a supported image format.
     """
-    image = _open_any(BoundedFile(io.BytesIO(content), "the picture"), "the picture")
+    image = _open_any(BoundedFile(io.BytesIO(content), "the image"), "the image")
     width, height = image.size
     if _orientation(image) >= 5:
         width, height = height, width
@@ -149,7 +148,7 @@ def read_header(content: bytes) -> Header:
         exif = image.getexif()
         original = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
         taken = str(original or exif.get(ExifTags.Base.DateTime, ""))
-    except Exception:  # a broken EXIF block says nothing about the picture
+    except Exception:  # an image with damaged EXIF data is still usable
         taken = ""
     return Header(
         width, height, "".join(filter(str.isprintable, taken)).strip()[:32], image.format or ""
@@ -157,14 +156,14 @@ def read_header(content: bytes) -> Header:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """Decoding one picture.
+class _Decoding:
+    """The decoding of one photo.
 
     Attributes:
-        name: of the picture, for errors.
-        min_side: as of `decode_image`.
-        max_pixels: as of `decode_image`.
-        held: keeps the room.
+        name: the name for error messages.
+        min_side: as in `decode_image`.
+        max_pixels: as in `decode_image`.
+        held: holds the reservation in the pixel budget.
     """
 
     name: str
@@ -176,7 +175,7 @@ class _Work:
         shape_ok = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
         if array.dtype != np.uint8 or not shape_ok or 0 in array.shape:
             raise ImageError(
-                f"an array must be uint8 shaped (H, W), (H, W, 3) or (H, W, 4), "
+                f"an image array must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), "
                 f"not {array.dtype} {array.shape}"
             )
         if array.ndim == 3 and array.shape[2] == 3:
@@ -186,17 +185,19 @@ class _Work:
 
     def from_path(self, source: str | os.PathLike[str]) -> ImageArray:
         if not os.fspath(source):
-            raise ImageError("an empty path names no picture")
+            raise ImageError("the path is empty; give the path of a photo")
         path = Path(source)
         name = show_path(path)
         try:
             kind = path.stat()
             if stat.S_ISDIR(kind.st_mode):
-                raise ImageError(f"{name} is a folder, not a picture")
+                raise ImageError(f"{name} is a folder, not a photo")
             if not stat.S_ISREG(kind.st_mode):
-                raise ImageError(f"{name} is not an ordinary file")
+                raise ImageError(f"{name} is not a regular file")
             if kind.st_size > MAX_BYTES:
-                raise ImageError(f"{name} has {kind.st_size} bytes; at most {MAX_BYTES} are read")
+                raise ImageError(
+                    f"{name} has {kind.st_size:,} bytes; at most {MAX_BYTES:,} are allowed"
+                )
             with path.open("rb") as file:
                 return replace(self, name=name).from_file(file)
         except (OSError, ValueError) as error:
@@ -210,39 +211,43 @@ class _Work:
         return self.from_image(image, file)
 
     def from_image(self, image: Image.Image, file: BoundedFile | None = None) -> ImageArray:
-        """Check the size from the header, then decode; any failure of that is an ImageError."""
+        """Check the size, then decode.
+
+        Raises:
+            ImageError: for any failure of the decoder, except a lack of memory.
+        """
         self._check_pixels(image.width, image.height)
         try:
             if file is not None and file.is_jpeg:
                 fast = self._fast_jpeg(image, file)
                 if fast is not None:
                     return fast
-            self._take_room(image.width * image.height, file)
+            self._reserve(image.width * image.height, file)
             return _with_pillow(image, self.name)
         except ImageError:
             raise
         except MemoryError:
             raise
-        # A damaged file can make a decoder raise nearly anything; none of it may reach the user.
+        # A damaged file can make a decoder raise almost any exception.
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ImageError(f"{self.name} is damaged: {reason}") from error
 
     def _check_pixels(self, width: int, height: int) -> None:
         if not width * height:
-            raise ImageError(f"{self.name} has no pixels: it is {width}x{height}")
+            raise ImageError(f"{self.name} has no pixels: its size is {width}x{height}")
         if width * height > self.max_pixels:
             raise ImageError(
                 f"{self.name} is {width}x{height}, {_megapixels(width * height)} megapixels; "
-                f"at most {_megapixels(self.max_pixels)} are read"
+                f"at most {_megapixels(self.max_pixels)} are allowed"
             )
 
-    def _take_room(self, pixels: float, file: BoundedFile | None) -> None:
+    def _reserve(self, pixels: float, file: BoundedFile | None) -> None:
         size = 0 if file is None else file.size
-        self.held.enter_context(_room.taken(int(pixels) + size // _BYTES_A_PIXEL))
+        self.held.enter_context(_budget.reserve(int(pixels) + size // _BYTES_PER_PIXEL))
 
     def _fast_jpeg(self, image: Image.Image, file: BoundedFile) -> ImageArray | None:
-        """Decode a plain JPEG with libjpeg-turbo; None where only Pillow can cope with it."""
+        """Decode a plain JPEG with libjpeg-turbo; return None if it needs Pillow."""
         pixels = image.width * image.height
         file.seek(0)
         content = file.read()
@@ -250,12 +255,12 @@ class _Work:
         check_scans(content, self.name, pixels, self.max_pixels)
         if image.mode not in ("RGB", "L"):
             return None
-        # A progressive one takes memory for all of its pixels, whatever size comes out.
+        # A progressive JPEG needs memory for all of its pixels, even at reduced size.
         shrunk = 1.0 if "progressive" in image.info else 2 * self.min_side / min(image.size)
         share = min(1.0, max(shrunk, 1 / 8)) if self.min_side else 1.0
-        self._take_room(pixels * share * share, file)
+        self._reserve(pixels * share * share, file)
         try:
-            # The slow settings: they give the very pixels that Pillow gives.
+            # With these slower settings the pixels equal Pillow's.
             array = simplejpeg.decode_jpeg(
                 content,
                 fastdct=False,
@@ -264,7 +269,7 @@ class _Work:
                 min_width=self.min_side,
             )
         except ValueError:
-            self.held.close()  # else two threads that ask for more might wait for each other
+            self.held.close()  # two threads that reserve twice could wait for each other
             return None
         upright, stored = _blank(array.shape[1], array.shape[0], _orientation(image))
         stored[:] = array
@@ -272,13 +277,15 @@ class _Work:
 
 
 def _megapixels(pixels: int) -> str:
-    """Return millions of pixels, to the pixel."""
+    """Return pixels as exact megapixels."""
     return f"{pixels / 1e6:.6f}".rstrip("0").rstrip(".")
 
 
 def _open_any(file: BoundedFile, name: str) -> Image.Image:
     if file.read(3)[:2] in _PLAIN_PPM:
-        raise ImageError(f"{name} is a PPM picture written as text; save it as PNG")
+        raise ImageError(
+            f"{name} is a plain-text PPM image, which is not supported; save it as PNG"
+        )
     file.seek(0)
     try:
         return _open(file, FORMATS)
@@ -286,8 +293,8 @@ def _open_any(file: BoundedFile, name: str) -> Image.Image:
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(
-            f"{name} has too many pixels: at most {_megapixels(LARGEST_MAX_PIXELS)} million can "
-            f"be read"
+            f"{name} has too many pixels: at most {_megapixels(LARGEST_MAX_PIXELS)} megapixels "
+            f"are allowed"
         ) from error
     except Exception as error:
         if not _is_heic(file):
@@ -296,7 +303,7 @@ def _open_any(file: BoundedFile, name: str) -> Image.Image:
 
 
 def _open(file: BoundedFile, formats: tuple[str, ...]) -> Image.Image:
-    # Pillow warns of large pictures; our own cap is stricter and speaks for itself.
+    # Pillow warns about large images; our own limit is stricter.
     with _open_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Image.open(file, formats=formats)
@@ -306,7 +313,9 @@ def _open_heic(file: BoundedFile, name: str) -> Image.Image:
     try:
         import pillow_heif
     except ImportError:
-        raise ImageError(f"{name} is HEIC; to read it: pip install 'recyclenet[heic]'") from None
+        raise ImageError(
+            f"{name} is HEIC; reading it needs: pip install 'recyclenet[heic]'"
+        ) from None
     pillow_heif.register_heif_opener()
     file.seek(0)
     try:
@@ -318,7 +327,7 @@ def _open_heic(file: BoundedFile, name: str) -> Image.Image:
 def _with_pillow(image: Image.Image, name: str) -> ImageArray:
     image.load()
     if image.mode == "F":
-        raise ImageError(f"{name} has floating-point pixels, whose range is unknown; save as 8-bit")
+        raise ImageError(f"{name} has floating-point pixels of unknown range; save it as 8-bit")
     width, height = image.size
     upright, stored = _blank(width, height, _orientation(image))
     rows = max(1, _STRIP_PIXELS // width)
@@ -329,9 +338,9 @@ def _with_pillow(image: Image.Image, name: str) -> ImageArray:
 
 
 def _rgb(image: Image.Image) -> ImageArray:
-    """Return the pixels of a Pillow image as `(H, W, 3)` uint8 RGB."""
+    """Convert a Pillow image to `(H, W, 3)` uint8 RGB."""
     if image.mode.startswith("I"):
-        # 16-bit grey: 65535 is white.
+        # 16-bit greyscale: 65535 is white.
         grey = np.asarray(image).astype(np.int64).clip(0, 65535)
         image = Image.fromarray((grey // 257).astype(np.uint8))
     if image.has_transparency_data:
@@ -344,27 +353,27 @@ def _rgb(image: Image.Image) -> ImageArray:
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a broken EXIF block says nothing about the pixels
+    except Exception:  # an image with damaged EXIF data is still usable
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _blank(width: int, height: int, orientation: int) -> tuple[ImageArray, ImageArray]:
-    """Return an upright picture to fill, and a view of it that lies as the file stores it.
+    """Return an empty upright image, and a view of it in the orientation of the file.
 
     Args:
-        width: of the stored picture, pixels.
-        height: of the stored picture, pixels.
-        orientation: as EXIF counts, 1 to 8.
+        width: of the image as stored, pixels.
+        height: of the image as stored, pixels.
+        orientation: EXIF orientation, 1 to 8.
     """
-    turned = orientation >= 5
-    upright = np.empty((width, height, 3) if turned else (height, width, 3), np.uint8)
+    is_transposed = orientation >= 5
+    upright = np.empty((width, height, 3) if is_transposed else (height, width, 3), np.uint8)
     stored = upright
     if orientation in (3, 4, 7, 8):
         stored = stored[::-1]
     if orientation in (2, 3, 6, 7):
         stored = stored[:, ::-1]
-    return upright, stored.transpose(1, 0, 2) if turned else stored
+    return upright, stored.transpose(1, 0, 2) if is_transposed else stored
 
 
 def _is_heic(file: BoundedFile) -> bool:
@@ -377,4 +386,4 @@ def _unreadable(file: BoundedFile, name: str) -> str:
     file.seek(0)
     if not file.read(1):
         return f"{name} is empty"
-    return f"{name} is not a picture that is read here, or is damaged (read: {', '.join(FORMATS)})"
+    return f"{name} is damaged or not a supported image (supported: {', '.join(FORMATS)})"

@@ -1,8 +1,8 @@
-"""What travels inside a model file, and the seal that shows whether a byte of it has changed.
+"""The metadata of a model file, and the seal that detects any change to the file.
 
-A RecycleNet model is one `.onnx` file. Its facts are JSON under the metadata key `recyclenet`.
-Its last bytes are one more metadata entry, the SHA-256 of all bytes before it: ONNX is protobuf,
-where a repeated field may be appended, so a sealed file is an ordinary ONNX file too.
+A RecycleNet model is one `.onnx` file with JSON metadata under the key `recyclenet`. Its last bytes
+are one more metadata entry: the SHA-256 of all bytes before it. ONNX is protobuf, where a repeated
+field may be appended, so a sealed file is still a valid ONNX file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.taxonomy import STREAMS
 from recyclenet.errors import ModelFileError, UsageError, nearest
 
-# The schema that is written; files of every earlier one are read, too. A later release may write
-# files that this one can read, apart from facts it does not know: they say so by `needs_schema`.
+# The schema written; earlier ones are read too. A file from a later release is readable if its
+# `needs_schema` is at most this; fields unknown here are ignored.
 SCHEMA_VERSION = 2
 METADATA_KEY = "recyclenet"
-# Wider than what is fitted (0.05 to 20); beyond it a probability is all but 0, 1 or 1 / K.
+# Wider than the fitted range (0.05 to 20); beyond it, probabilities are nearly 0, 1 or 1 / K.
 TEMPERATURES = (0.001, 1000.0)
 
 _SEAL_KEY = b"recyclenet.sha256"
@@ -34,24 +34,24 @@ SEAL_LENGTH = len(_SEAL_PREFIX) + 64
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """The facts of one model.
+    """The metadata of one model.
 
     Attributes:
         name: short name of the model.
         class_names: the classes, in the order of the logits.
-        preprocess: the evaluation transform it was trained for.
-        temperature: divides the logits before the softmax.
-        threshold: below this confidence an answer counts as not known.
-        thresholds: other limits of decisions, by name.
-        statistics: what else decisions need, such as statistics of class features, by name.
+        preprocess: the evaluation transform that the model was trained for.
+        temperature: divisor of the logits before the softmax.
+        threshold: the confidence below which an answer counts as not known.
+        thresholds: further decision thresholds, by name.
+        statistics: further data for decisions, such as class feature statistics, by name.
         streams: disposal stream of each class.
-        backbone: name of the network: timm's backbone, edits and attention.
-        data_fingerprint: SHA-256 over the training manifest.
-        metrics: figures measured on the validation split, when the model was made.
-        recipe: the resolved recipe that made it.
-        precision: in which the weights are stored: "float32", "float16" or "int8".
-        licence: terms of the weights.
-        version: the RecycleNet release that exported it.
+        backbone: full name of the network: timm backbone, edits and attention.
+        data_fingerprint: SHA-256 of the training manifest.
+        metrics: metrics on the validation split at export.
+        recipe: the resolved training recipe.
+        precision: the type that stores the weights: "float32", "float16" or "int8".
+        licence: licence of the weights.
+        version: the RecycleNet release that exported the model.
     """
 
     name: str
@@ -78,9 +78,9 @@ class ModelInfo:
                     raise ModelFileError(f"{key} must be {word}, not {type(value).__name__}")
         names = self.class_names
         if not all(isinstance(name, str) and name for name in names):
-            raise ModelFileError("every class name must be text, and none of them empty")
+            raise ModelFileError("every class name must be non-empty text")
         if len(names) < 2 or len(set(names)) != len(names):
-            raise ModelFileError("a model needs two or more class names, all different")
+            raise ModelFileError("a model needs at least two class names, all different")
         low, high = TEMPERATURES
         if not low <= self.temperature <= high:
             raise ModelFileError(
@@ -93,7 +93,7 @@ class ModelInfo:
             raise ModelFileError(f"the class {wrong[0]!r} has no disposal stream")
 
     def class_index(self, name: str) -> int:
-        """Return the place of a class in the logits.
+        """Return the index of a class in the logits.
 
         Raises:
             UsageError: the model has no such class.
@@ -103,27 +103,27 @@ class ModelInfo:
         return self.class_names.index(name)
 
     def to_json(self) -> str:
-        """Return the JSON text kept in the model file."""
+        """Return the metadata as JSON for the model file."""
         schema = {"schema_version": SCHEMA_VERSION, "needs_schema": SCHEMA_VERSION}
         values = {**self.__dict__, "preprocess": self.preprocess.to_dict()}
         return _dump(schema | values)
 
     @classmethod
     def from_json(cls, text: str) -> ModelInfo:
-        """Read what `to_json` wrote, in this release or another; unknown facts are ignored.
+        """Read the output of `to_json` of any compatible release; ignore unknown fields.
 
         Raises:
-            ModelFileError: the text is no such JSON, or needs a newer release.
+            ModelFileError: the text is not valid metadata, or needs a newer release.
         """
         try:
             values = json.loads(text, object_pairs_hook=_unique)
-            _dump(values).encode()  # finds NaN, infinity and lone surrogates, however deep
+            _dump(values).encode()  # rejects NaN, infinity and lone surrogates at any depth
             schema = values["schema_version"]
             needed = values.get("needs_schema", schema)
             if type(needed) is not int or not 1 <= needed <= SCHEMA_VERSION:
                 raise ModelFileError(
-                    f"the model file needs schema {needed!r:.40}, this release reads 1 to "
-                    f"{SCHEMA_VERSION}: install the release that made it "
+                    f"the model file needs schema {needed!r:.40}, but this release reads 1 to "
+                    f"{SCHEMA_VERSION}; install the release that made the file "
                     f"({values.get('version', 'unknown')!s:.40})"
                 )
             if not isinstance(values["class_names"], list):
@@ -134,7 +134,7 @@ class ModelInfo:
             return cls(**{key: value for key, value in values.items() if key in known})
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
-            raise ModelFileError(f"the model file's facts are unusable ({reason:.200})") from error
+            raise ModelFileError(f"the model file has invalid metadata ({reason:.200})") from error
 
 
 _KINDS: tuple[tuple[type | tuple[type, ...], str, tuple[str, ...]], ...] = (
@@ -149,10 +149,10 @@ def _dump(values: Any) -> str:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a dictionary, as `json` would, but of no two values for one key."""
+    """Build a dictionary for `json`; refuse duplicate keys."""
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return values
 
 
@@ -162,27 +162,27 @@ def seal(model: bytes) -> bytes:
 
 
 def is_sealed(file: IO[bytes]) -> bool:
-    """Return whether an open file ends like a RecycleNet model, damaged or not."""
+    """Return whether an open file ends with a seal, valid or not."""
     file.seek(0, os.SEEK_END)
     file.seek(max(0, file.tell() - SEAL_LENGTH))
     return file.read(SEAL_LENGTH).startswith(_SEAL_PREFIX)
 
 
 def check_seal(content: bytes, name: str) -> None:
-    """Refuse bytes whose seal is missing or wrong.
+    """Refuse a file whose seal is missing or wrong.
 
     Args:
         content: the whole model file.
-        name: how to call it in the message.
+        name: the name for error messages.
 
     Raises:
-        ModelFileError: the file was cut short, altered, or never was a RecycleNet model.
+        ModelFileError: the file is truncated, altered or not a RecycleNet model.
     """
     body, tail = content[:-SEAL_LENGTH], content[-SEAL_LENGTH:]
     if len(content) <= SEAL_LENGTH or not tail.startswith(_SEAL_PREFIX):
         raise ModelFileError(
-            f"{name} is no RecycleNet model or was cut short; make one with `recyclenet export` "
-            f"or fetch it again"
+            f"{name} is not a RecycleNet model, or is truncated; create one with "
+            f"`recyclenet export` or copy it again"
         )
     if tail[len(_SEAL_PREFIX) :] != hashlib.sha256(body).hexdigest().encode():
-        raise ModelFileError(f"{name} was altered or damaged (its digest differs); fetch it again")
+        raise ModelFileError(f"{name} was altered or damaged (its SHA-256 differs); copy it again")

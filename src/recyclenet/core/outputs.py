@@ -1,6 +1,6 @@
-"""What a command may write over: an earlier output of its own kind, and nothing else.
+"""The rule on overwriting: a command may replace only an earlier output of the same kind.
 
-Whether a file is an earlier output is judged by its content, never by its name.
+The content of a file, not its name, decides whether it is an earlier output.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Kind:
     """A kind of file that commands write.
 
     Attributes:
-        name: such as "manifest".
-        is_ours: whether the content of an open file is that of an earlier output.
+        name: for error messages, such as "manifest".
+        matches: returns whether the content of an open file is an earlier output.
     """
 
     name: str
-    is_ours: Callable[[IO[bytes]], bool]
+    matches: Callable[[IO[bytes]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Folder:
     """The files that a command writes into one folder.
 
     Attributes:
-        files: returns the kind of each file by its name.
+        files: returns file name to kind.
     """
 
     files: Callable[[], Mapping[str, Kind]]
@@ -49,9 +49,9 @@ class Output:
     """One file that a command is about to write.
 
     Attributes:
-        option: what names it on the command line.
-        path: where it goes.
-        kind: what it will be.
+        option: the command-line option that names it.
+        path: the file to write.
+        kind: the kind of the file.
     """
 
     option: str
@@ -60,10 +60,10 @@ class Output:
 
 
 def expand(option: str, path: Path, kind: Kind | Folder) -> list[Output]:
-    """Return the files behind one option of a command.
+    """Return the files that one option of a command stands for.
 
     Raises:
-        UsageError: a folder is wanted, and the path is something else.
+        UsageError: the option takes a folder, but the path is something else.
     """
     if isinstance(kind, Kind):
         return [Output(option, path, kind)]
@@ -74,49 +74,50 @@ def expand(option: str, path: Path, kind: Kind | Folder) -> list[Output]:
         pass
     except OSError as error:
         raise _unusable(option, path, error) from error
-    return [Output(option, path / name, made) for name, made in kind.files().items()]
+    return [Output(option, path / name, file_kind) for name, file_kind in kind.files().items()]
 
 
 def check_outputs(
     outputs: Sequence[Output], reads: Iterable[tuple[str, Path]], force: bool = False
 ) -> None:
-    """Refuse outputs that would replace what must not be lost; call it before the work begins.
+    """Refuse outputs that would replace an input or the user's own file.
+
+    Call it before the work starts.
 
     Args:
-        outputs: what will be written.
-        reads: what the command reads, and the option that names it; not asked for unless some
-            output exists.
-        force: files that are no earlier output may be replaced, too.
+        outputs: the files that the command will write.
+        reads: option and path of each input; consumed only if an output exists.
+        force: allow replacing files that are not earlier outputs.
 
     Raises:
-        UsageError: an output exists and is read, or is no earlier output of its kind; or two are
-            the same file; or one cannot be a file.
-        RecycleNetError: its folder cannot be written to.
+        UsageError: an output is an input, or is not an earlier output of its kind, or is the same
+            file as another output, or cannot be a file.
+        RecycleNetError: a folder is not writable.
     """
     existing = [output for output in outputs if _would_replace(output)]
-    _check_apart(outputs)
+    _check_distinct(outputs)
     if existing:
         _check_reads(existing, reads)
     for output in existing:
         if not force and not is_earlier(output.path, output.kind):
             raise UsageError(
-                f"{output.option} {output.path} is taken for a file of yours, as it is no "
-                f"{output.kind.name} that RecycleNet wrote: choose another {output.option}, move "
-                f"the file away, or replace it with --force"
+                f"{output.option} {output.path} exists and is not a {output.kind.name} that "
+                f"RecycleNet wrote; choose another {output.option}, move the file, or replace it "
+                f"with --force"
             )
 
 
 def is_earlier(path: Path, kind: Kind) -> bool:
-    """Return whether a file is an earlier output of a kind, or empty."""
+    """Return whether a file is empty or an earlier output of a kind."""
     try:
         with path.open("rb") as file:
-            return not os.fstat(file.fileno()).st_size or kind.is_ours(file)
+            return not os.fstat(file.fileno()).st_size or kind.matches(file)
     except OSError:
         return False
 
 
 def _would_replace(output: Output) -> bool:
-    """Return whether there is a file in the output's place, which has to be usable."""
+    """Return whether the output replaces a file; raise an error if it cannot be written."""
     try:
         if is_stream(output.path):
             return False
@@ -125,17 +126,18 @@ def _would_replace(output: Output) -> bool:
             mode = target.stat().st_mode
             if stat.S_ISDIR(mode):
                 raise UsageError(
-                    f"{output.option} {output.path} is a folder; name the {output.kind.name} in it"
+                    f"{output.option} {output.path} is a folder; give the path of a "
+                    f"{output.kind.name}"
                 )
         folder = next(parent for parent in target.parents if os.path.lexists(parent))
         if not stat.S_ISDIR(folder.stat().st_mode):
-            raise NotADirectoryError(None, f"{folder} is no folder")
+            raise NotADirectoryError(None, f"{folder} is not a folder")
     except OSError as error:
         raise _unusable(output.option, output.path, error) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RecycleNetError(
-            f"cannot write {output.path}: {folder} may not be written to; choose another "
-            f"{output.option}, or change its permissions"
+            f"cannot write {output.path}: the folder {folder} is not writable; choose another "
+            f"{output.option}, or change the permissions"
         )
     return target.exists()
 
@@ -144,28 +146,28 @@ def _unusable(option: str, path: Path, error: OSError) -> UsageError:
     return UsageError(f"cannot write {path}: {error.strerror}; choose another {option}")
 
 
-def _check_apart(outputs: Sequence[Output]) -> None:
-    """Refuse two outputs that are one file, or one below the other."""
-    places: dict[str, Output] = {}
+def _check_distinct(outputs: Sequence[Output]) -> None:
+    """Refuse two outputs that are the same file, and an output below another."""
+    by_identity: dict[str, Output] = {}
     for output in outputs:
         if not is_stream(output.path):
-            other = places.setdefault(_place(output.path), output)
+            other = by_identity.setdefault(_identity(output.path), output)
             if other is not output:
                 raise UsageError(
                     f"{other.option} and {output.option} both name {output.path}; choose two files"
                 )
-    for place, output in places.items():
-        for parent in Path(place).parents:
-            above = places.get(str(parent))
+    for identity, output in by_identity.items():
+        for parent in Path(identity).parents:
+            above = by_identity.get(str(parent))
             if above is not None:
                 raise UsageError(
-                    f"{output.option} {output.path} would lie in {above.path}, which will be a "
-                    f"file ({above.option}); choose another place"
+                    f"{output.option} {output.path} needs {above.path} to be a folder, but "
+                    f"{above.option} writes it as a file; choose another {output.option}"
                 )
 
 
-def _place(path: Path) -> str:
-    """Return one name for each file, however it is spelled."""
+def _identity(path: Path) -> str:
+    """Return the same text for every path of one file."""
     try:
         status = path.stat()
         return f"{status.st_dev}:{status.st_ino}"
@@ -174,17 +176,17 @@ def _place(path: Path) -> str:
 
 
 def _check_reads(existing: Sequence[Output], reads: Iterable[tuple[str, Path]]) -> None:
-    """Refuse outputs that are what the command reads, under whatever name."""
-    found = [(output, output.path.stat()) for output in existing]
+    """Refuse outputs that are also inputs, even under another path."""
+    statuses = [(output, output.path.stat()) for output in existing]
     for option, path in reads:
         try:
             status = path.stat()
-        except (OSError, ValueError):  # the command will say so itself
+        except (OSError, ValueError):  # the command reports it
             continue
-        for output, mine in found:
-            if os.path.samestat(mine, status):
+        for output, output_status in statuses:
+            if os.path.samestat(output_status, status):
                 raise UsageError(
-                    f"{output.option} {output.path} is what is read ({option}); choose another "
+                    f"{output.option} {output.path} is also an input ({option}); choose another "
                     f"{output.option}"
                 )
 
@@ -199,14 +201,14 @@ def _begins(*texts: str) -> Callable[[IO[bytes]], bool]:
 
 
 def _columns(*names: str, more: Callable[[str], bool] | None = None) -> Callable[[IO[bytes]], bool]:
-    """Recognise a table by its first line.
+    """Recognise a table by its column names.
 
     Args:
         names: the first columns.
-        more: which further columns it may have; None: none.
+        more: returns whether a further column is allowed; None: no further columns.
     """
 
-    def is_ours(file: IO[bytes]) -> bool:
+    def matches(file: IO[bytes]) -> bool:
         text = _head(file).decode("utf-8", errors="replace")
         try:
             row = next(csv.reader(io.StringIO(text, newline="")), [])
@@ -217,7 +219,7 @@ def _columns(*names: str, more: Callable[[str], bool] | None = None) -> Callable
         rest = row[len(names) :]
         return tuple(row[: len(names)]) == names and all(more and more(name) for name in rest)
 
-    return is_ours
+    return matches
 
 
 def _is_page(file: IO[bytes]) -> bool:

@@ -1,4 +1,4 @@
-"""HTML pages that hold everything they show: no script, no network."""
+"""Self-contained HTML pages: no scripts, no network."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ THUMBNAIL = 320
 
 
 def render_page(package: str, template: str, **values: Any) -> str:
-    """Fill in a template.
+    """Render a template.
 
     Args:
-        package: whose `templates` folder has it; it may extend `page.html` of this package.
-        template: its file name.
-        values: what the template names; a missing one is an error.
+        package: package whose `templates` folder has the template, which may extend `page.html` of
+            `recyclenet.core`.
+        template: file name.
+        values: the template's variables; a missing one is an error.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("recyclenet.core")]),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_inert,
+        finalize=_escaped,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -40,21 +41,21 @@ def render_page(package: str, template: str, **values: Any) -> str:
     return environment.get_template(template).render(generator=generator(), **values)
 
 
-def _inert(value: Any) -> Any:
-    """Show what a browser or an editor would obey or hide in a name, as the terminal does."""
+def _escaped(value: Any) -> Any:
+    """Escape hidden and control characters of text, as on the terminal."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(value) if is_text else value
 
 
 def thumbnail(image: ImageArray) -> ImageArray:
-    """Return a picture `(H, W, 3)` uint8 as small as a page shows it."""
+    """Shrink an image `(H, W, 3)` uint8 to fit `THUMBNAIL` pixels on each side."""
     small = Image.fromarray(image)
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     return np.asarray(small)
 
 
 def data_uri(image: ImageArray) -> str:
-    """Return a small JPEG of `(H, W, 3)` uint8 as a data URI."""
+    """Return a thumbnail of `(H, W, 3)` uint8 as a JPEG data URI."""
     content = io.BytesIO()
     Image.fromarray(thumbnail(image)).save(content, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""The answer for one picture."""
+"""The prediction for one photo."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the model says of one picture, or why there is no answer.
+    """The model's answer for one photo, or the reason why there is none.
 
     Attributes:
-        path: the picture, as it was named; None where it had no name.
-        label: the most probable class; None where there is no answer.
+        path: the path as given; None if the photo was not given as a path.
+        label: the most probable class; None if there is no answer.
         confidence: calibrated probability of `label`, 0 to 1.
         probabilities: calibrated probability of each class, most probable first.
         stream: the disposal stream of `label`.
-        bin: where it goes, in words, by the rules in force; the advice to ask a person where the
-            answer is not known; None where there is none.
-        known: False where the model had better say that it does not know.
-        error: why there is no answer; None where there is one.
-        source: what was classified, for the picture that a notebook shows.
+        bin: name of the bin under the rules in use; the advice to ask a person if `known` is
+            False; None if there is no answer.
+        known: whether the confidence reaches the model's threshold.
+        error: why there is no answer; None if there is one.
+        source: the classified photo, for display in a notebook.
     """
 
     path: str | None
@@ -55,13 +55,13 @@ class Prediction:
         }
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the picture with a bar for each class."""
+        """Return HTML for notebooks: the photo with a bar for each class."""
         from recyclenet.core.images import decode_image
         from recyclenet.core.pages import THUMBNAIL, render_page
 
         picture = None
         if self.source is not None and self.error is None:
-            with suppress(ImageError):  # the file may have gone since
+            with suppress(ImageError):  # the file may be gone by now
                 picture = decode_image(self.source, min_side=THUMBNAIL)
         return render_page("recyclenet.core", "prediction.html", prediction=self, picture=picture)
 

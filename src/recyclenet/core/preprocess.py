@@ -1,6 +1,6 @@
-"""The one evaluation transform: from a decoded picture to what the model is given.
+"""The evaluation transform: from a decoded image to the model's input.
 
-Its settings travel inside the model file, so training and every use of the model agree.
+Its settings are part of the model file, so training and every use of the model agree.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from recyclenet.core.images import ImageArray
 from recyclenet.errors import ModelFileError
 
 RESIZE_MODES = ("crop", "stretch")
-# Far wider than any network's own; within it, no pixel becomes infinite.
+# Far wider than any real network needs; no pixel overflows within these limits.
 _LARGEST_MEAN, _LEAST_STD, _LARGEST_STD = 1000.0, 0.0001, 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """Resize to a square, then scale the pixels.
+    """Resize to a square, then normalise the pixels.
 
     Attributes:
-        image_size: pixels, the side of the square.
-        resize_mode: "crop" takes the largest centred square; "stretch" keeps the whole picture and
-            ignores its shape.
-        mean: per channel RGB, of pixels scaled to 0..1.
-        std: likewise.
+        image_size: side of the square, pixels.
+        resize_mode: "crop" takes the largest centred square; "stretch" resizes the whole image and
+            ignores its aspect ratio.
+        mean: mean of each RGB channel, for pixels scaled to 0..1.
+        std: standard deviation of each RGB channel, for pixels scaled to 0..1.
     """
 
     image_size: int = 224
@@ -56,16 +56,16 @@ class Preprocess:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape of one picture as the model takes it: channels, rows, columns."""
+        """Shape of one model input: channels, rows, columns."""
         return 3, self.image_size, self.image_size
 
     @property
     def min_side(self) -> int:
-        """Pixels: below this a picture should not be shrunk by the decoder."""
+        """Smallest side, in pixels, to which the decoder should shrink an image."""
         return 2 * self.image_size
 
     def resize(self, image: ImageArray) -> ImageArray:
-        """Resize `(H, W, 3)` uint8 to `(image_size, image_size, 3)` uint8, bicubic, antialiased."""
+        """Resize `(H, W, 3)` uint8 to `(image_size, image_size, 3)` uint8; bicubic, antialiased."""
         height, width = image.shape[:2]
         box = None
         if self.resize_mode == "crop":
@@ -77,14 +77,14 @@ class Preprocess:
         return np.asarray(resized)
 
     def normalise(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Scale `(..., S, S, 3)` uint8 to `(..., 3, S, S)` float32."""
+        """Normalise `(..., S, S, 3)` uint8 to `(..., 3, S, S)` float32."""
         scale = np.float32(1.0) / (np.asarray(self.std, np.float32) * np.float32(255.0))
         shift = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
         scaled = images.astype(np.float32) * scale - shift
         return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
     def __call__(self, image: ImageArray) -> npt.NDArray[np.float32]:
-        """Turn `(H, W, 3)` uint8 RGB into `(3, image_size, image_size)` float32."""
+        """Transform `(H, W, 3)` uint8 RGB to `(3, image_size, image_size)` float32."""
         return self.normalise(self.resize(image))
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,10 +98,10 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocess:
-        """Read what `to_dict` wrote.
+        """Read the output of `to_dict`.
 
         Raises:
-            ModelFileError: a value is missing, of the wrong type or out of range.
+            ModelFileError: a value is missing, has the wrong type or is out of range.
         """
         try:
             if type(values["image_size"]) is not int:
@@ -115,7 +115,9 @@ class Preprocess:
                 std=std,  # type: ignore[arg-type]
             )
         except (KeyError, OverflowError, TypeError, ValueError) as error:
-            raise ModelFileError(f"the model file's preprocessing is unusable: {error}") from error
+            raise ModelFileError(
+                f"the model file has invalid preprocessing settings: {error}"
+            ) from error
 
 
 def _number(value: object) -> float:

@@ -1,4 +1,4 @@
-"""How long work reports its progress, without knowing who is watching."""
+"""The interface through which long operations report their progress."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What long work calls as it goes: a progress bar, a log, or `silent`."""
+    """A callback for the progress of a long operation: a progress bar, a log, or `silent`."""
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """Report progress.
 
         Args:
-            done: number of things done so far.
-            total: number of things in all; None while that is unknown.
-            note: what is being done, or why it waits. A new note begins a new count.
+            done: number of items done so far.
+            total: number of items in total; None if unknown.
+            note: the current step, or the reason for waiting. A new note starts a new count.
         """
 
 
 def silent(done: int, total: int | None, note: str = "") -> None:
-    """Ignore all progress."""
+    """Ignore progress reports."""
 
 
 def titled(progress: Progress, title: str) -> Progress:
-    """Return a progress whose notes begin with a title, such as "fold 2 of 5: training"."""
+    """Return a callback that puts a title before each note, as in "fold 2 of 5: training"."""
 
     def report(done: int, total: int | None, note: str = "") -> None:
         progress(done, total, f"{title}: {note}" if note else title)

@@ -1,4 +1,4 @@
-"""Which bin a class goes in: disposal streams, the map from class to stream, a city's own rules."""
+"""Disposal streams, the stream of each class, and the local rules of a city."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from recyclenet.errors import UsageError, nearest
 Stream: TypeAlias = Literal["recyclable", "kitchen", "hazardous", "other"]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
 
-# The bin in words, as a person meets it.
+# The usual name of each stream's bin.
 BINS: Mapping[str, str] = {
     "recyclable": "recycling bin",
     "kitchen": "kitchen-waste bin",
     "hazardous": "hazardous-waste point",
     "other": "residual-waste bin",
 }
-# The words in place of a bin where the answer is not known.
+# Shown instead of a bin if the answer is not known.
 UNSURE = "not sure: ask a person"
 
-# Sets with Chinese names put the stream before the item: 厨余垃圾_草莓.
+# Datasets with Chinese class names put the stream before the item: 厨余垃圾_草莓.
 GROUPS: Mapping[str, Stream] = {
     "可回收物": "recyclable",
     "厨余垃圾": "kitchen",
@@ -36,24 +36,24 @@ GROUPS: Mapping[str, Stream] = {
 
 @dataclass(frozen=True)
 class Rules:
-    """What a city does differently.
+    """The local rules of a city.
 
     Attributes:
-        streams: stream of a class, where it is not the model's.
-        bins: words for the bin of a class, or of a stream.
+        streams: class to stream, where it differs from the model's.
+        bins: class or stream to the name of its bin.
     """
 
     streams: Mapping[str, str] = field(default_factory=dict)
     bins: Mapping[str, str] = field(default_factory=dict)
 
     def bin_of(self, label: str, stream: str) -> str:
-        """Return the words for the bin that `label`, of this stream, goes in."""
+        """Return the name of the bin for class `label` of stream `stream`."""
         return self.bins.get(label) or self.bins.get(stream) or BINS[stream]
 
 
 @cache
 def known_streams() -> Mapping[str, str]:
-    """Return the stream of every class of the package's taxonomies."""
+    """Return the stream of every class in the built-in taxonomies."""
     found: dict[str, str] = {}
     for path in _packaged("taxonomies").values():
         for stream, names in read_toml(path).items():
@@ -62,7 +62,7 @@ def known_streams() -> Mapping[str, str]:
 
 
 def rules_names() -> tuple[str, ...]:
-    """Return the names of the rules that come with the package."""
+    """Return the names of the built-in rules."""
     return tuple(_packaged("rules"))
 
 
@@ -70,20 +70,22 @@ def load_rules(source: str, class_names: Iterable[str] = ()) -> Rules:
     """Read a city's rules.
 
     Args:
-        source: the name of rules in the package, or the path of a TOML file.
-        class_names: classes that may be named besides those of the taxonomies.
+        source: the name of built-in rules, or the path of a TOML file.
+        class_names: allowed classes besides those of the taxonomies.
 
     Raises:
-        UsageError: it cannot be read, or names a table, class or stream that does not exist.
+        UsageError: the file cannot be read, or has an unknown table, class or stream.
     """
     named = _packaged("rules")
     if source not in named and not source.endswith(".toml"):
         hint = nearest(source, named)
-        raise UsageError(f"unknown rules {source!r}: {hint} (or name a .toml file)")
+        raise UsageError(f"unknown rules {source!r}: {hint} (or give a .toml file)")
     tables = read_toml(named.get(source, Path(source)))
     for name, table in tables.items():
         if name not in ("streams", "bins") or not isinstance(table, dict):
-            raise UsageError(f"{source} has {name!r}; rules are the tables [streams] and [bins]")
+            raise UsageError(
+                f"{source} has {name!r}; only the tables [streams] and [bins] are allowed"
+            )
     streams, bins = tables.get("streams", {}), tables.get("bins", {})
     known = {*known_streams(), *class_names}
     for name in streams:
@@ -97,7 +99,7 @@ def load_rules(source: str, class_names: Iterable[str] = ()) -> Rules:
             )
     for name, value in bins.items():
         if not isinstance(value, str) or not value.strip():
-            raise UsageError(f"{source}: the bin of {name!r} must be words, not {value!r}")
+            raise UsageError(f"{source}: the bin of {name!r} must be non-empty text, not {value!r}")
     return Rules(streams, bins)
 
 
@@ -108,14 +110,14 @@ def assign_streams(
 
     Args:
         class_names: the classes of a model.
-        own: a user's map; it goes before the taxonomies.
+        own: the user's class-to-stream map, which overrides the taxonomies.
 
     Returns:
-        Class name to stream. A class that nothing knows goes to "other", the stream in which a
-        mistake spoils no recycling.
+        Class name to stream. An unknown class goes to "other", where a mistake contaminates no
+        recycling.
 
     Raises:
-        UsageError: `own` names a stream that does not exist, or a class that is not there.
+        UsageError: `own` has an unknown stream or class.
     """
     names = tuple(class_names)
     own = own or {}
@@ -124,12 +126,12 @@ def assign_streams(
             raise UsageError(f"unknown stream {stream!r} for {name!r}: {nearest(stream, STREAMS)}")
         if name not in names:
             raise UsageError(
-                f"a stream is given for unknown class {name!r}: {nearest(name, names)}"
+                f"stream {stream!r} is set for unknown class {name!r}: {nearest(name, names)}"
             )
-    return {name: own.get(name) or _usual(name) for name in names}
+    return {name: own.get(name) or _default_stream(name) for name in names}
 
 
-def _usual(name: str) -> str:
+def _default_stream(name: str) -> str:
     known = known_streams()
     group = GROUPS.get(name.partition("_")[0], "other")
     return known.get(name) or known.get(name.lower()) or group
@@ -137,9 +139,11 @@ def _usual(name: str) -> str:
 
 def _check(name: str, known: Iterable[str], source: str) -> None:
     if name not in known:
-        raise UsageError(f"{source} has a rule for unknown {name!r}: {nearest(name, known)}")
+        raise UsageError(
+            f"{source} has a rule for the unknown class {name!r}: {nearest(name, known)}"
+        )
 
 
 def _packaged(folder: str) -> dict[str, Path]:
-    places: Any = files("recyclenet") / folder
-    return {path.name[:-5]: Path(str(path)) for path in sorted(places.iterdir())}
+    directory: Any = files("recyclenet") / folder
+    return {path.name[:-5]: Path(str(path)) for path in sorted(directory.iterdir())}

@@ -1,4 +1,4 @@
-"""Making text from outside safe to print: a terminal shows all of it and obeys none of it."""
+"""Escaping of untrusted text, so that a terminal shows it and never executes it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return `text` with everything that a terminal would obey or hide made visible.
+    """Escape every character that a terminal would interpret or hide.
 
     Control characters (C0 and C1), direction overrides, zero-width characters, line breaks, unusual
     spaces and lone surrogates become escapes such as `\\x1b`; letters and emoji stay.
 
     Args:
-        text: whatever came from outside.
-        keep: characters to leave as they are.
+        text: untrusted text.
+        keep: characters to leave unescaped.
     """
     if text.isprintable():
         return text
@@ -23,5 +23,5 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def show_path(path: str | os.PathLike[str]) -> str:
-    """Return `path` as text that can always be printed on one line."""
+    """Return `path` escaped, so that it prints safely on one line."""
     return printable(os.fspath(path))

@@ -215,5 +215,5 @@ def test_the_table_that_is_read_is_never_overwritten(
     before = table.read_bytes()
     code, _, err = command("data", "split", table, "--out", table)
     assert code == 2
-    assert "is what is read" in err
+    assert "is also an input" in err
     assert table.read_bytes() == before

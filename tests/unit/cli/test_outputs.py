@@ -139,7 +139,7 @@ def test_what_is_read_is_never_replaced_even_by_force(
     ):
         code, _, err = command(*words)
         assert code == 2
-        assert "is what is read" in err
+        assert "is also an input" in err
         assert contents(tmp_path) == before
 
 
@@ -160,7 +160,7 @@ def test_photos_and_the_table_in_their_folder_are_what_is_read(
         for more in ((), ("--force",)):
             code, _, err = command(*words, *more)
             assert code == 2
-            assert "is what is read" in err
+            assert "is also an input" in err
             assert contents(photos) == before
 
 
@@ -251,4 +251,4 @@ def test_a_closed_folder_is_refused_before_the_work(command: Run, tmp_path: Path
         tmp_path.chmod(0o700)
     assert code == 1
     assert not out
-    assert "may not be written to" in err
+    assert "is not writable" in err

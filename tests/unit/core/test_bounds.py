@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recyclenet.core.bounds import MAX_SCANS, Room, num_scans
+from recyclenet.core.bounds import MAX_SCANS, PixelBudget, num_scans
 from recyclenet.core.images import decode_image
 from recyclenet.errors import ImageError
 
@@ -67,8 +67,8 @@ def test_scans_are_counted_as_a_decoder_meets_them() -> None:
 
 def test_a_jpeg_of_very_many_scans_is_refused() -> None:
     content = with_scans(PROGRESSIVE, 300_000)
-    assert "a JPEG of 300000 scans, at most 500 of its size" in refusal(content)
-    assert "a JPEG of 300000 scans" in refusal(content, min_side=10)
+    assert "a JPEG with 300000 scans; at most 500 are allowed" in refusal(content)
+    assert "a JPEG with 300000 scans" in refusal(content, min_side=10)
     in_cmyk = saved("JPEG", Image.new("CMYK", (9, 9)), progressive=True)
     assert "scans" in refusal(with_scans(in_cmyk, MAX_SCANS + 1))
 
@@ -76,7 +76,7 @@ def test_a_jpeg_of_very_many_scans_is_refused() -> None:
 def test_a_large_jpeg_may_have_fewer_scans_and_the_limit_moves() -> None:
     content = with_scans(PROGRESSIVE, 40)
     assert decode_image(content, max_pixels=20_000).shape == (80, 100, 3)
-    assert "a JPEG of 40 scans, at most 32" in refusal(content, max_pixels=16_000)
+    assert "a JPEG with 40 scans; at most 32" in refusal(content, max_pixels=16_000)
 
 
 def test_what_looks_like_scans_in_a_film_behind_a_picture_is_none() -> None:
@@ -107,12 +107,12 @@ TIFF_TAGS = b"".join(struct.pack("<HHII", 40_000 + n, 3, 1, 1) for n in range(20
     ids=["EXIF", "comments", "filling", "PNG", "PNG's end", "GIF", "GIF's comment", "TIFF"],
 )
 def test_a_file_of_very_many_parts_is_refused(content: bytes) -> None:
-    assert "consists of more parts than a picture needs" in refusal(content)
+    assert "has too many segments to read safely" in refusal(content)
 
 
 @pytest.mark.parametrize("kind", [b"P1", b"P2", b"P3"])
 def test_ppm_as_text_is_refused(kind: bytes) -> None:
-    assert "a PPM picture written as text" in refusal(kind + b"\n4 4\n255\n" + b"#x\n" * 2_000_000)
+    assert "a plain-text PPM image" in refusal(kind + b"\n4 4\n255\n" + b"#x\n" * 2_000_000)
 
 
 def test_pictures_with_much_beside_their_pixels_are_read() -> None:
@@ -137,13 +137,13 @@ def test_pictures_with_much_beside_their_pixels_are_read() -> None:
 
 
 def test_room_is_shared_given_back_and_never_overdrawn() -> None:
-    room, lock = Room(10), threading.Lock()
+    budget, lock = PixelBudget(10), threading.Lock()
     now = most = 0
 
     def work(pixels: int) -> None:
         nonlocal now, most
         try:
-            with room.taken(pixels):
+            with budget.reserve(pixels):
                 with lock:
                     now += min(pixels, 10)
                     most = max(most, now)

@@ -45,7 +45,7 @@ def test_a_file_without_end_is_not_read_to_the_end(tmp_path, read):
     path = tmp_path / "huge"
     with path.open("wb") as file:
         file.truncate(1 << 40)  # sparse: takes no space
-    assert "bytes allowed" in refusal(read, path)
+    assert "the most allowed" in refusal(read, path)
 
 
 def test_encodings(tmp_path):
@@ -55,7 +55,7 @@ def test_encodings(tmp_path):
     path.write_bytes("玻璃".encode("utf-16"))
     assert "UTF-16 text; save it as UTF-8" in refusal(read_text, path, DataError)
     path.write_bytes(b"a\nb\0")
-    assert "line 2: a zero byte" in refusal(read_text, path, DataError)
+    assert "line 2: a NUL byte" in refusal(read_text, path, DataError)
     path.write_bytes(b"M\xfcll")
     assert read_text(path) == "M\udcfcll"
 
@@ -96,10 +96,10 @@ def test_toml_with_a_byte_order_mark_is_read(tmp_path):
         (b"x = " + b"[" * 30 + b"]" * 30, "deeper than 20 levels"),
         (b"a" + b".a" * 10_000 + b" = 1", "deeper than 20 levels"),
         (b"x = " + b"9" * 5000, "not valid TOML: Exceeds the limit"),
-        (b"# " + b"x" * 2_000_000, "bytes allowed"),
+        (b"# " + b"x" * 2_000_000, "the most allowed"),
         (b"x = 1\ny = '\xff'", "line 2: not UTF-8"),
         ("x = 1".encode("utf-16"), "UTF-16"),
-        (b"x = 1\0", "zero byte"),
+        (b"x = 1\0", "NUL byte"),
         (b"x = \n", "line 1"),
     ],
     ids=lambda value: repr(value[:8]),

@@ -131,7 +131,7 @@ BAD = [
 
 @pytest.mark.parametrize(("key", "value"), BAD)
 def test_unusable_settings_of_a_model_file_are_refused(key, value):
-    with pytest.raises(ModelFileError, match="preprocessing is unusable"):
+    with pytest.raises(ModelFileError, match="invalid preprocessing"):
         Preprocess.from_dict({**Preprocess().to_dict(), key: value})
 
 

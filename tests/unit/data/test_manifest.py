@@ -105,10 +105,10 @@ def test_table_as_spreadsheets_save_it(tmp_path):
         ("path,label\n,glass\n", "line 2: a row needs both"),
         ("path,label\na.jpg,  \n", "line 2: a row needs both"),
         ("path,label,split\na.jpg,glass,dev\n", "line 2: split 'dev' is none of train, val, test"),
-        ("path,label\na\0b.jpg,glass\n", "line 2: a zero byte"),
+        ("path,label\na\0b.jpg,glass\n", "line 2: a NUL byte"),
         ("path,label\n" + "x" * 200_000 + ",glass\n", "not a CSV table"),
         ("path,label\na.jpg,glass\n".encode("utf-16"), "UTF-16 text; save it as UTF-8"),
-        (random.Random(0).randbytes(3000), "a zero byte"),
+        (random.Random(0).randbytes(3000), "a NUL byte"),
     ],
     ids=lambda value: repr(value[:20]),
 )
