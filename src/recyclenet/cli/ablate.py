@@ -1,4 +1,4 @@
-"""`recyclenet ablate`: what each part of a training is worth."""
+"""`recyclenet ablate`: the effect of each training choice."""
 
 from __future__ import annotations
 

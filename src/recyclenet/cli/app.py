@@ -1,4 +1,4 @@
-"""The verbs of `recyclenet`, and the options before them."""
+"""The Typer application: all commands and the global options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from recyclenet.cli.output import say
 
 app = typer.Typer(
     name="recyclenet",
-    help="Classify waste pictures; train, evaluate and export the models that do it.",
+    help="Classify photos of waste; train, evaluate and export classifiers.",
     epilog="Exit codes: 0 ok, 1 failure, 2 usage, 3 partly done, 4 untrusted or damaged file.",
     no_args_is_help=True,
     add_completion=False,
@@ -41,8 +41,8 @@ for group in (data, models, benchmark):
     app.add_typer(group.app)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_given: bool) -> None:
+    if is_given:
         from recyclenet import __version__
 
         say(f"recyclenet {__version__}")
@@ -56,14 +56,14 @@ def options(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Hold the options that stand before a verb."""
+    """Define the global options."""
 
 
 def run() -> int:
-    """Run the command line and return its exit code; what the verbs raise passes through."""
+    """Run the command line and return its exit code; errors of the commands propagate."""
     try:
         return app(standalone_mode=False) or 0
-    except TyperException as error:  # the command line itself is wrong, or empty
+    except TyperException as error:  # the command line is invalid or empty
         text = io.StringIO()
         error.show(text)  # type: ignore[attr-defined]
         for line in text.getvalue().splitlines():

@@ -1,4 +1,4 @@
-"""`recyclenet benchmark ...`: what things cost on this machine."""
+"""`recyclenet benchmark ...`: the cost of networks on this machine."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _print(rows: list[CostRow]) -> None:
             "memory MB",
             "latency ms",
             "(quartiles)",
-            "pictures/s",
+            "images/s",
             "(quartiles)",
         ),
         [

@@ -1,4 +1,4 @@
-"""`recyclenet classify`: what each picture shows, how sure that is, and which bin it goes in."""
+"""`recyclenet classify`: the class, confidence and bin of each photo."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
+
+HEADER = f"{'label':<14}{'confidence':>10}  {'bin':<24}photo"
 
 
 def classify(
@@ -38,16 +40,16 @@ def classify(
     from recyclenet.operations.classify import classify as operation
 
     classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules)
-    left_out: list[str] = []
+    reasons: list[str] = []
 
-    def leave_out(reason: str) -> None:
-        left_out.append(reason)
+    def report_left_out(reason: str) -> None:
+        reasons.append(reason)
         say_left_out(reason)
 
-    predictions = operation(paths, classifier, left_out=leave_out)
+    predictions = operation(paths, classifier, left_out=report_left_out)
     num_bad = num_done = 0
     if not as_json:
-        say(f"{'label':<14}{'sure':>5}  {'bin':<24}picture")
+        say(HEADER)
     for prediction in predictions:
         num_done += 1
         num_bad += prediction.error is not None
@@ -58,17 +60,17 @@ def classify(
         else:
             say(describe(prediction, top_k or 1))
     if num_bad:
-        say(f"{num_bad} of {num_done} pictures have no answer", err=True)
-    if num_bad or left_out:
+        say(f"{num_bad} of {num_done} photos have no answer", err=True)
+    if num_bad or reasons:
         raise typer.Exit(EXIT_PARTIAL)
 
 
 def describe(prediction: Prediction, top_k: int = 1) -> str:
-    """Return one line: label, confidence, bin, picture, and the next classes where asked for."""
+    """Return one line: label, confidence, bin, path, and the next `top_k - 1` classes."""
     from recyclenet.core.text import show_path
 
     line = (
-        f"{prediction.label:<14}{prediction.confidence:>5.0%}  {prediction.bin:<24}"
+        f"{prediction.label:<14}{prediction.confidence:>10.0%}  {prediction.bin:<24}"
         f"{show_path(prediction.path or '')}"
     )
     others = list(prediction.probabilities.items())[1:top_k]

@@ -1,6 +1,6 @@
-"""What every command refuses before it starts.
+"""Checks of every command before it starts.
 
-That is numbers and paths that mean nothing, and outputs that would replace what must not be lost.
+They refuse invalid numbers and paths, and outputs that would replace an input or the user's file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recyclenet.core.outputs import Folder, Kind, check_outputs, expand
 from recyclenet.core.text import show_path
 from recyclenet.errors import UsageError
 
-# Larger numbers overflow in libraries; nobody means one.
+# Larger numbers overflow in libraries.
 LARGEST = 2**31 - 1
 
 
@@ -29,10 +29,10 @@ def _one(path: Any) -> Iterable[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """Marks a parameter, in its annotation, as naming what the command reads.
+    """Annotation of a parameter that names an input.
 
     Attributes:
-        files: returns the files behind its value.
+        files: returns the files that the value stands for.
     """
 
     files: Callable[[Any], Iterable[Path]] = _one
@@ -40,14 +40,13 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """Marks a parameter, in its annotation, as naming what the command writes.
+    """Annotation of a parameter that names an output.
 
-    The command then needs a parameter `force` (`options.ForceOption`).
+    Its command needs a parameter `force` (`options.ForceOption`).
 
     Attributes:
-        kind: of the file, or of the files in the folder.
-        default: returns the place from all parameters where none is given; None: nothing is
-            written then.
+        kind: kind of the file, or of the files in the folder.
+        default: returns the default path, given all parameters; None: no output by default.
     """
 
     kind: Kind | Folder
@@ -55,26 +54,26 @@ class Writes:
 
 
 class Command(TyperCommand):
-    """A command that checks the values of its options and arguments."""
+    """A command that checks its options and arguments before it runs."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line.
+        """Parse the command line.
 
         Raises:
-            UsageError: an argument is empty, as where a script's variable is; as a path it would
-                mean the current folder.
+            UsageError: an argument is empty, often because a script's variable is. An empty path
+                would mean the current folder.
         """
         empty = [arg for arg in args if not arg or re.fullmatch("--[a-z-]+=", arg)]
         if empty:
-            raise UsageError(f"an argument is empty: {empty[0]!r}; '.' is the current folder")
+            raise UsageError(f"an argument is empty: {empty[0]!r}; use '.' for the current folder")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
 
         Raises:
-            UsageError: a number is not finite or too large, a path cannot exist, or an output
-                would replace what must not be lost.
+            UsageError: a number is non-finite or too large, a path is invalid, or an output would
+                replace an input or the user's own file.
         """
         for parameter in self.params:
             given = ctx.params.get(parameter.name)
@@ -100,7 +99,7 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
     def _named(self, values: dict[str, Any]) -> Iterator[tuple[str, Reads | Writes, Any]]:
-        """Yield option, mark and value of each path that is given or written by default."""
+        """Yield option, annotation and value of each input and output, defaults included."""
         marked = marks(self)
         for parameter in self.params:
             for mark in marked.get(parameter.name, ()):
@@ -113,7 +112,7 @@ class Command(TyperCommand):
 
 
 def marks(command: TyperCommand) -> dict[str, list[Reads | Writes]]:
-    """Return what each parameter of a command is marked as."""
+    """Return the `Reads` and `Writes` annotations of each parameter of a command."""
     hints = get_type_hints(unwrap(command.callback or typer.Exit), include_extras=True)
     return {
         name: [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Reads | Writes)]
@@ -122,15 +121,15 @@ def marks(command: TyperCommand) -> dict[str, list[Reads | Writes]]:
 
 
 def _check_number(option: str, value: float) -> None:
-    if not abs(value) <= LARGEST:  # so that nan is refused too
-        raise UsageError(f"{option} takes a number up to {LARGEST:,}, not {str(value)[:40]}")
+    if not abs(value) <= LARGEST:  # also refuses nan
+        raise UsageError(f"{option} must be a number up to {LARGEST:,}, not {str(value)[:40]}")
 
 
 def _check_path(option: str, value: Path) -> None:
     try:
         value.stat()
     except (FileNotFoundError, NotADirectoryError):
-        pass  # perhaps it is to be made
+        pass  # the command may create it
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{option} {show_path(value)[:200]}: {reason}") from error

@@ -1,4 +1,4 @@
-"""`recyclenet crossval`: how good a recipe is, judged on every photo."""
+"""`recyclenet crossval`: k-fold cross-validation of a recipe."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ def crossval(
         ],
     )
     low, high = result.interval
-    say(f"mean {result.accuracy:.2%} (95% over folds: {low:.2%} to {high:.2%})")
+    say(f"mean {result.accuracy:.2%} (95% interval over folds: {low:.2%} to {high:.2%})")
     say_written(f"folds.csv and predictions.csv in {out}")

@@ -1,4 +1,4 @@
-"""`recyclenet demo`: classify the sample pictures and show the answers on a page."""
+"""`recyclenet demo`: classify the sample pictures and write a page with the results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def demo(
     """Classify the sample pictures; print a table and write a page with heatmaps."""
     from dataclasses import replace
 
-    from recyclenet.cli.classify import describe
+    from recyclenet.cli.classify import HEADER, describe
     from recyclenet.core.files import write_text
     from recyclenet.core.prediction import Prediction
     from recyclenet.data.dataset import load_dataset
@@ -41,13 +41,14 @@ def demo(
 
     classifier = Classifier(model, max_pixels=int(max_megapixels * 1e6))
     cards: list[Card] = []
-    odd: ModelFileError | None = None
-    say(f"{'':7}{'label':<14}{'sure':>5}  {'bin':<24}picture")
+    model_error: ModelFileError | None = None
+    say(f"{'':7}{HEADER}")
     for sample in load_dataset(pictures or samples_folder(), say_left_out):
         try:
             card = explain(sample.path, classifier).card(sample.label)
         except (ImageError, ModelFileError) as error:
-            odd = odd or (error if isinstance(error, ModelFileError) else None)
+            if model_error is None and isinstance(error, ModelFileError):
+                model_error = error
             failed = Prediction(path=str(sample.path), error=str(error))
             card = Card(prediction=failed, truth=sample.label)
             say(f"error: {error}", err=True)
@@ -55,8 +56,8 @@ def demo(
             line = describe(replace(card.prediction, path=card.name))
             say(f"{'right' if card.is_right else 'WRONG':<7}{line}")
         cards.append(card)
-    if odd is not None and all(card.prediction.error is not None for card in cards):
-        raise odd
+    if model_error is not None and all(card.prediction.error is not None for card in cards):
+        raise model_error
     num_right = sum(card.is_right is True for card in cards)
     write_text(out, answers_page(cards, classifier.info))
     say()
@@ -66,13 +67,13 @@ def demo(
 
 
 def samples_folder() -> Path:
-    """Return where the sample pictures lie: in the installed package, or in a source tree.
+    """Return the folder of the sample pictures, in the installed package or the source tree.
 
     Raises:
-        UsageError: they are in neither.
+        UsageError: there is no such folder.
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "samples", package.parents[1] / "samples"):
         if (folder / "manifest.csv").is_file():
             return folder
-    raise UsageError("the sample pictures are not installed; give your own with --pictures")
+    raise UsageError("the sample pictures are not installed; give your own photos with --pictures")

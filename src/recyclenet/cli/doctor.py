@@ -1,4 +1,4 @@
-"""`recyclenet doctor`: is this installation whole, and what can it do?"""
+"""`recyclenet doctor`: a check of the installation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _version(name: str) -> str | None:
 
 
 def _check_model(model: Any) -> dict[str, Any]:
-    """Load the model, which checks every byte of it, and classify one picture."""
+    """Load the model, which verifies its seal, and time the classification of one image."""
     import time
 
     import numpy as np
@@ -67,12 +67,12 @@ def _check_model(model: Any) -> dict[str, Any]:
     from recyclenet.inference.classifier import Classifier
 
     classifier = Classifier(model)
-    picture = np.full((384, 512, 3), 200, np.uint8)
-    classifier.classify(picture)
+    image = np.full((384, 512, 3), 200, np.uint8)
+    classifier.classify(image)
     times = []
     for _ in range(10):
         start = time.perf_counter()
-        classifier.classify(picture)
+        classifier.classify(image)
         times.append(time.perf_counter() - start)
     info = classifier.info
     return {
@@ -96,8 +96,8 @@ def _show(facts: dict[str, Any]) -> None:
         model = facts["model"]
         say(
             f"model: {model['name']} ({model['backbone']}, {model['image_size']} px), intact; "
-            f"{', '.join(model['class_names'])}; {model['latency_ms']} ms a picture"
+            f"{', '.join(model['class_names'])}; {model['latency_ms']} ms per image"
         )
     for problem in facts["problems"]:
         say(f"problem: {problem}")
-    say("everything is in order" if not facts["problems"] else "not in order")
+    say("no problems found" if not facts["problems"] else "problems found")

@@ -1,4 +1,4 @@
-"""`recyclenet evaluate`: how good a model file is on labelled photos."""
+"""`recyclenet evaluate`: the accuracy and calibration of a model on labelled photos."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def evaluate(
 
 
 def describe(scores: Scores) -> list[str]:
-    """Return the figures and the confusion matrix as lines of text."""
+    """Return the metrics and the confusion matrix as lines of text."""
     low, high = scores.interval
     lines = [
         f"{scores.num_photos} photos: accuracy {scores.accuracy:.2%} "
         f"(95%: {low:.1%} to {high:.1%}), mean over classes {scores.balanced_accuracy:.2%}, "
         f"macro F1 {scores.macro_f1:.2%}",
-        f"sure of {scores.coverage:.1%} of them, right on {scores.known_accuracy:.2%} of those; "
+        f"confident on {scores.coverage:.1%} of them, with accuracy {scores.known_accuracy:.2%}; "
         f"calibration error {scores.ece:.1%}",
         "",
         f"{'true, then predicted':<22}" + "".join(f"{name[:9]:>10}" for name in scores.class_names),

@@ -1,4 +1,4 @@
-"""`recyclenet export`: from a run folder to one sealed model file."""
+"""`recyclenet export`: convert a run folder to one sealed model file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`recyclenet lr-find`: which learning rate to train with."""
+"""`recyclenet lr-find`: the learning-rate range test."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def lr_find(
     if as_json:
         print_row({**asdict(sweep), "picture": str(out)})
         return
-    say(f"valley {sweep.valley:.2e}, steepest {sweep.steepest:.2e}; drawn in {out}")
+    say(f"valley {sweep.valley:.2e}, steepest {sweep.steepest:.2e}; plot in {out}")
     say(f"train with: --set optim.learning_rate={sweep.valley:.1e}")

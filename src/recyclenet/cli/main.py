@@ -1,4 +1,4 @@
-"""The command `recyclenet`: however it ends, it ends with one line and the right exit code."""
+"""Entry point of `recyclenet`: every failure becomes a one-line error and an exit code."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ MAX_LINE = 4000
 
 
 def main() -> None:
-    """Run the command line and leave with the right exit code."""
+    """Run the command line and exit with its exit code."""
     _open_closed_streams()
-    # File names are bytes; whatever they hold, they can be printed.
+    # File names may hold bytes that are not valid text.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries' hints to developers
-    # PyTorch makes a folder for its compiler's files when it is imported. No command compiles, so a
-    # folder that is there already stays as it is.
+        warnings.simplefilter("ignore")  # they address developers
+    # On import, PyTorch creates a folder for its compiler's cache. No command compiles, so an
+    # existing folder avoids a new, empty one.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(__file__).parent))
     try:
         code = _run()
-    except BrokenPipeError:  # whoever read our output has gone
+    except BrokenPipeError:  # the reader of our output has closed the pipe
         code = EXIT_FAILURE
     except Exception as error:
-        code = _give_up(error)
+        code = _report_unexpected(error)
     if code != 0:
-        mute(sys.stdout)  # what it still holds back cannot be written, and would be tried at exit
+        mute(sys.stdout)  # Python would write the buffered rest at exit, and fail
     sys.exit(code)
 
 
@@ -43,7 +43,7 @@ def _run() -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    except SystemExit as ended:  # how Typer tells of a broken pipe
+    except SystemExit as ended:  # raised by Typer for a broken pipe
         return int(ended.code or 0)
     except RecycleNetError as error:
         line = " ".join(str(error).split())
@@ -55,15 +55,15 @@ def _run() -> int:
     return code
 
 
-def _give_up(error: Exception) -> int:
-    """Say in one line what no command foresaw."""
+def _report_unexpected(error: Exception) -> int:
+    """Report in one line an error that no command handles."""
     if os.environ.get("RECYCLENET_DEBUG") == "1":
         import traceback
 
         traceback.print_exception(error)
     reason = " ".join(str(error).split())[:300]
     if _is_out_of_memory(error):
-        line = "not enough memory; end other programs, or ask for less at a time"
+        line = "not enough memory; close other programs or process fewer photos at once"
     elif isinstance(error, RecursionError):
         line = "the input is nested too deeply"
     elif isinstance(error, OSError):
@@ -73,14 +73,14 @@ def _give_up(error: Exception) -> int:
     else:
         line = (
             f"this is a defect in RecycleNet: {type(error).__name__}: {reason}; run again with "
-            f"RECYCLENET_DEBUG=1 and report it"
+            f"RECYCLENET_DEBUG=1 and report the traceback"
         )
     say(f"error: {line}", err=True)
     return EXIT_FAILURE
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # PyTorch has an error of its own for GPUs, and none for the CPU.
+    # PyTorch has its own error class for GPU memory, but none for CPU memory.
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
@@ -89,12 +89,12 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _open_closed_streams() -> None:
-    """Open what the caller closed (`>&-`) on the null device.
+    """Connect streams that the caller closed (`>&-`) to the null device.
 
-    Else the first file that a command opens would get the number of the missing stream, and what
-    a library prints would go into that file.
+    Otherwise the first file that a command opens would get the descriptor of the missing stream,
+    and output of libraries would end up in that file.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: the stream's
+            null = os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor: the stream's
             setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", closefd=False))

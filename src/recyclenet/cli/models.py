@@ -1,4 +1,4 @@
-"""`recyclenet models ...`: which networks there are, and what one is made of."""
+"""`recyclenet models ...`: the available networks and their layers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def list_models(
     require_train("listing networks")
     rows = _rows(pattern)
     if not rows:
-        raise UsageError(f"no network, attention module or edit has a name like {pattern!r}")
+        raise UsageError(f"no network, attention module or edit matches {pattern!r}")
     if as_json:
         from recyclenet.cli.rows import print_row
 
@@ -88,7 +88,7 @@ def _rows(pattern: str | None) -> list[dict[str, Any]]:
         return rows
     import timm
 
-    from recyclenet.models import pyramidnet  # noqa: F401 - makes its networks known to timm
+    from recyclenet.models import pyramidnet  # noqa: F401 - registers its networks with timm
 
     rows += [{"kind": "backbone", "name": name, "summary": ""} for name in timm.list_models()]
     return [row for row in rows if fnmatchcase(row["name"], pattern)]
@@ -172,9 +172,9 @@ def _show(facts: dict[str, Any]) -> None:
     sources = facts["weights"]
     shown = ", ".join(sources[:NUM_TAGS]) + (", ..." if len(sources) > NUM_TAGS else "")
     if report := facts["report"]:
-        say(f"weights: {len(report['kept'])} tensors kept of {report['source']}")
+        say(f"weights: {len(report['kept'])} tensors loaded from {report['source']}")
         for kind in ("fresh", "dropped"):
             say(f"  {kind}: {len(report[kind])}")
             for name in report[kind]:
                 say(f"    {name}")
-    say(f"ImageNet weights: {shown or 'none published; start from a file or from nothing'}")
+    say(f"ImageNet weights: {shown or 'none published; use a weights file or train from scratch'}")

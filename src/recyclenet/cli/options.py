@@ -14,18 +14,18 @@ from recyclenet.errors import RecycleNetError
 
 
 def dataset_files(source: Path) -> Iterator[Path]:
-    """Yield the files that make a dataset: its table and its photos."""
+    """Yield the files of a dataset: its manifest and its photos."""
     from recyclenet.data.dataset import load_dataset
     from recyclenet.data.manifest import MANIFEST_NAME
 
     yield source
     yield source / MANIFEST_NAME
-    with suppress(RecycleNetError):  # the command will say so itself
+    with suppress(RecycleNetError):  # the command reports the error
         yield from (sample.path for sample in load_dataset(source))
 
 
 def run_files(run: Path) -> Iterator[Path]:
-    """Yield the files that make a run."""
+    """Yield the files of a run that a command may read."""
     yield from (run / "recipe.toml", *(run / "checkpoints").glob("*"))
     yield from dataset_files(run)
 
@@ -63,7 +63,7 @@ def read_settings(texts: list[str] | None) -> dict[str, Any]:
     """Return the settings given with `--set`.
 
     Raises:
-        UsageError: one does not read section.field=value.
+        UsageError: a setting is not of the form section.field=value.
     """
     from recyclenet.training.recipe import parse_setting
 

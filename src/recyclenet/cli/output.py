@@ -1,4 +1,4 @@
-"""What a person reads on stdout and stderr; whatever it quotes, the terminal obeys none of it."""
+"""Printing on stdout and stderr, with control characters in quoted text escaped."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Print one line at once; only tabs survive of what is not printable.
+    """Print one line and flush; unprintable characters except tabs are escaped.
 
-    A stderr that takes nothing stops no work; the exit code still says how it ended.
+    A failing stderr does not stop the command; the exit code still reports the result.
 
     Args:
-        line: the text; a line break in it, which a name may hold, is shown and not obeyed.
+        line: the text; line breaks in it, such as in file names, are escaped.
         err: print on stderr.
 
     Raises:
-        As `put` does, for stdout.
+        BrokenPipeError: the reader of stdout has closed the pipe.
+        RecycleNetError: stdout cannot be written.
     """
     line = printable(line, keep="\t")
     if not err:
@@ -38,16 +39,16 @@ def say(line: str = "", *, err: bool = False) -> None:
 
 
 def say_written(what: object) -> None:
-    """Name on stderr what was written to disk; stdout holds the result alone."""
+    """Report on stderr what was written to disk; stdout holds only the result."""
     say(f"wrote {what}", err=True)
 
 
 def put(text: str) -> None:
-    """Print text on stdout as it is, at once.
+    """Print text on stdout unchanged, and flush.
 
     Raises:
-        BrokenPipeError: whoever read it has gone.
-        RecycleNetError: it cannot be written; the disk may be full.
+        BrokenPipeError: the reader has closed the pipe.
+        RecycleNetError: stdout cannot be written, for example because the disk is full.
     """
     try:
         print(text, flush=True)
@@ -58,8 +59,8 @@ def put(text: str) -> None:
 
 
 def mute(stream: TextIO) -> None:
-    """Send what a stream holds, and all that follows, to the null device."""
-    with suppress(io.UnsupportedOperation):  # a stream in memory cannot fail
+    """Discard the buffered and all further output of a stream."""
+    with suppress(io.UnsupportedOperation):  # a stream in memory has no descriptor
         number = stream.fileno()
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, number)
@@ -67,12 +68,12 @@ def mute(stream: TextIO) -> None:
 
 
 def say_left_out(reason: str) -> None:
-    """Name on stderr what a command goes on without."""
+    """Report on stderr an input that the command skips."""
     say(f"left out: {reason}", err=True)
 
 
 def make_console(**options: Any) -> Console:
-    """Return a Rich console on stderr for progress; it prints plain text as `say` does."""
+    """Return a Rich console on stderr for progress; it escapes text as `say` does."""
     from rich.console import Console
 
     class PlainConsole(Console):

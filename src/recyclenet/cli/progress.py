@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 def counting(title: str, unit: str = "", *, quiet: bool = False) -> Iterator[Progress]:
     """Show progress and log messages on stderr while the block runs.
 
-    The bar, with rate and time left, appears on a terminal only; messages of the logger
-    "recyclenet" always.
+    The bar, with speed and time left, appears only on a terminal; messages of the logger
+    "recyclenet" always appear.
 
     Args:
-        title: shown until the work reports what it does.
-        unit: "bytes" shows sizes and transfer rates; anything else is counted.
+        title: shown until the work reports its first note.
+        unit: "bytes" shows sizes and transfer rates; anything else shows counts.
         quiet: show nothing.
 
     Yields:
-        What the work reports its progress to.
+        The progress callback.
     """
     from rich.progress import Progress as Bars
     from rich.progress import TextColumn
@@ -67,10 +67,10 @@ def _columns(unit: str) -> list[ProgressColumn]:
     from rich.text import Text
 
     class RateColumn(ProgressColumn):
-        """Things done a second."""
+        """Items per second."""
 
         def render(self, task: Task) -> Text:
-            """Return the rate as text."""
+            """Return the speed as text."""
             speed = task.finished_speed or task.speed
             return Text("" if speed is None else f"{speed:,.{1 if speed < 10 else 0}f}/s")
 
@@ -82,7 +82,7 @@ def _columns(unit: str) -> list[ProgressColumn]:
 
 @contextmanager
 def _messages(show: Callable[[str], object]) -> Iterator[None]:
-    """Pass the log messages of the package to a function while the block runs."""
+    """Pass the package's log messages to `show` while the block runs."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -1,4 +1,4 @@
-"""Printing rows for other programs."""
+"""Printing of JSON rows and text tables."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from recyclenet.core.text import printable
 
 
 def print_row(row: dict[str, Any]) -> None:
-    """Print one JSON object on one line of stdout, at once.
+    """Print one JSON object on one line of stdout, and flush.
 
-    Characters are printed as they are; as JSON escapes where stdout's encoding lacks them or a
-    terminal would obey them.
+    Unprintable characters, and those that the encoding of stdout lacks, become JSON escapes.
     """
     text = json.dumps(row, ensure_ascii=False, allow_nan=False)
-    if not text.isprintable():  # JSON has escapes for what a terminal would obey
+    if not text.isprintable():  # control characters
         text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
     try:
         text.encode(sys.stdout.encoding)
@@ -30,7 +29,7 @@ def print_row(row: dict[str, Any]) -> None:
 def print_columns(
     titles: Sequence[str], rows: Sequence[Sequence[str]], *, num_words: int = 1
 ) -> None:
-    """Print a table on stdout: the first `num_words` columns to the left, figures to the right."""
+    """Print a table on stdout, with the first `num_words` columns left-aligned."""
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
     for row in (titles, *rows):

@@ -1,4 +1,4 @@
-"""`recyclenet train`: from labelled photos to a run folder with a model file in it."""
+"""`recyclenet train`: train a classifier on labelled photos."""
 
 from __future__ import annotations
 
@@ -46,18 +46,21 @@ def train(
     from recyclenet.operations import train as operation
     from recyclenet.training.machine import process_rank
 
-    # Only the first of several processes that train together talks to the user.
-    leads = process_rank() == 0
-    with counting("training", quiet=not leads) as progress:
+    # In distributed training, only rank 0 prints.
+    is_main = process_rank() == 0
+    with counting("training", quiet=not is_main) as progress:
         if resume is not None:
             if data is not None or out is not None or settings or seed is not None:
                 raise UsageError(
-                    "--resume takes everything from the run folder; give no other options"
+                    "--resume takes all settings from the run folder; omit "
+                    "--data, --out, --set and --seed"
                 )
             run = operation.resume(resume, devices=devices, progress=progress)
         else:
             if data is None or out is None:
-                raise UsageError("a new run needs --data and --out (or continue one with --resume)")
+                raise UsageError(
+                    "a new run needs --data and --out; to continue a run, give --resume"
+                )
             run = operation.train(
                 data,
                 out,
@@ -68,5 +71,5 @@ def train(
                 progress=progress,
                 force=force,
             )
-    if leads:
+    if is_main:
         say(f"{run.model}: validation accuracy {run.info.metrics['accuracy']:.2%}")

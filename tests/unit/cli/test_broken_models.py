@@ -199,7 +199,7 @@ def test_broken_model_ends_in_one_line(
             main()
         out, err = capfd.readouterr()
         assert ended.value.code == 4, err
-        assert out.split() in ([], ["label", "sure", "bin", "picture"])
+        assert out.split() in ([], ["label", "confidence", "bin", "photo"])
         assert err.startswith(("error: odd.onnx", f"error: {model}"))
         assert err.count("\n") == 1
         assert words in err
@@ -267,7 +267,7 @@ def test_classify_and_evaluate_count_them(tmp_path: Path, command: Any) -> None:
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 3
     assert {row["path"][-5:] for row in rows if row["error"] is None} == {"0.png", "1.png"}
-    assert "2 of 4 pictures have no answer" in err
+    assert "2 of 4 photos have no answer" in err
     page = tmp_path / "page.html"
     code, out, err = command(
         "evaluate", "--json", "--model", model, "--data", tmp_path / "photos", "--report", page

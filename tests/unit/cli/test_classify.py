@@ -27,7 +27,7 @@ def test_real_command_reads_what_it_can_and_names_the_rest(run_cli, tiny_model, 
     num_good, num_bad = len(list(good.iterdir())), len(list((messy_folder / "bad").iterdir()))
     assert len(rows) == 1 + num_good + num_bad + 4
     assert done.code == 3
-    assert done.err == f"{num_bad + 1} of {len(rows)} pictures have no answer\n"
+    assert done.err == f"{num_bad + 1} of {len(rows)} photos have no answer\n"
     assert [row["path"] for row in rows[-4:]] == [
         "none.jpg", "玻璃瓶.jpg", "bottle 🍾.jpg", "two words.jpg",
     ]  # fmt: skip
@@ -58,7 +58,7 @@ def test_table_for_people(command, tiny_model, photo_folder):
     code, out, err = command("classify", "--model", tiny_model, "--top-k", 2, *paths)
     header, glass, paper = out.splitlines()
     assert (code, err) == (0, "")
-    assert header.split() == ["label", "sure", "bin", "picture"]
+    assert header.split() == ["label", "confidence", "bin", "photo"]
     for line, label, path in ((glass, "glass", paths[0]), (paper, "paper", paths[1])):
         assert line.startswith(label)
         assert "recycling bin" in line
@@ -74,7 +74,7 @@ def test_bad_picture_of_a_table_goes_to_stderr(command, tiny_model, messy_folder
     assert code == 3
     assert len(out.splitlines()) == 2
     assert "text.jpg" in err.splitlines()[0]
-    assert err.splitlines()[1] == "1 of 2 pictures have no answer"
+    assert err.splitlines()[1] == "1 of 2 photos have no answer"
 
 
 def test_name_that_would_break_the_table(command, tiny_model, photo_folder, tmp_path):

@@ -135,7 +135,7 @@ def test_clean_takes_away_and_undo_brings_back(
 
     code, out, err = command("data", "clean", photos, *options, "--apply")
     assert code == 0, err
-    assert "2 photos go, 36 stay" in out
+    assert "2 photos to remove, 36 to keep" in out
     assert {path.name for path in before if not path.exists()} == {"broken.jpg", "z copy.jpg"}
     assert len(rows(tmp_path / "clean.csv")) == 36
     assert (tmp_path / "report" / "duplicate.png").is_file()
@@ -177,23 +177,23 @@ def test_clean_finds_wrong_labels(command: Command, photos: Path, tmp_path: Path
     ("words", "message"),
     [
         (["split", "{photos}", "--ratios", "1"], "ratios are like"),
-        (["split", "{photos}"], "where to?"),
+        (["split", "{photos}"], "no output given"),
         (["split", "{photos}", "--list", "x"], "SPLIT=FILE"),
-        (["split", "{photos}", "--list", "train=x", "--legacy"], "--legacy has no meaning"),
+        (["split", "{photos}", "--list", "train=x", "--legacy"], "--legacy has no effect"),
         (["split", "{photos}", "--list", "train=x", "--ratios", "1/1/1"], "--ratios has no"),
-        (["split", "{photos}", "--legacy", "--seed", "1"], "--seed has no meaning"),
-        (["collect", "--out", "x", "--urls", "x", "--pages", "2"], "--pages has no meaning"),
-        (["clean", "{photos}", "--quarantine", "x"], "go together"),
+        (["split", "{photos}", "--legacy", "--seed", "1"], "--seed has no effect"),
+        (["collect", "--out", "x", "--urls", "x", "--pages", "2"], "--pages has no effect"),
+        (["clean", "{photos}", "--quarantine", "x"], "given together"),
         (["clean", "{photos}", "--take", "label"], "--predictions"),
-        (["balance", "{photos}"], "balance how?"),
+        (["balance", "{photos}"], "no balancing method"),
         (["clean", "{photos}", "--take", "drak"], "did you mean 'dark'"),
         (["clean", "{photos}", "--apply"], "--quarantine"),
         (["augment", "{photos}", "--groups", "flip"], "did you mean 'flips'"),
         (["augment", "{photos}", "--probability", "often"], "known"),
-        (["augment", "{photos}"], "where to?"),
-        (["scan", "{photos}", "--min-similarity", ".9"], "has no meaning without --objects"),
+        (["augment", "{photos}"], "no output given"),
+        (["scan", "{photos}", "--min-similarity", ".9"], "has no effect without --objects"),
         (["scan", "nowhere"], "no folder or manifest"),
-        (["collect", "--out", "{photos}"], "collect what?"),
+        (["collect", "--out", "{photos}"], "no source given"),
         (["collect", "--out", "{photos}", "--urls", "none.csv"], "cannot read none.csv"),
         (["collect", "--out", "x", "--classes", "x", "--engine", "bnig"], "did you mean 'bing'"),
         (["undo", "{photos}"], "no quarantine"),

@@ -44,7 +44,7 @@ def test_demo_goes_on_after_a_bad_picture(command, tiny_model, photo_folder, tmp
 def test_doctor_finds_a_whole_installation_whole(command, tiny_model):
     code, out, _ = command("doctor", "--model", tiny_model)
     assert code == 0
-    assert out.splitlines()[-1] == "everything is in order"
+    assert out.splitlines()[-1] == "no problems found"
     assert "intact; glass, metal, paper" in out
 
 
@@ -60,7 +60,7 @@ def test_doctor_finds_a_bad_model(command, tiny_model, tmp_path, kind):
     assert "model" not in facts
     assert facts["light"]["numpy"]
     code, out, _ = command("doctor", "--model", path)
-    assert out.splitlines()[-1] == "not in order"
+    assert out.splitlines()[-1] == "problems found"
 
 
 def test_doctor_names_what_is_not_installed(command, tiny_model, monkeypatch):

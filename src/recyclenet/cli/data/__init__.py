@@ -1,6 +1,6 @@
-"""`recyclenet data ...`: getting photos and getting them in order.
+"""`recyclenet data ...`: collect, inspect, clean and split photos.
 
-Every command reads a folder or a manifest and writes a manifest; no command changes a photo.
+Commands read a folder or a manifest and write a manifest; none changes the content of a photo.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`recyclenet data augment`: changed copies of the training photos, as files."""
+"""`recyclenet data augment`: augmented copies of the training photos."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def augment(
     from recyclenet.data.dataset import load_dataset
     from recyclenet.errors import UsageError, look_up
 
-    require_train("changing photos")
+    require_train("augmenting photos")
     from recyclenet.training.augment import GROUPS, PROBABILITIES, write_copies
 
     chosen = groups.split(",")
@@ -61,9 +61,11 @@ def augment(
         say(f"{num_sources} training photos would get {len(chosen)} copies each")
         return
     if copies is None or out is None:
-        raise UsageError("where to? give --copies FOLDER and --out MANIFEST.csv, or --dry-run")
+        raise UsageError(
+            "no output given; give --copies FOLDER and --out MANIFEST.csv, or --dry-run"
+        )
     if os.path.realpath(out) == os.path.realpath(copies):
         raise UsageError(f"--copies and --out both name {out}; choose a folder and a file")
-    with counting("changing photos") as progress:
+    with counting("augmenting photos") as progress:
         manifest = write_copies(manifest, chosen, p, copies, seed, progress, force=force)
     write(manifest, out, dry_run)

@@ -1,4 +1,4 @@
-"""`recyclenet data balance`: as many photos of one class as of another."""
+"""`recyclenet data balance`: balance the number of training photos per class."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def balance(
     from recyclenet.errors import UsageError
 
     if not dry_run and not most and least is None:
-        raise UsageError("balance how? give --cap N or --oversample N (or --dry-run to look)")
+        raise UsageError("no balancing method given; give --cap N or --oversample N, or --dry-run")
     before = load_dataset(dataset, say_left_out)
     after = cap(before, most, seed) if most else before
     after = after if least is None else oversample(after, least, seed)

@@ -1,4 +1,4 @@
-"""`recyclenet data clean` and `undo`: photos that should not be in a dataset."""
+"""`recyclenet data clean` and `undo`: find and quarantine faulty photos."""
 
 from __future__ import annotations
 
@@ -85,10 +85,12 @@ def clean(
     for kind in kinds:
         look_up(kind, KINDS, "kind of fault")
     if apply != (quarantine is not None):
-        raise UsageError("--apply and --quarantine FOLDER go together: photos move there")
+        raise UsageError("--apply and --quarantine FOLDER must be given together")
     if "label" in kinds and predictions is None:
-        raise UsageError("wrong labels are found with --predictions FILE; give it, or take others")
-    # Opened before the photos are read, which may take long.
+        raise UsageError(
+            "the fault 'label' needs --predictions FILE; give it, or omit 'label' from --take"
+        )
+    # Open the quarantine first: reading the photos may take long.
     with open_quarantine(quarantine) if quarantine and not dry_run else nullcontext() as away:
         found = scanned(dataset, once=True)
         issues = [
@@ -109,7 +111,7 @@ def clean(
         _print_issues(issues, kinds, as_json)
         kept = without(found.manifest, issues, kinds)
         departures = find_departures(issues, kinds)
-        say(f"{len(departures)} photos go, {len(kept)} stay", err=as_json)
+        say(f"{len(departures)} photos to remove, {len(kept)} to keep", err=as_json)
         if report is not None and not dry_run:
             from recyclenet.data.quality.sheet import write_issues
 
@@ -161,7 +163,7 @@ def _label_issues(manifest: Manifest, predictions: Path) -> list[Issue]:
     by_file = {identity(sample.path): sample for sample in manifest}
     rows = [row for row, path in enumerate(paths) if identity(path) in by_file]
     if not rows:
-        raise DataError(f"{predictions} is about other photos: none of its paths is in the dataset")
+        raise DataError(f"{predictions} lists other photos: none of its paths is in the dataset")
     samples = [by_file[identity(paths[row])] for row in rows]
     manifest.check_labels(names)
     return find_label_issues(samples, softmax(logits[rows]), names)
@@ -192,7 +194,7 @@ def _print_issues(issues: Sequence[Issue], kinds: Sequence[str], as_json: bool) 
 
 
 def _say_left_out(found: Scan) -> bool:
-    """Name what was not looked at; return whether any of it is a photo."""
+    """Report what was skipped; return whether any of it is a photo."""
     left_out = [problem for problem in found.problems if problem.kind != "unreadable"]
     for problem in left_out:
         say(f"left out: {problem.reason}", err=True)
@@ -200,9 +202,9 @@ def _say_left_out(found: Scan) -> bool:
 
 
 def _say_moved(outcome: Outcome, folder: Path, as_json: bool) -> bool:
-    """Say what was moved and name what was not; return whether there is any."""
+    """Report moved and unmoved photos; return whether any was not moved."""
     for line in outcome.left:
         say(f"not moved: {line}", err=True)
-    back = f"; back with: recyclenet data undo {shlex.quote(str(folder))}" if outcome.moved else ""
+    back = f"; to undo: recyclenet data undo {shlex.quote(str(folder))}" if outcome.moved else ""
     say(f"moved {len(outcome.moved)} photos{back}", err=as_json)
     return bool(outcome.left)

@@ -1,4 +1,4 @@
-"""`recyclenet data collect`: photos of classes that nobody has a data set of."""
+"""`recyclenet data collect`: collect photos by keyword or from a list of URLs."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def collect(
 
     require_data("collecting photos")
     if (classes is None) == (urls is None):
-        raise UsageError("collect what? give --classes FILE to search, or --urls FILE")
+        raise UsageError("no source given; give either --classes FILE to search, or --urls FILE")
     if urls is not None:
         options = ("engine", "start_page", "pages", "per_page", "mirror")
         refuse_unused(context, options, "with --urls")
@@ -136,9 +136,11 @@ def collect(
             with counting(one.label) as progress:
                 collector.collect(one.label, found, one.target, progress)
         except KeyboardInterrupt:
-            raise Interrupted(f"stopped at {one.label!r}; the same command goes on") from None
+            raise Interrupted(
+                f"stopped at {one.label!r}; run the same command again to continue"
+            ) from None
     for row in [row for row in collector.journal[num_known:] if row.reason][:NUM_NAMED]:
-        say(f"not taken: {row.reason}", err=True)
+        say(f"rejected: {row.reason}", err=True)
     counts = collector.counts
     print_columns(
         ("class", "photos", "wanted"),

@@ -1,4 +1,4 @@
-"""What the commands that read and write manifests share."""
+"""Options and functions shared by the commands that read and write manifests."""
 
 from __future__ import annotations
 
@@ -35,19 +35,18 @@ NUM_NAMED = 10
 
 
 def scanned(source: Path, *, once: bool = False) -> Scan:
-    """Return the described photos of a dataset: read anew, unless its manifest has it all.
+    """Scan a dataset, or use its manifest if that is complete.
 
     Args:
         source: folder or manifest.
-        once: leave out rows that repeat the file of another row, and photos that changed since the
-            manifest was written.
+        once: skip rows that repeat a file, and photos that changed since the manifest was written.
     """
     from recyclenet.cli.progress import counting
     from recyclenet.core.extras import require_data
     from recyclenet.data.manifest import read_manifest
     from recyclenet.data.quality.scan import group_copies, scan_dataset, unchanged, without_repeats
 
-    require_data("looking into photos")
+    require_data("scanning photos")
     if source.suffix.lower() == ".csv" and os.path.isfile(source):  # noqa: PTH113
         manifest = read_manifest(source)
         if all(sample.phash for sample in manifest):
@@ -62,34 +61,34 @@ def scanned(source: Path, *, once: bool = False) -> Scan:
 
 
 def refuse_unused(context: typer.Context, options: Iterable[str], why: str) -> None:
-    """Refuse options that were given but would change nothing.
+    """Refuse options that have no effect.
 
     Args:
-        context: of the command.
-        options: names of its parameters.
-        why: what makes them useless.
+        context: context of the command.
+        options: names of the parameters.
+        why: why they have no effect, such as "with --list".
 
     Raises:
-        UsageError: one of them was given.
+        UsageError: one of the options was given.
     """
     from recyclenet.errors import UsageError
 
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in options and source is not None and source.name == "COMMANDLINE":
-            raise UsageError(f"{parameter.opts[0]} has no meaning {why}; leave it out")
+            raise UsageError(f"{parameter.opts[0]} has no effect {why}; omit it")
 
 
 def say_problems(scan: Scan) -> None:
-    """Name on stderr what could not be read."""
+    """Report on stderr what could not be read."""
     for problem in scan.problems[:NUM_NAMED]:
         say(f"left out: {problem.reason}", err=True)
     if len(scan.problems) > NUM_NAMED:
         say(f"left out: {len(scan.problems) - NUM_NAMED} more", err=True)
 
 
-def leave(scan: Scan) -> None:
-    """End a command that has done its work: with exit code 3 where photos were left out of it."""
+def exit_if_partial(scan: Scan) -> None:
+    """Exit with code 3 if the scan left out photos."""
     from recyclenet.errors import EXIT_PARTIAL
 
     if scan.problems:
@@ -97,10 +96,10 @@ def leave(scan: Scan) -> None:
 
 
 def write(manifest: Manifest, out: Path | None, dry_run: bool) -> None:
-    """Write a manifest and say so; a dry run does neither.
+    """Write a manifest and report it, except in a dry run.
 
     Raises:
-        UsageError: there is no `out`.
+        UsageError: `out` is missing.
     """
     from recyclenet.data.manifest import write_manifest
     from recyclenet.errors import UsageError
@@ -108,6 +107,6 @@ def write(manifest: Manifest, out: Path | None, dry_run: bool) -> None:
     if dry_run:
         return
     if out is None:
-        raise UsageError("where to? give --out MANIFEST.csv, or --dry-run")
+        raise UsageError("no output given; give --out MANIFEST.csv, or --dry-run")
     write_manifest(manifest, out)
     say_written(f"{len(manifest)} rows to {out}")

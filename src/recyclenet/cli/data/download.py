@@ -1,4 +1,4 @@
-"""`recyclenet data download`: a published data set, verified photo by photo."""
+"""`recyclenet data download`: download a published dataset and verify every photo."""
 
 from __future__ import annotations
 
@@ -57,11 +57,13 @@ def download(
     from recyclenet.errors import UsageError, nearest
 
     if dataset not in DATASETS:
-        raise UsageError(f"unknown data set {dataset!r}: {nearest(dataset, DATASETS)}")
+        raise UsageError(f"unknown dataset {dataset!r}: {nearest(dataset, DATASETS)}")
     if to is None and origin is None:
-        raise UsageError("where to? give --to FOLDER, or --from COPY to check a copy")
+        raise UsageError("no folder given; give --to FOLDER, or --from COPY to verify a copy")
     if source and origin is not None:
-        raise UsageError("--source is for downloads and --from for a copy: give one of them")
+        raise UsageError(
+            "--source is for downloads and --from for a local copy; give only one of them"
+        )
     with counting(dataset, "bytes") as progress:
         if to is None:
             assert origin is not None

@@ -1,4 +1,4 @@
-"""`recyclenet data inspect`: a dataset at a glance."""
+"""`recyclenet data inspect`: a summary of a dataset."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def inspect(
 
     Exit code 3: unreadable photos were left out; stderr names them.
     """
-    from recyclenet.cli.data.common import leave, say_problems, scanned
+    from recyclenet.cli.data.common import exit_if_partial, say_problems, scanned
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns, print_row
     from recyclenet.data.quality.inspect import measure
@@ -62,4 +62,4 @@ def inspect(
         page = inspection_page(manifest, statistics, dataset.stem, len(found.problems))
         write_text(out, page)
         say_written(out)
-    leave(found)
+    exit_if_partial(found)

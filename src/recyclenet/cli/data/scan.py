@@ -1,4 +1,4 @@
-"""`recyclenet data scan`: a manifest of whatever lies in a folder."""
+"""`recyclenet data scan`: write a manifest that describes every photo."""
 
 from __future__ import annotations
 
@@ -38,7 +38,13 @@ def scan(
 
     Exit code 3: unreadable photos were left out; stderr names them.
     """
-    from recyclenet.cli.data.common import leave, refuse_unused, say_problems, scanned, write
+    from recyclenet.cli.data.common import (
+        exit_if_partial,
+        refuse_unused,
+        say_problems,
+        scanned,
+        write,
+    )
     from recyclenet.cli.rows import print_row
     from recyclenet.core.extras import require_train
 
@@ -65,7 +71,7 @@ def scan(
             f"{'copies or of one object' if objects else 'copies'}; {len(found.problems)} left out"
         )
     write(manifest, out, dry_run)
-    leave(found)
+    exit_if_partial(found)
 
 
 def _with_objects(manifest: Manifest, min_similarity: float) -> Manifest:

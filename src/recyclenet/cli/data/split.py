@@ -47,7 +47,13 @@ def split(
     """
     from dataclasses import replace
 
-    from recyclenet.cli.data.common import leave, refuse_unused, say_problems, scanned, write
+    from recyclenet.cli.data.common import (
+        exit_if_partial,
+        refuse_unused,
+        say_problems,
+        scanned,
+        write,
+    )
     from recyclenet.data.manifest import Manifest
     from recyclenet.data.splits.split import (
         fill_splits,
@@ -83,7 +89,7 @@ def split(
         )
     _print_counts(manifest)
     write(manifest, out, dry_run)
-    leave(found)
+    exit_if_partial(found)
 
 
 def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
@@ -91,7 +97,7 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
 
     Exit code 1: there are some; 3: there are none, but some photos cannot be read.
     """
-    from recyclenet.cli.data.common import leave, say_problems, scanned
+    from recyclenet.cli.data.common import exit_if_partial, say_problems, scanned
     from recyclenet.cli.rows import print_row
     from recyclenet.core.text import show_path
     from recyclenet.data.splits.split import find_leaks
@@ -100,7 +106,9 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
     found = scanned(dataset)
     say_problems(found)
     if not found.manifest.has_splits:
-        raise UsageError(f"{dataset} has no splits to check; first: recyclenet data split")
+        raise UsageError(
+            f"{dataset} has no splits to check; create them with: recyclenet data split"
+        )
     leaks = find_leaks(found.manifest)
     for one, other in leaks:
         if as_json:
@@ -116,7 +124,7 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
     say(f"{len(leaks)} pairs of one group are in different splits", err=True)
     if leaks:
         raise typer.Exit(EXIT_FAILURE)
-    leave(found)
+    exit_if_partial(found)
 
 
 def _print_counts(manifest: Manifest) -> None:
