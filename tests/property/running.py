@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import multiprocessing
 import os
@@ -20,7 +21,7 @@ from typing import Any
 
 from recyclenet.cli.main import main
 
-LIMIT_S = 60
+LIMIT_S = 240  # far more than any case takes, also on a busy machine
 
 
 @dataclass
@@ -54,11 +55,13 @@ class Guard:
         active: whether a command runs.
         asked: hosts beyond this machine that it tried to reach.
         calls_left: so many more changes of files; then the process is killed. None: no limit.
+        room_left: for so many more new files and folders; then the disk is full. None: no limit.
     """
 
     active: bool = False
     asked: list[str] = field(default_factory=list)
     calls_left: int | None = None
+    room_left: int | None = None
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.active:
@@ -74,6 +77,10 @@ class Guard:
             self.calls_left -= 1
             if self.calls_left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
+        elif self.room_left is not None and _needs_room(event, arguments):
+            self.room_left -= 1
+            if self.room_left < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _refuse(self, host: str) -> None:
         self.asked.append(host)
@@ -84,24 +91,42 @@ CHANGING = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.sym
 
 
 def _changes_files(event: str, arguments: tuple[Any, ...]) -> bool:
-    if event == "open":
-        return isinstance(arguments[2], int) and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
-    return event in CHANGING
+    return event in CHANGING or _is_writing(event, arguments)
+
+
+def _needs_room(event: str, arguments: tuple[Any, ...]) -> bool:
+    return event in ("os.mkdir", "os.link", "os.symlink") or _is_writing(event, arguments)
+
+
+def _is_writing(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether a file is opened for writing; devices are always there."""
+    if event != "open" or not isinstance(arguments[2], int):
+        return False
+    writes = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+    return writes and not os.fsdecode(arguments[0]).startswith("/dev/")
 
 
 GUARD = Guard()
 sys.addaudithook(GUARD)
 
 
-def run_here(arguments: Sequence[str], root: Path) -> Result:
-    """Run a command line in this process, from the folder `here` below the root."""
+def run_here(arguments: Sequence[str], root: Path, room: int | None = None) -> Result:
+    """Run a command line in this process, from the folder `here` below the root.
+
+    Args:
+        arguments: after the program's name.
+        root: of the tree.
+        room: for so many new files and folders; then the disk is full.
+    """
     before = _children()
     with _streams() as printed, _surroundings(arguments, root):
-        GUARD.asked, GUARD.active = [], True
+        if room is not None:
+            del os.environ["RECYCLENET_DEBUG"]  # a full disk is reported where it is met
+        GUARD.asked, GUARD.room_left, GUARD.active = [], room, True
         try:
             code = _call_main()
         finally:
-            GUARD.active = False
+            GUARD.active, GUARD.room_left = False, None
         out, err = printed()
     left = [command for pid, command in _children().items() if pid not in before]
     return Result(code, out, err, GUARD.asked, left)

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import strategies as st
 
 from property.cases import Case, cases
-from property.running import run_program
+from property.running import run_here, run_program
 from property.surviving import SECONDS, faults_of, report, survive
 from property.table import commands
 from property.values import VALUES, is_described
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 COMMANDS = commands()
+DATA = ("scan", "inspect", "clean", "undo", "split", "balance", "augment")
 TRAINS = ("train", "lr-find", "crossval", "ablate", "export")
+# Commands that write and take no long time.
+WRITES = ("demo", "evaluate", *(f"data {name}" for name in DATA))
 # Commands that ask a server: real processes of theirs would not be kept on this machine.
 FETCHES = ("data download", "data collect")
 Record = Callable[[str, object], None]
@@ -42,7 +46,7 @@ def test_random_cases(words: str, request: pytest.FixtureRequest, record_propert
         report(case, faults, result)
 
     drawn = cases(COMMANDS[words], templates)
-    record_property("num_cases", survive(drawn, check, 0.8 * SECONDS / len(COMMANDS)))
+    record_property("num_cases", survive(drawn, check, 0.7 * SECONDS / len(COMMANDS)))
 
 
 def test_random_cases_in_processes_of_their_own(
@@ -55,3 +59,14 @@ def test_random_cases_in_processes_of_their_own(
     chosen = [COMMANDS[words] for words in COMMANDS if words not in (*TRAINS, *FETCHES)]
     drawn = st.sampled_from(chosen).flatmap(lambda command: cases(command, templates))
     record_property("num_cases", survive(drawn, check, 0.1 * SECONDS, shrink=False))
+
+
+def test_random_cases_on_a_full_disk(templates: dict[str, bytes], record_property: Record) -> None:
+    def check(drawn: tuple[Case, int]) -> None:
+        case, room = drawn
+        faults, result = faults_of(case, partial(run_here, room=room))
+        report(case, faults and [*faults, f"room for {room} files"], result)
+
+    chosen = st.sampled_from([COMMANDS[words] for words in WRITES])
+    drawn = st.tuples(chosen.flatmap(lambda c: cases(c, templates)), st.integers(0, 12))
+    record_property("num_cases", survive(drawn, check, 0.1 * SECONDS))
