@@ -10,8 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from property.makers import Output, Value
 from property.table import Command, Parameter
-from property.values import ALWAYS, DEFAULTS, Output, Value, value
+from property.values import ALWAYS, DEFAULTS, value
 from property.worlds import ROOT, Draw, World, oddly, rarely
 
 # Shares of the cases in which an option is given.
