@@ -69,7 +69,7 @@ def load_dataset(source: str | os.PathLike[str], left_out: LeftOut = lambda _: N
         samples = tuple(_class_folders(folders, left_out))
     if not samples:
         raise UsageError(
-            f"{source} holds no pictures in class folders; expected {source}/CLASS/PICTURE.jpg"
+            f"{source} contains no photos in class folders; expected {source}/CLASS/PICTURE.jpg"
         )
     return _with_published_splits(Manifest(samples))
 

@@ -39,7 +39,7 @@ def lock_file(path: Path, work: str) -> IO[bytes]:
         except (BlockingIOError, PermissionError):
             file.close()
             raise RecycleNetError(
-                f"another {work} is at work in {path.parent}; try again when it has ended"
+                f"another {work} is running in {path.parent}; try again when it has finished"
             ) from None
         except OSError:
             file.close()

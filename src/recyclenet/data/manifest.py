@@ -147,11 +147,11 @@ def read_manifest(path: Path) -> Manifest:
     _, names = next(rows, (1, []))
     twice = [name for name in (*COLUMNS, *NUMBERS, *TEXTS) if names.count(name) > 1]
     if twice:
-        raise DataError(f"{path} has the column {twice[0]} more than once")
+        raise DataError(f"{path} has two columns named {twice[0]}")
     missing = [name for name in ("path", "label") if name not in names]
     if missing:
         raise DataError(
-            f"{path} lacks the column {' and '.join(missing)}: its first line must name "
+            f"{path} has no column {' and '.join(missing)}: its first line must name "
             f"path,label (and optionally split,sha256)"
         )
     samples = tuple(_sample(path, line, dict(zip(names, row, strict=False))) for line, row in rows)
@@ -187,7 +187,7 @@ def _sample(table: Path, line: int, row: dict[str, str]) -> Sample:
         text = (row.get(name) or "").strip() or "0"
         if not re.fullmatch("[0-9]{1,15}", text):
             shown = text if len(text) < 40 else f"{text[:40]}..."
-            raise DataError(f"{table}, line {line}: {name} is {shown!r}, no usable whole number")
+            raise DataError(f"{table}, line {line}: {name} must be a whole number, not {shown!r}")
         known[name] = int(text)
     digest = (row.get("sha256") or "").strip().lower()
     return Sample(table.parent / photo, label, split, digest, **known)

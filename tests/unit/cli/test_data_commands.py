@@ -176,7 +176,7 @@ def test_clean_finds_wrong_labels(command: Command, photos: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["split", "{photos}", "--ratios", "1"], "ratios are like"),
+        (["split", "{photos}", "--ratios", "1"], "ratios must look like"),
         (["split", "{photos}"], "no output given"),
         (["split", "{photos}", "--list", "x"], "SPLIT=FILE"),
         (["split", "{photos}", "--list", "train=x", "--legacy"], "--legacy has no effect"),
@@ -196,7 +196,7 @@ def test_clean_finds_wrong_labels(command: Command, photos: Path, tmp_path: Path
         (["collect", "--out", "{photos}"], "no source given"),
         (["collect", "--out", "{photos}", "--urls", "none.csv"], "cannot read none.csv"),
         (["collect", "--out", "x", "--classes", "x", "--engine", "bnig"], "did you mean 'bing'"),
-        (["undo", "{photos}"], "no quarantine"),
+        (["undo", "{photos}"], "not a quarantine"),
     ],
 )
 def test_mistakes_end_in_one_line(

@@ -83,7 +83,7 @@ def test_unreadable_photos_are_named_and_left_out(command, tiny_model, photo_fol
         (("glass/a.jpg",), (), 1, "none of the 1 photos can be read"),
         (("glass/a.jpg",), ("--split", "test"), 2, "no photo of this dataset is in split 'test'"),
         (("glass/a.jpg",), ("--split", "dev"), 2, "unknown split 'dev'"),
-        ((), (), 2, "holds no pictures"),
+        ((), (), 2, "contains no photos"),
     ],
 )
 def test_what_cannot_be_evaluated(command, tiny_model, tmp_path, make, options, code, message):

@@ -96,11 +96,11 @@ def test_table_as_spreadsheets_save_it(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "lacks the column path and label"),
-        ("\n\n", "lacks the column"),
+        ("", "has no column path and label"),
+        ("\n\n", "has no column"),
         ("path,label\n", "lists no photos"),
-        ("path,class\na.jpg,glass\n", "lacks the column label"),
-        ("a.jpg,glass\n", "lacks the column path and label"),
+        ("path,class\na.jpg,glass\n", "has no column label"),
+        ("a.jpg,glass\n", "has no column path and label"),
         ("path,label\na.jpg,glass\nb.jpg\n", "line 3: a row needs both"),
         ("path,label\n,glass\n", "line 2: a row needs both"),
         ("path,label\na.jpg,  \n", "line 2: a row needs both"),

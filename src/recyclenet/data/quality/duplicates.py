@@ -102,7 +102,7 @@ def find_pairs(manifest: Manifest, max_distance: int = MAX_DISTANCE) -> list[Pai
     """
     samples = manifest.samples
     if not all(sample.phash for sample in samples):
-        raise DataError("the photos have no perceptual hashes; first: recyclenet data scan")
+        raise DataError("the photos have no perceptual hashes; run recyclenet data scan first")
     first: dict[str, int] = {}
     equal = []
     for row, sample in enumerate(samples):
@@ -202,7 +202,7 @@ def _table(samples: Sequence[Sample]) -> npt.NDArray[np.uint64]:
     for sample in samples:
         if not HASHES.fullmatch(sample.phash):
             raise DataError(
-                f"{sample.path} has a perceptual hash of another kind; scan the photos again"
+                f"{sample.path} has a perceptual hash in an unknown format; scan the photos again"
             )
     parts = [sample.phash.split("-") for sample in samples]
     views = min(map(len, parts), default=8)

@@ -284,20 +284,20 @@ def read_journal(folder: Path) -> list[Move]:
     try:
         names, *rows = [row for _, row in read_table(path)] or [[]]
     except UsageError as error:
-        raise UsageError(f"{folder} is no quarantine folder: {error}") from error
+        raise UsageError(f"{folder} is not a quarantine folder: {error}") from error
     except DataError as error:
         raise DataError(f"{path} is damaged: {error}") from error
     columns = [field.name for field in fields(Move)]
     # Journals had no column for links once.
     if names not in (columns, columns[:-1]) or any(len(row) != len(names) for row in rows):
-        raise DataError(f"{path} is damaged: it is not the table that was written")
+        raise DataError(f"{path} is damaged: its columns are wrong")
     moves = [Move(*row) for row in rows]
     for move in moves:
         plain = os.path.isabs(move.path) and os.path.normpath(move.path) == move.path  # noqa: PTH117
         if not _PLACE.fullmatch(move.place) or not plain or "\0" in move.path + move.link:
             raise DataError(f"{path} is damaged: it moves {move.place!r} to {move.path!r}")
     if len({move.place for move in moves}) < len(moves):
-        raise DataError(f"{path} is damaged: it names a file twice")
+        raise DataError(f"{path} is damaged: it lists a file twice")
     return moves
 
 

@@ -160,7 +160,7 @@ def unchanged(manifest: Manifest, progress: Progress = silent) -> tuple[Manifest
             progress(len(kept) + len(problems), len(manifest))
     if not kept:
         raise DataError(
-            f"none of the {len(manifest)} photos is as it was scanned; the first: "
+            f"none of the {len(manifest)} photos is unchanged since the scan; the first: "
             f"{problems[0].reason}; scan them again"
         )
     return Manifest(tuple(kept)), problems

@@ -109,7 +109,7 @@ def read_classes(path: Path, target: int) -> list[Wanted]:
     classes = []
     for place, label, keyword, count in _rows(path):
         if count and not re.fullmatch("0*[1-9][0-9]{0,8}", count):
-            raise UsageError(f"{place}: {count[:40]!r} is no number of photos")
+            raise UsageError(f"{place}: the number of photos cannot be {count[:40]!r}")
         word = keyword or label.partition("_")[2] or label
         classes.append(Wanted(label, word, int(count) if count else target))
     return classes
@@ -138,7 +138,7 @@ def _rows(path: Path) -> list[tuple[str, str, str, str]]:
         if label.startswith("#"):
             continue
         if not _is_label(label):
-            raise UsageError(f"{place}: {label!r} cannot be a class folder's name")
+            raise UsageError(f"{place}: {label!r} cannot be the name of a class folder")
         rows.append((place, label, more[0], more[1]))
     if not rows:
         raise UsageError(f"{path} is empty")
@@ -189,7 +189,7 @@ def search(
                 tasks = parser.parse(SimpleNamespace(content=content)) or ()
                 found = [str(task["file_url"]) for task in tasks]
             except Exception as error:  # a page can make the parser raise nearly anything
-                raise FetchError(f"{shown(url)}: its answer is no page of results") from error
+                raise FetchError(f"{shown(url)}: it did not return a page of results") from error
             yield from found
 
 
@@ -225,12 +225,12 @@ class Collector:
         journal = self.folder / JOURNAL
         if (self.folder / MANIFEST_NAME).exists() and not journal.exists() and not self.force:
             raise UsageError(
-                f"{self.folder} has a manifest of its own; choose another --out, or add --force"
+                f"{self.folder} already has another manifest; choose another --out, or add --force"
             )
         if os.path.lexists(journal) and not is_earlier(journal, COLLECTED):
             if not self.force:
                 raise UsageError(
-                    f"{journal} is no list of collected photos; choose another --out, or add "
+                    f"{journal} is not a list of collected photos; choose another --out, or add "
                     f"--force"
                 )
             journal.unlink()
@@ -315,7 +315,7 @@ class Collector:
         if not rows:
             reasons = Counter(found.reason.partition(": ")[2] for found in self.journal)
             most = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(3))
-            raise DataError(f"not one photo could be collected ({most or 'no addresses'})")
+            raise DataError(f"no photo could be collected ({most or 'no URLs'})")
         write_manifest(Manifest(rows), self.folder / MANIFEST_NAME)
         return Manifest(rows)
 
@@ -348,7 +348,7 @@ class Collector:
             kept = [other for other in self.journal if other.phash]
             same_bytes = digest in {other.sha256 for other in kept}
             if same_bytes or is_copy(phash, [other.phash for other in kept]):
-                raise ImageError("it is a copy of another one here")
+                raise ImageError("it is a copy of a photo already collected")
             path = self.folder / found.path
             if not self.force and path.exists() and path.read_bytes() != content:
                 raise ImageError(f"another file lies at {path}")
@@ -375,7 +375,7 @@ class Collector:
             if host not in self._robots:
                 self._robots[host] = self._ask_robots(f"{host}/robots.txt")
         if not self._robots[host].can_fetch(url, AGENT):
-            raise FetchError(f"{shown(url)}: its host's robots.txt does not allow it")
+            raise FetchError(f"{shown(url)}: forbidden by the host's robots.txt")
         self._take_turn(url)
 
     def _take_turn(self, url: str) -> None:
@@ -402,7 +402,7 @@ def _check_consent(answer: Answer) -> None:
     """Refuse what its owner does not want machines to learn from."""
     tags = answer.headers.get("x-robots-tag", "").lower()
     if {"noai", "noimageai"} & {tag.rpartition(":")[2].strip() for tag in tags.split(",")}:
-        raise FetchError(f"{shown(answer.url)}: its owner does not want it collected")
+        raise FetchError(f"{shown(answer.url)}: marked noai or noimageai by its owner")
 
 
 def _is_label(text: str) -> bool:

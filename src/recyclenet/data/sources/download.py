@@ -241,7 +241,9 @@ def _fill(
             problems.append(problem)
             _log.info("%s", problem)
     if len(wanted.missing) == num_all:
-        raise DataError("no photo could be had: " + "; ".join(problems or ["no source given"]))
+        raise DataError(
+            "no photo could be downloaded: " + "; ".join(problems or ["no source given"])
+        )
     table = None
     if not wanted.missing:
         table = folder / MANIFEST_NAME
@@ -263,7 +265,7 @@ def _fill(
 def _taken(path: Path, num_taken: int) -> DataError:
     more = f" and {num_taken - 1} more" if num_taken > 1 else ""
     return DataError(
-        f"{path}{more} is another file than the data set's of that name and is never "
+        f"{path}{more} differs from the dataset's photo of that name and is never "
         f"overwritten; move it away or choose another folder"
     )
 

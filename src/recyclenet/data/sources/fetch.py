@@ -152,7 +152,7 @@ class _Transfer:
                 if offset and size == str(offset):
                     return
                 self.restart()
-                raise Failure("the server has no such part of the file (HTTP 416)")
+                raise Failure("the server cannot continue the file there (HTTP 416)")
             self.receive(answer, offset)
         if not self.size():
             raise FetchError(f"{shown(self.url)}: the file there is empty")

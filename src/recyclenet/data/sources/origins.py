@@ -170,7 +170,7 @@ def at_archive_url(
 def at_base_url(url: str, wanted: Wanted, fetcher: Fetcher, progress: Progress) -> Photos:
     """Fetch photo by photo from below an address."""
     names, misses = list(wanted), 0
-    error = FetchError(f"{shown(url)}: holds other photos than the manifest's")
+    error = FetchError(f"{shown(url)}: does not contain the dataset's photos")
     for number, name in enumerate(names, 1):
         label = f"{urlsplit(url).hostname} {number}/{len(names)}"
         try:

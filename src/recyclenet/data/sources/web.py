@@ -133,11 +133,11 @@ def open_url(url: str, headers: dict[str, str], rules: Rules) -> Iterator[Answer
                 location = answer.headers.get("location", "")
                 url = _usable(quote(location, string.punctuation, "latin-1"), url)
         except httpcore2.TimeoutException:
-            raise Failure("no answer in time, or too slow a one") from None
+            raise Failure("the server answered too slowly or not at all") from None
         except httpcore2.NetworkError as error:
             raise _network_failure(url, error) from error
         except (httpcore2.ProtocolError, httpcore2.ProxyError) as error:
-            raise Failure("the connection dropped, or what came was no HTTP") from error
+            raise Failure("the connection was lost, or the answer is not valid HTTP") from error
     raise FetchError(f"{shown(url)}: redirects in a circle")
 
 
@@ -226,7 +226,7 @@ def _answer(url: str, response: httpcore2.Response) -> Answer:
     if status != 416 and not 200 <= status < 400:
         raise FetchError(f"{shown(url)}: the server answers HTTP {status}")
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise FetchError(f"{shown(url)}: the server insists on compressing the file")
+        raise FetchError(f"{shown(url)}: the server sends only a compressed file")
     return Answer(url, status, headers, response.iter_stream())
 
 
@@ -235,7 +235,7 @@ def _usable(url: str, origin: str) -> str:
     try:
         target = check_url(urljoin(origin, url))
     except (UsageError, ValueError):
-        raise FetchError(f"{shown(origin)}: leads or redirects to no usable address") from None
+        raise FetchError(f"{shown(origin)}: the URL, or its redirect, cannot be used") from None
     if origin.startswith("https:") and not target.startswith("https:"):
         raise FetchError(f"{shown(origin)}: redirects from https to http, which is not followed")
     return target

@@ -25,7 +25,7 @@ def cap(manifest: Manifest, most: int, seed: int) -> Manifest:
         UsageError: `most` is no positive number.
     """
     if most < 1:
-        raise UsageError(f"a class needs a photo at least, not {most}")
+        raise UsageError(f"the limit per class must be 1 or more, not {most}")
     kept = set()
     for rows in _training_rows(manifest).values():
         kept |= set(_drawn(manifest, rows, seed)[:most])
@@ -48,7 +48,7 @@ def oversample(manifest: Manifest, least: int, seed: int) -> Manifest:
     """
     if not manifest.has_splits:
         raise DataError(
-            "repeating photos before they are split leaks; first: recyclenet data split"
+            "repeating photos before splitting them causes leaks; run recyclenet data split first"
         )
     by_label = _training_rows(manifest)
     least = least or max((len(rows) for rows in by_label.values()), default=0)

@@ -37,9 +37,7 @@ def with_splits(
     if present == {""}:
         return _draw(manifest, "", RATIOS, seed)
     if "" in present:
-        raise DataError(
-            "some rows have a split and some have none; fill the column or leave it out"
-        )
+        raise DataError("some rows have no split; fill the whole column or remove it")
     if "train" not in present:
         raise DataError("no photo is in the split 'train'")
     if "val" in present:
@@ -123,7 +121,7 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
     total = sum(numbers)
     usable = len(numbers) == 3 and min(numbers) >= 0 and numbers[0] > 0 and math.isfinite(total)
     if not usable:
-        raise UsageError(f"ratios are like 70/13/17, 3:1:1 or 90/10, not {text!r}")
+        raise UsageError(f"ratios must look like 70/13/17, 3:1:1 or 90/10, not {text!r}")
     return numbers[0] / total, numbers[1] / total, numbers[2] / total
 
 
@@ -166,9 +164,11 @@ def listed_splits(manifest: Manifest, lists: Mapping[str, Sequence[str]]) -> Man
                 if manifest.samples[row].path.parts[-len(parts) :] == parts
             ]
             if len(fits) != 1:
-                raise DataError(f"the list for {split!r} names {name!r}: {len(fits)} photos fit")
+                raise DataError(
+                    f"the list for {split!r} names {name!r}, which matches {len(fits)} photos"
+                )
             if chosen.setdefault(fits[0], split) != split:
-                raise DataError(f"{name!r} is in the lists for {chosen[fits[0]]!r} and {split!r}")
+                raise DataError(f"{name!r} is listed for both {chosen[fits[0]]!r} and {split!r}")
     return Manifest(tuple(replace(manifest.samples[r], split=chosen[r]) for r in sorted(chosen)))
 
 

@@ -221,7 +221,7 @@ def test_a_host_is_asked_for_its_rules_once(server, collector):
 def test_a_folder_with_another_manifest_is_left_alone(collector, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "manifest.csv").write_text("path,label\n")
-    with pytest.raises(UsageError, match="manifest of its own"):
+    with pytest.raises(UsageError, match="another manifest"):
         collector()
 
 

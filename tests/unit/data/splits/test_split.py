@@ -223,7 +223,7 @@ def test_ratios_as_people_write_them(text, shares):
 
 @pytest.mark.parametrize("text", ["", "70", "a/b/c", "0/1/1", "1/-1/1", "1/2/3/4", "inf/1/1"])
 def test_other_ratios_are_refused(text):
-    with pytest.raises(UsageError, match="ratios are like"):
+    with pytest.raises(UsageError, match="ratios must look like"):
         parse_ratios(text)
 
 
@@ -234,8 +234,8 @@ def test_published_lists_decide(tmp_path):
     divided = listed_splits(photos(glass=5), lists)
     assert splits(divided) == {"glass0.jpg": "test", "glass1.jpg": "train", "glass2.jpg": "train"}
     for wrong, message in (
-        ({"train": ["glass9.jpg"]}, "0 photos fit"),
-        ({"train": ["glass1.jpg"], "test": ["glass1.jpg"]}, "in the lists for"),
+        ({"train": ["glass9.jpg"]}, "matches 0 photos"),
+        ({"train": ["glass1.jpg"], "test": ["glass1.jpg"]}, "is listed for both"),
     ):
         with pytest.raises(DataError, match=message):
             listed_splits(photos(glass=5), wrong)
