@@ -100,7 +100,7 @@ def test_bad_requests_are_one_line_and_the_right_code(
     cases: list[tuple[list[Any], int, str]] = [
         (["evaluate", "--model", model, "--data", tmp_path / "labels.csv"], 1, "'glass'?"),
         (["evaluate", "--model", model, "--data", photo_folder, "--split", "test"], 2, "no splits"),
-        (["evaluate", "--model", model, "--data", tmp_path / "empty"], 2, "no pictures"),
+        (["evaluate", "--model", model, "--data", tmp_path / "empty"], 2, "no photos"),
         (["evaluate", "--model", model, "--data", tmp_path / "nowhere"], 2, "no folder"),
         (["train", "--data", one, "--out", tmp_path / "run"], 1, "only 'glass'"),
         (["train", "--data", photo_folder, "--out", trained], 2, "not an empty folder"),

@@ -239,7 +239,7 @@ def test_a_second_clean_waits_for_nobody(clean, photos, tmp_path):
         before = tree(photos)
         code, out, err = clean(photos)
     assert code == 1
-    assert "is at work" in err
+    assert "is running in" in err
     assert len(err.splitlines()) == 1
     assert out == ""
     assert tree(photos) == before

@@ -300,14 +300,14 @@ def test_one_at_a_time_and_a_killed_one_does_not_count(photos, tmp_path):
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
-        with pytest.raises(RecycleNetError, match="is at work"):
+        with pytest.raises(RecycleNetError, match="is running in"):
             take(photos, folder)
         assert all(path.exists() for path in photos)
     finally:
         other.kill()
         other.communicate()
     assert len(take(photos, folder).moved) == 3
-    with open_quarantine(folder), pytest.raises(RecycleNetError, match="is at work"):
+    with open_quarantine(folder), pytest.raises(RecycleNetError, match="is running in"):
         restore(folder)
     assert len(restore(folder).moved) == 3
 
@@ -487,7 +487,7 @@ def test_places_that_cannot_be_a_quarantine(photos, tmp_path):
 
 
 def test_other_folders_are_no_quarantine(tmp_path):
-    with pytest.raises(UsageError, match="no quarantine"):
+    with pytest.raises(UsageError, match="not a quarantine"):
         restore(tmp_path)
     (tmp_path / "moves.csv").write_text("path,label\n")
     with pytest.raises(DataError, match="damaged"):

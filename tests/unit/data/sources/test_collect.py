@@ -118,7 +118,7 @@ def test_copies_are_taken_once(server, collector):
     mine = collector()
     mine.collect("glass", addresses(server, "0.jpg"), 9)
     assert mine.collect("glass", addresses(server, "same.jpg", "small.jpg", "mirrored.jpg"), 9) == 1
-    assert all("copy of another" in reason for reason in reasons(mine))
+    assert all("copy of a photo" in reason for reason in reasons(mine))
 
 
 def test_what_is_no_picture_or_too_small_is_refused(server, collector, tmp_path):
@@ -129,7 +129,7 @@ def test_what_is_no_picture_or_too_small_is_refused(server, collector, tmp_path)
     assert mine.collect("glass", addresses(server, "page.jpg", "half.jpg", "tiny.jpg"), 9) == 0
     assert len(reasons(mine)) == 3
     assert any("40x30" in reason for reason in reasons(mine))
-    with pytest.raises(DataError, match="not one photo"):
+    with pytest.raises(DataError, match="no photo could be collected"):
         mine.write_manifest()
     assert not (tmp_path / "photos" / "manifest.csv").exists()
 

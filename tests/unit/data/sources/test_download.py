@@ -297,7 +297,7 @@ def test_two_downloads_into_one_folder_do_not_mix(server, zip_url, tmp_path):
     part = tmp_path / "x.part"
     with part.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(RecycleNetError, match="another download is at work"):
+        with pytest.raises(RecycleNetError, match="another download is running"):
             fast().fetch_into(part, zip_url, 10**6)
     assert part.exists()
 
@@ -343,7 +343,7 @@ def test_nothing_to_be_had_is_an_error_with_each_reason(server, tmp_path):
 )
 def test_bad_redirects_are_refused(server, tmp_path, answer, target):
     server.always["/loop.zip"] = answer(status=302, headers={"Location": target})
-    with pytest.raises(DataError, match="redirects"):
+    with pytest.raises(DataError, match="redirect"):
         get(tmp_path, server.url + "/loop.zip")
 
 
@@ -544,7 +544,7 @@ def test_users_own_file_is_kept_and_named(server, zip_url, tmp_path, kind):
         with mine.open("wb") as file:
             file.truncate(6_000_000)
     before = mine.lstat()
-    with pytest.raises(DataError, match=r"glass1\.jpg is another file"):
+    with pytest.raises(DataError, match=r"glass1\.jpg differs from the dataset"):
         get(tmp_path, zip_url)
     assert mine.lstat() == before
     assert not server.requests
@@ -556,7 +556,7 @@ def test_file_that_appears_during_the_download_is_kept(server, zip_url, tmp_path
         (tmp_path / "glass").mkdir(exist_ok=True)
         (tmp_path / FIRST).write_bytes(b"my own picture")
 
-    with pytest.raises(DataError, match=r"glass1\.jpg is another file"):
+    with pytest.raises(DataError, match=r"glass1\.jpg differs from the dataset"):
         get(tmp_path, zip_url, progress=put)
     assert (tmp_path / FIRST).read_bytes() == b"my own picture"
 
@@ -683,7 +683,7 @@ def test_command_prints_a_summary_and_one_json_object(cli, server, zip_url, tmp_
     [
         (["trashnt", "--to", "x"], "did you mean 'trashnet'"),
         (["trashnet"], "--to"),
-        (["trashnet", "--from", ".", "--source", "http://a/"], "give one of them"),
+        (["trashnet", "--from", ".", "--source", "http://a/"], "give only one of them"),
     ],
 )
 def test_wrong_usage_says_what_to_do(cli, words, message):

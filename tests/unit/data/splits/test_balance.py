@@ -63,7 +63,7 @@ def test_repeating_before_a_split_is_refused():
 
 
 def test_a_class_needs_a_photo():
-    with pytest.raises(UsageError, match="at least"):
+    with pytest.raises(UsageError, match="1 or more"):
         cap(photos(glass=3), 0, 0)
 
 

@@ -109,7 +109,7 @@ def test_validation_photos_come_out_of_the_training_photos_only():
 
 
 def test_unclear_splits_are_refused():
-    with pytest.raises(DataError, match="some rows have a split and some have none"):
+    with pytest.raises(DataError, match="some rows have no split"):
         with_splits(Manifest((*photos("train", a=1), *photos("", b=1))), 0)
     with pytest.raises(DataError, match="'train'"):
         with_splits(photos("test", a=3), 0)
