@@ -40,8 +40,10 @@ MIN_CONTRAST = 1.0
 # Every hash of a picture with features has 128 of its 256 bits set; one of a flat picture, as
 # earlier versions computed it, has one.
 _MIN_BITS = 64
-# Rows compared at once, with so many others: small enough for the processor's cache.
-_BLOCK, _TILE = 64, 2048
+# Rows whose hashes are compared at once, with so many others: small enough for the processor's
+# cache. Of features, a square of so many.
+_BLOCK, _TILE = 8, 4096
+_SQUARE = 2048
 
 
 def perceptual_hashes(image: ImageArray) -> str:
@@ -113,11 +115,12 @@ def find_pairs(manifest: Manifest, max_distance: int = MAX_DISTANCE) -> list[Pai
     table = _table([samples[row] for row in unique])
     telling = np.bitwise_count(table[:, 0]).sum(1) >= _MIN_BITS
     table, rows = table[telling], [row for row, tells in zip(unique, telling, strict=True) if tells]
+    words = np.ascontiguousarray(table.transpose(1, 2, 0))  # one word of all rows side by side
     shown = frozenset(rows)
     pairs = [pair for pair in equal if pair.rows[0] in shown]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for near in pool.map(
-            lambda start: _near(table, start, max_distance), range(0, len(rows), _BLOCK)
+            lambda start: _near(words, start, max_distance), range(0, len(rows), _BLOCK)
         ):
             pairs += [replace(p, rows=(rows[p.rows[0]], rows[p.rows[1]])) for p in near]
     return sorted(pairs, key=lambda pair: pair.rows)
@@ -169,10 +172,10 @@ def find_objects(
     """
     centred = features - features.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True) + 1e-12
-    for start in range(0, len(centred), _TILE):
-        block = centred[start : start + _TILE]
-        for left in range(start, len(centred), _TILE):
-            found = np.argwhere(block @ centred[left : left + _TILE].T >= min_similarity)
+    for start in range(0, len(centred), _SQUARE):
+        block = centred[start : start + _SQUARE]
+        for left in range(start, len(centred), _SQUARE):
+            found = np.argwhere(block @ centred[left : left + _SQUARE].T >= min_similarity)
             for row, other in (found + np.array((start, left))).tolist():
                 if row < other:
                     yield row, other
@@ -210,20 +213,26 @@ def _table(samples: Sequence[Sample]) -> npt.NDArray[np.uint64]:
     return words.reshape(len(parts), views, _WORDS)
 
 
-def _near(table: npt.NDArray[np.uint64], start: int, max_distance: int) -> list[Pair]:
-    """Compare the rows of one block with themselves and all later ones, tile by tile."""
-    block = table[start : start + _BLOCK, 0]
+def _near(words: npt.NDArray[np.uint64], start: int, max_distance: int) -> list[Pair]:
+    """Compare some rows with themselves and all later ones, tile by tile.
+
+    Args:
+        words: hashes as `(views, words, N)`.
+        start: the first of the rows.
+        max_distance: bits in which two hashes may differ.
+    """
+    block = words[0, :, start : start + _BLOCK]
     found: dict[tuple[int, int], Pair] = {}
-    for left in range(start, len(table), _TILE):
-        tile = table[left : left + _TILE]
-        # Word by word in a row of its own, as fast to read as can be.
-        for view, words in enumerate(np.ascontiguousarray(tile.transpose(1, 2, 0))):
+    for left in range(start, words.shape[2], _TILE):
+        for view, tile in enumerate(words[:, :, left : left + _TILE]):
             # Half of the bits rule out nearly all pairs; the rest is counted for the others.
-            distance = sum(
-                np.bitwise_count(block[:, word, None] ^ words[word]) for word in range(_HALF)
-            )
+            distance = np.bitwise_count(block[0, :, None] ^ tile[0])
+            for word in range(1, _HALF):
+                distance += np.bitwise_count(block[word, :, None] ^ tile[word])
+            if distance.min() > max_distance:
+                continue
             rows, others = np.nonzero(distance <= max_distance)
-            exact = np.bitwise_count(block[rows] ^ tile[others, view]).sum(1, dtype=np.int64)
+            exact = np.bitwise_count(block[:, rows] ^ tile[:, others]).sum(0, dtype=np.int64)
             for row, other, bits in zip(rows + start, others + left, exact, strict=True):
                 if row < other and bits <= max_distance:
                     pair = Pair((int(row), int(other)), int(bits), bool(view))
