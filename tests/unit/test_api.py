@@ -79,7 +79,7 @@ def test_a_notebook_shows_pictures(tmp_path: Path) -> None:
     path.with_name("bad.jpg").write_bytes(b"no picture")
     good, bad = sorted(classify(tmp_path, classifier), key=lambda p: p.error or "")
     assert good.error is None
-    assert "bad.jpg is not a picture" in bad._repr_html_()
+    assert "bad.jpg is damaged or not a supported" in bad._repr_html_()
     path.unlink()
     assert "data:image" not in good._repr_html_()
 
