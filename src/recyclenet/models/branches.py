@@ -1,6 +1,6 @@
-"""Several copies of a backbone's late stages behind one trunk, trained apart and averaged.
+"""An ensemble whose members share a trunk: copies of the late stages, averaged at inference.
 
-An ensemble errs less than its members; sharing the frozen first stages makes one affordable
+An ensemble makes fewer errors than its members. Sharing the frozen early stages makes it cheap
 (https://arxiv.org/abs/1511.06314).
 """
 
@@ -18,20 +18,20 @@ from recyclenet.models.tracing import chained_stages
 
 
 class BranchedBackbone(nn.Module):
-    """A timm backbone whose late stages are there several times.
+    """A timm backbone with one trunk and several copies (branches) of its late stages.
 
-    While training, each branch is given its own part of the batch; afterwards all see all, and
-    their logits are averaged.
+    During training, each branch gets its own part of the batch. At inference, every branch gets
+    the whole batch and their logits are averaged.
 
     Args:
         backbone: the network to copy; it becomes the first branch.
         groups: the layer group of each of its parameters.
-        num_trunk_groups: how many layer groups, from the stem on, the branches share.
-        num_branches: how many copies there are.
-        image_size: side of the pictures, pixels.
+        num_trunk_groups: number of layer groups, counted from the stem, that the branches share.
+        num_branches: number of branches.
+        image_size: side of the input images, pixels.
 
     Raises:
-        UsageError: the network has no such trunk.
+        UsageError: the shared layer groups contain no complete stage.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class BranchedBackbone(nn.Module):
         )
 
     def forward_features(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return all branches' features, one branch after the other along the first axis."""
+        """Return the features of all branches, concatenated along the first axis."""
         maps = self.trunk(batch)
-        parts = self._apart(maps) if self.training else [maps] * len(self.branches)
+        parts = self._split(maps) if self.training else [maps] * len(self.branches)
         return torch.cat(
             [
                 branch.forward_features(part)
@@ -78,25 +78,25 @@ class BranchedBackbone(nn.Module):
         )
 
     def forward_head(self, features: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        """Return logits of the features: while training of each picture, otherwise averaged."""
-        found = [
+        """Return the logits: one row per image in training, the branches' mean in evaluation."""
+        logits = [
             branch.forward_head(part, pre_logits=pre_logits)
-            for branch, part in zip(self.branches, self._apart(features), strict=True)
+            for branch, part in zip(self.branches, self._split(features), strict=True)
         ]
-        return torch.cat(found) if self.training else torch.stack(found).mean(0)
+        return torch.cat(logits) if self.training else torch.stack(logits).mean(0)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return logits `(N, K)` of pictures `(N, 3, H, W)`."""
+        """Return logits `(N, K)` for images `(N, 3, H, W)`."""
         return self.forward_head(self.forward_features(batch))
 
     def group_matcher(self, coarse: bool = False) -> Any:
-        """Return what timm asks a network for: the layer group of a parameter, by its name."""
+        """Return a function from parameter name to layer group, as timm expects."""
         return lambda name: self._groups[self.origin(name)]
 
     def origin(self, name: str) -> str:
-        """Return the name a tensor had in the backbone."""
+        """Return a tensor's name in the original backbone."""
         kind, number, rest = name.split(".", 2)
         return rest if kind == "branches" else f"{self._trunk_names[int(number)]}.{rest}"
 
-    def _apart(self, tensor: torch.Tensor) -> list[torch.Tensor]:
+    def _split(self, tensor: torch.Tensor) -> list[torch.Tensor]:
         return list(torch.tensor_split(tensor, len(self.branches)))

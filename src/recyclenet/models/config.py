@@ -1,7 +1,7 @@
-"""What a network is: a backbone, edits to it, attention, and the weights it starts from.
+"""A network's configuration: backbone, edits, attention and initial weights.
 
-The same facts have a short form, a model name: `BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]`,
-such as `resnet18@recyclenet:combine=max` or `efficientnetv2_rw_t+eca+leaky_relu`.
+A model name is the short form: `BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]`, such as
+`resnet18@recyclenet:combine=max` or `efficientnetv2_rw_t+eca+leaky_relu`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Option = bool | int | float | str
 
 
 class AttentionConfig(Section):
-    """An attention module: its name, where it goes, and its own options."""
+    """An attention module: its name, placement and options."""
 
     name: str
     placement: Literal["features", "blocks"]
@@ -27,19 +27,19 @@ class AttentionConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _gather(cls, value: Any) -> Any:
-        """Take "NAME:OPTION=VALUE,..." and {name = ..., OPTION = VALUE} too; fill the placement."""
+    def _normalise(cls, value: Any) -> Any:
+        """Accept "NAME:OPTION=VALUE,..." and flat tables as well; fill in the placement."""
         if isinstance(value, str):
             value = _parse_attention(value)
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
-            raise ValueError("attention is a name, or a table with a name")
+            raise ValueError("attention must be a name, or a table with a name")
         known = {"name", "placement", "options"}
         facts = {key: value[key] for key in known if key in value}
         own = {key: value[key] for key in value if key not in known}
         if not isinstance(facts.get("options", {}), Mapping):
-            raise ValueError("the options of attention are a table")
+            raise ValueError("the options of attention must be a table")
         facts["options"] = {**facts.get("options", {}), **own}
-        # Late: the register is PyTorch's, and most configurations have no attention.
+        # Imported here because the registry imports PyTorch, which reading a recipe rarely needs.
         from recyclenet.models.attention import find_attention
 
         try:
@@ -63,7 +63,7 @@ class AttentionConfig(Section):
 
 
 class ModelConfig(Section):
-    """The network and what it starts from."""
+    """The network and its initial weights."""
 
     backbone: str = Field("tf_efficientnet_lite0", description="timm's name of the backbone")
     attention: OrNone[AttentionConfig] = Field(
@@ -99,7 +99,7 @@ class ModelConfig(Section):
 
     @field_validator("edits")
     @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_edits(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value:
             from recyclenet.models.edits import find_edit
 
@@ -112,7 +112,7 @@ class ModelConfig(Section):
 
     @property
     def name(self) -> str:
-        """The model's name, with everything that shapes the network."""
+        """The model name: backbone, edits and attention."""
         attention = "" if self.attention is None else f"@{self.attention}"
         return "+".join((self.backbone, *self.edits)) + attention
 
@@ -143,7 +143,7 @@ def _parse_attention(text: str) -> dict[str, Any]:
     for part in rest.split(",") if colon else ():
         key, equals, word = part.partition("=")
         if not equals or not key:
-            raise ValueError(f"an option of attention reads NAME=VALUE, not {part!r}")
+            raise ValueError(f"an attention option must be NAME=VALUE, not {part!r}")
         options[key] = toml_value(word)
     return {"name": name, **options}
 

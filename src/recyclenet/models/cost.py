@@ -1,4 +1,4 @@
-"""What a network costs, counted: parameters and multiply-adds, as a whole and by layer."""
+"""Count a network's parameters and multiply-adds, in total and per stage."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from recyclenet.models.tracing import run_blank, stages
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """One layer, or one stage of layers.
+    """The cost of one layer or stage.
 
     Attributes:
-        name: its place in the network.
-        kind: its class.
-        output: shape of what it gives for one picture, without the batch axis.
+        name: module name in the backbone, or "attention".
+        kind: class name.
+        output: shape of the output for one image, without the batch axis.
         parameters: number of parameters.
-        multiply_adds: for one picture.
+        multiply_adds: number of multiply-adds for one image.
     """
 
     name: str
@@ -37,26 +37,26 @@ def num_parameters(module: nn.Module) -> int:
 
 
 def count_layers(model: Network, image_size: int) -> list[LayerCost]:
-    """Return the cost of a network, stage by stage, in the order of the work.
+    """Return the cost of each stage of a network, in execution order.
 
-    Multiply-adds are those of convolutions, matrix products and attention, as PyTorch's counter
-    sees them while one blank picture goes through; sums and activations are not counted.
+    PyTorch's FLOP counter counts the multiply-adds of convolutions, matrix products and attention
+    in one forward pass of a blank image. It does not count additions and activations.
 
     Args:
-        model: the network; it is left as it was.
-        image_size: side of the picture, pixels.
+        model: the network; it is not changed.
+        image_size: side of the image, pixels.
     """
     found = {f"backbone.{name}": stage for name, stage in stages(model.backbone)}
     if num_parameters(model.attention):
         found["attention"] = model.attention
     outputs: dict[str, tuple[int, ...]] = {}
 
-    def remember(name: str, output: object) -> None:
+    def record(name: str, output: object) -> None:
         if isinstance(output, torch.Tensor):
             outputs[name] = tuple(output.shape[1:])
 
     hooks = [
-        stage.register_forward_hook(lambda _m, _i, output, name=name: remember(name, output))
+        stage.register_forward_hook(lambda _m, _i, output, name=name: record(name, output))
         for name, stage in found.items()
     ]
     try:
@@ -79,7 +79,7 @@ def count_layers(model: Network, image_size: int) -> list[LayerCost]:
 
 
 def multiply_adds(model: nn.Module, image_size: int) -> int:
-    """Return a network's multiply-adds for one picture; see `count_layers`."""
+    """Return a network's multiply-adds for one image; see `count_layers`."""
     return _count(model, image_size).get_total_flops() // 2
 
 

@@ -1,4 +1,4 @@
-"""Changes to a named network, each one a switch: what seed architectures do to their bases."""
+"""Named edits that change a timm backbone as the source documents' architectures do."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from recyclenet.models.slots import Slot, attention_slots
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One change.
+    """One edit.
 
     Attributes:
-        apply: changes a network `(model, image_size)` in place and returns in how many places.
-        needs: what the network must have.
+        apply: takes `(model, image_size)`, edits the model in place, returns the number of changes.
+        needs: what the model must contain.
         summary: one line for listings.
     """
 
@@ -44,67 +44,71 @@ def _in_fused(slot: Slot) -> bool:
 
 
 def _leaky_relu(model: nn.Module, image_size: int) -> int:
-    places = [
+    activations = [
         (parent, name)
         for parent in model.modules()
         for name, child in parent.named_children()
         if isinstance(child, nn.SiLU)
     ]
-    for parent, name in places:
+    for parent, name in activations:
         setattr(parent, name, nn.LeakyReLU(inplace=True))
-    return len(places)
+    return len(activations)
 
 
 EDITS = {
     "eca": Edit(
         _fill(lambda slot: slot.has_squeeze, "eca"),
         "squeeze-and-excitation in its blocks",
-        "squeeze-and-excitation becomes ECA",
+        "replaces squeeze-and-excitation with ECA",
     ),
     "fused_eca": Edit(
         _fill(_in_fused, "eca"),
         "Fused-MBConv blocks",
-        "ECA in every Fused-MBConv block",
+        "adds ECA to every Fused-MBConv block",
     ),
     "glu": Edit(
         _fill(lambda slot: slot.has_squeeze, "glu"),
         "squeeze-and-excitation in its blocks",
-        "squeeze-and-excitation becomes a gated linear unit",
+        "replaces squeeze-and-excitation with a gated linear unit",
     ),
-    "leaky_relu": Edit(_leaky_relu, "SiLU activations", "SiLU becomes LeakyReLU (slope 0.01)"),
+    "leaky_relu": Edit(
+        _leaky_relu, "SiLU activations", "replaces SiLU with LeakyReLU (slope 0.01)"
+    ),
     "inverted_residuals": Edit(
         lambda model, _: replace_self_attention(model),
         "MobileViT blocks",
-        "MobileViT's self-attention becomes stacked inverted residuals",
+        "replaces MobileViT's self-attention with stacked inverted residuals",
     ),
     "local_5x5": Edit(
         lambda model, _: add_local_5x5(model),
         "MobileViT blocks",
-        "a 5x5 convolution more in MobileViT's local representation",
+        "adds a 5x5 convolution to MobileViT's local representation",
     ),
 }
 
 
 def find_edit(name: str) -> Edit:
-    """Return an edit.
+    """Return the edit of that name.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: the name is unknown.
     """
     return look_up(name, EDITS, "edit")
 
 
 def apply_edit(model: nn.Module, name: str, image_size: int) -> None:
-    """Change a network in place.
+    """Apply an edit to a network in place.
 
     Args:
         model: a timm network.
         name: one of `EDITS`.
-        image_size: side of a picture the network takes, pixels.
+        image_size: side of the input images, pixels.
 
     Raises:
-        UsageError: there is no such edit, or nothing in this network for it to change.
+        UsageError: the edit is unknown or does not apply to this network.
     """
     edit = find_edit(name)
     if not edit.apply(model, image_size):
-        raise UsageError(f"edit {name!r} needs {edit.needs}; this network has none")
+        raise UsageError(
+            f"edit {name!r} needs {edit.needs}; this network has none: choose another backbone"
+        )

@@ -1,7 +1,8 @@
-"""Two other insides for the MobileViT block (https://arxiv.org/abs/2110.02178).
+"""Two variants of the MobileViT block (https://arxiv.org/abs/2110.02178).
 
-The block is: local convolutions, a transformer over all places, a projection, and a fusion with
-what came in. The first change replaces the transformer, the second widens what the local part sees.
+The block consists of local convolutions, a transformer over all positions, a projection, and
+fusion with the input. One variant replaces the transformer, the other enlarges the receptive field
+of the local convolutions.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ EXPANSION = 2
 
 
 class InvertedResidualVitBlock(nn.Module):
-    """A MobileViT block whose transformer is replaced by stacked inverted residuals.
+    """A MobileViT block with stacked inverted residuals in place of the transformer.
 
-    As many as there were transformer layers. Each is 1x1 expansion, 3x3 depthwise, both with ReLU6,
-    and a linear 1x1 projection, with a shortcut (https://arxiv.org/abs/1801.04381). Cost falls from
-    quadratic to linear in the number of places. The expansion is 2, like the transformer's own.
+    Each transformer layer becomes one inverted residual: 1x1 expansion and 3x3 depthwise, both with
+    ReLU6, a linear 1x1 projection, and a shortcut (https://arxiv.org/abs/1801.04381). The cost is
+    linear, not quadratic, in the number of positions. The expansion ratio is the transformer's, 2.
 
     Args:
-        block: the block to take the other parts from; it must not be used afterwards.
+        block: supplies the other layers; do not use it afterwards.
     """
 
     def __init__(self, block: MobileVitBlock) -> None:
@@ -41,7 +42,7 @@ class InvertedResidualVitBlock(nn.Module):
         self.conv_fusion = block.conv_fusion
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's map, `(N, C, H, W)` like `x`."""
+        """Return the block's output, `(N, C, H, W)` like `x`."""
         out: torch.Tensor = self.conv_proj(self.residuals(self.conv_1x1(self.conv_kxk(x))))
         if self.conv_fusion is not None:
             out = self.conv_fusion(torch.cat((x, out), dim=1))
@@ -49,20 +50,20 @@ class InvertedResidualVitBlock(nn.Module):
 
 
 def replace_self_attention(model: nn.Module) -> int:
-    """Replace the transformer of every MobileViT block; return how many there were."""
-    places = [
+    """Replace the transformer of every MobileViT block; return the number of blocks."""
+    blocks = [
         (parent, name, child)
         for parent in model.modules()
         for name, child in parent.named_children()
         if isinstance(child, MobileVitBlock)
     ]
-    for parent, name, child in places:
+    for parent, name, child in blocks:
         parent.add_module(name, InvertedResidualVitBlock(child))
-    return len(places)
+    return len(blocks)
 
 
 def add_local_5x5(model: nn.Module) -> int:
-    """Add a 5x5 convolution after the local 3x3 one of every MobileViT block; return how many."""
+    """Add a 5x5 convolution after the 3x3 one of every MobileViT block; return the block count."""
     blocks = [
         module
         for module in model.modules()

@@ -1,4 +1,4 @@
-"""Building a network from its configuration, with the weights it starts from."""
+"""Build a network from its configuration and load its initial weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from timm.models import group_parameters
 from torch import nn
 
 from recyclenet.errors import ModelFileError, UsageError, nearest
-from recyclenet.models import pyramidnet  # noqa: F401 - makes its networks known to timm
+from recyclenet.models import pyramidnet  # noqa: F401 - registers its networks with timm
 from recyclenet.models.attention import find_attention
 from recyclenet.models.branches import BranchedBackbone
 from recyclenet.models.config import ModelConfig
@@ -24,13 +24,13 @@ from recyclenet.models.weights import imagenet_weights, local_weights
 
 @dataclass(frozen=True, slots=True)
 class WeightsReport:
-    """What became of the weights a network started from, by tensor name.
+    """Which of a network's tensors have loaded weights and which are new, by name.
 
     Attributes:
-        source: where they came from.
-        kept: tensors of the network that come from there.
-        fresh: tensors of the network that are new.
-        dropped: tensors of the backbone that edits and attention took away.
+        source: origin of the weights: "imagenet", "none" or a path.
+        kept: tensors loaded from the source.
+        fresh: newly initialised tensors.
+        dropped: loaded tensors that edits or attention removed.
     """
 
     source: str
@@ -44,14 +44,14 @@ class WeightsReport:
 
 
 class Network(nn.Module):
-    """A backbone, attention over its features (or nothing), and the backbone's head.
+    """A backbone, optional attention over its features, and the backbone's head.
 
     Args:
         backbone: a timm network.
-        attention: maps its features `(N, C, H, W)` to the same shape.
+        attention: maps the features `(N, C, H, W)` to the same shape.
 
     Attributes:
-        report: what became of the weights it started from; `create_model` fills it in.
+        report: which tensors have loaded weights; set by `create_model`.
     """
 
     report = WeightsReport("none", (), (), ())
@@ -62,7 +62,7 @@ class Network(nn.Module):
         self.attention = attention
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return logits `(N, K)` of pictures `(N, 3, H, W)`, float32 both."""
+        """Return logits `(N, K)` for images `(N, 3, H, W)`, both float32."""
         logits: torch.Tensor = self.backbone.forward_head(self._features(batch))
         return logits
 
@@ -72,9 +72,9 @@ class Network(nn.Module):
         return tuple(f"backbone.{name}" for name in _head_names(self.backbone))
 
     def pre_logits(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return what the head's last layer sees, `(N, D)`, for pictures `(N, 3, H, W)`."""
-        found: torch.Tensor = self.backbone.forward_head(self._features(batch), pre_logits=True)
-        return found
+        """Return the input of the head's last layer, `(N, D)`, for images `(N, 3, H, W)`."""
+        out: torch.Tensor = self.backbone.forward_head(self._features(batch), pre_logits=True)
+        return out
 
     def _features(self, batch: torch.Tensor) -> torch.Tensor:
         features: torch.Tensor = self.attention(self.backbone.forward_features(batch))
@@ -82,33 +82,33 @@ class Network(nn.Module):
 
 
 class _ChannelsLast(nn.Module):
-    """Attention for a backbone whose features are `(N, H, W, C)`."""
+    """Adapts attention to a backbone whose features are `(N, H, W, C)`."""
 
     def __init__(self, attention: nn.Module) -> None:
         super().__init__()
         self.attention = attention
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return a map of the shape of `x`."""
+        """Return a feature map of the same shape as `x`."""
         out: torch.Tensor = self.attention(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return out
 
 
 def create_model(config: ModelConfig | str, num_classes: int) -> Network:
-    """Build a network with a fresh head.
+    """Build a network with a new head.
 
-    The weights go into the backbone before it is changed, so a tensor can be lost only by a change
-    that replaces it; the network's `report` names all of them.
+    The weights are loaded before edits and attention change the backbone, so only a tensor that
+    such a change replaces is lost. The network's `report` lists kept, new and dropped tensors.
 
     Args:
         config: the configuration, or a model name such as "resnet18@recyclenet".
-        num_classes: K, the width of the head.
+        num_classes: K, the number of logits.
 
     Returns:
         A network that maps `(N, 3, H, W)` float32 to logits `(N, K)` float32.
 
     Raises:
-        UsageError: an unknown name, a change that does not fit, or weights that cannot be had.
+        UsageError: a name is unknown, a change does not fit, or the weights are unavailable.
         ModelFileError: the weights do not fit the backbone.
     """
     if isinstance(config, str):
@@ -123,12 +123,12 @@ def create_model(config: ModelConfig | str, num_classes: int) -> Network:
 
     head = tuple(f"{name}." for name in _head_names(backbone))
     base = {} if config.weights == "none" else backbone.state_dict(keep_vars=True)
-    started = {id(t): name for name, t in base.items() if not name.startswith(head)}
+    loaded = {id(t): name for name, t in base.items() if not name.startswith(head)}
     for edit in config.edits:
         apply_edit(backbone, edit, config.image_size)
-    attention = _place_attention(backbone, config)
+    attention = _insert_attention(backbone, config)
     model = Network(backbone, attention)
-    model.report = _report(model, config.weights, started)
+    model.report = _report(model, config.weights, loaded)
     if config.branches > 1:
         _branch(model, config)
     _initialise(model, config)
@@ -136,7 +136,7 @@ def create_model(config: ModelConfig | str, num_classes: int) -> Network:
 
 
 def _branch(model: Network, config: ModelConfig) -> None:
-    """Replace the backbone by its branches, each with a head of its own."""
+    """Replace the backbone with a branched one; each branch gets its own head."""
     groups = _backbone_groups(model.backbone)
     _check_freeze(groups, config.freeze_groups)
     branched = BranchedBackbone(
@@ -156,14 +156,14 @@ def _branch(model: Network, config: ModelConfig) -> None:
     )
 
 
-def _report(model: Network, source: str, started: dict[int, str]) -> WeightsReport:
-    """Compare a finished network's tensors with those it started from, by identity."""
+def _report(model: Network, source: str, loaded: dict[int, str]) -> WeightsReport:
+    """Compare a finished network's tensors with the loaded ones, by identity."""
     own = {name: id(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}
     return WeightsReport(
         source=source,
-        kept=tuple(name for name, key in own.items() if key in started),
-        fresh=tuple(name for name, key in own.items() if key not in started),
-        dropped=tuple(name for key, name in started.items() if key not in own.values()),
+        kept=tuple(name for name, key in own.items() if key in loaded),
+        fresh=tuple(name for name, key in own.items() if key not in loaded),
+        dropped=tuple(name for key, name in loaded.items() if key not in own.values()),
     )
 
 
@@ -176,24 +176,26 @@ def _create_backbone(config: ModelConfig, num_classes: int) -> nn.Module:
         backbone: nn.Module = timm.create_model(
             name, num_classes=num_classes, drop_rate=config.drop_rate, **options
         )
-    except RuntimeError as error:  # timm's answer to an unknown ".tag"
+    except RuntimeError as error:  # timm raises it for an unknown ".tag"
         tags = timm.list_pretrained(f"{name.split('.')[0]}.*")
         raise UsageError(f"backbone {name!r}: {error} {nearest(name, tags)}") from error
     except (AssertionError, ValueError) as error:
-        reason = f"cannot take pictures of {config.image_size} px: {error}"
-        raise UsageError(f"backbone {name!r} {reason}") from error
+        raise UsageError(
+            f"backbone {name!r} does not accept images of {config.image_size} px: {error}; "
+            f"choose another size"
+        ) from error
     return backbone
 
 
 def _size_option(backbone: str, image_size: int) -> dict[str, Any]:
-    """Return what timm must be told of the picture's size: transformers are built for one."""
+    """Return timm's option for the image size; some transformers are built for one size."""
     known = timm.models.get_pretrained_cfg(backbone)
     fixed = known is not None and known.fixed_input_size and known.input_size[1] != image_size
     return {"img_size": image_size} if fixed else {}
 
 
-def _place_attention(backbone: Any, config: ModelConfig) -> nn.Module:
-    """Put attention into the blocks, or return the module that goes after the features."""
+def _insert_attention(backbone: Any, config: ModelConfig) -> nn.Module:
+    """Insert attention into the blocks, or return the module that follows the features."""
     chosen = config.attention
     if chosen is None:
         return nn.Identity()
@@ -202,8 +204,8 @@ def _place_attention(backbone: Any, config: ModelConfig) -> nn.Module:
         slots = attention_slots(backbone, config.image_size)
         if not slots:
             raise UsageError(
-                f"{config.backbone!r} has no place for attention in its blocks; "
-                f"put it after the features: placement = 'features'"
+                f"the blocks of {config.backbone!r} have no slot for attention; "
+                f"set placement = 'features' to put it after the features"
             )
         for slot in slots:
             slot.fill(lambda channels: build(channels, chosen.options))
@@ -215,13 +217,14 @@ def _place_attention(backbone: Any, config: ModelConfig) -> nn.Module:
     if len(shape) == 4 and shape[3] == channels:
         return _ChannelsLast(build(channels, chosen.options))
     raise UsageError(
-        f"the features of {config.backbone!r} are no map of {channels} channels but "
-        f"{'x'.join(map(str, shape[1:]))}; attention {chosen.name!r} cannot follow them"
+        f"attention {chosen.name!r} needs a feature map of {channels} channels; the features of "
+        f"{config.backbone!r} have shape {'x'.join(map(str, shape[1:]))}; use another backbone "
+        f"or model.attention = 'none'"
     )
 
 
 def _initialise(model: Network, config: ModelConfig) -> None:
-    """Draw the new layers' weights as the configuration says."""
+    """Initialise the new layers as configured."""
     fresh = set(model.report.fresh)
     for name, module in model.named_modules():
         is_head = name.startswith(model.head_names)
@@ -240,23 +243,23 @@ def _initialise(model: Network, config: ModelConfig) -> None:
 
 
 def load_backbone(backbone: nn.Module, weights: dict[str, torch.Tensor], source: str) -> None:
-    """Load every tensor but the head's from `weights` into a timm network.
+    """Load all tensors except the head's from `weights` into a timm network.
 
     Raises:
-        ModelFileError: a tensor of the backbone is missing, unknown or of another shape.
+        ModelFileError: a tensor is missing, unknown or has the wrong shape.
     """
     own = backbone.state_dict()
     head = tuple(f"{name}." for name in _head_names(backbone))
     found = {name: tensor for name, tensor in weights.items() if not name.startswith(head)}
-    wanted = {name for name in own if not name.startswith(head)}
+    expected = {name for name in own if not name.startswith(head)}
     wrong = sorted(
-        (wanted ^ found.keys())
-        | {name for name in wanted & found.keys() if own[name].shape != found[name].shape}
+        (expected ^ found.keys())
+        | {name for name in expected & found.keys() if own[name].shape != found[name].shape}
     )
     if wrong:
         raise ModelFileError(
-            f"the weights {source} do not fit: {len(wrong)} of {len(wanted)} tensors are missing, "
-            f"unknown or of another shape, {wrong[0]} first"
+            f"the weights {source} do not fit the backbone: {len(wrong)} tensors are missing, "
+            f"unknown or have the wrong shape, first {wrong[0]}; the backbone has {len(expected)}"
         )
     backbone.load_state_dict(found, strict=False)
 
@@ -268,10 +271,10 @@ def _head_names(backbone: nn.Module) -> tuple[str, ...]:
 
 
 def layer_groups(model: Network) -> dict[str, int]:
-    """Map each parameter to its layer group, 0 for the stem and up towards the head.
+    """Map each parameter to its layer group, numbered from 0 (the stem) up to the head.
 
-    The groups are timm's coarse ones: the stem, then one a stage. Attention after the features
-    belongs to the last group.
+    The groups are timm's coarse ones: the stem, then one group per stage. Attention after the
+    features belongs to the last group.
     """
     found = {f"backbone.{name}": group for name, group in _backbone_groups(model.backbone).items()}
     last = max(found.values())
@@ -279,22 +282,22 @@ def layer_groups(model: Network) -> dict[str, int]:
 
 
 def freeze_first(model: Network, num_groups: int) -> list[nn.Module]:
-    """Stop the first layer groups from learning, but for what is new in them.
+    """Freeze the loaded weights of the first layer groups and unfreeze all other parameters.
 
     Args:
         model: a network.
-        num_groups: how many of `layer_groups` to freeze; 0 for none. All others learn again.
+        num_groups: number of `layer_groups` to freeze; 0 for none.
 
     Returns:
-        The modules that hold no trainable parameter any more; while training they belong in
-        evaluation mode, so that batch normalisation keeps its statistics too.
+        The modules without trainable parameters. Keep them in evaluation mode during training, so
+        that batch normalisation does not update their statistics.
 
     Raises:
-        UsageError: there are no such groups, or nothing but the head would be left.
+        UsageError: there are fewer groups, or only the head would stay trainable.
     """
     groups = layer_groups(model)
     _check_freeze(groups, num_groups)
-    # Without weights to start from, everything is new, and freezing means what it says.
+    # New tensors in a frozen group stay trainable, unless all are new: then the group is frozen.
     fresh = set(model.report.fresh) if model.report.kept else set()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(groups[name] >= num_groups or name in fresh)
@@ -313,4 +316,6 @@ def _backbone_groups(backbone: Any) -> dict[str, int]:
 def _check_freeze(groups: dict[str, int], num_groups: int) -> None:
     most = max(groups.values()) - 1
     if num_groups > max(most, 0):
-        raise UsageError(f"freeze_groups must be 0 to {most} here, not {num_groups}")
+        raise UsageError(
+            f"model.freeze_groups must be 0 to {most} for this network, not {num_groups}"
+        )

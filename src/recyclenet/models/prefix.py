@@ -1,4 +1,4 @@
-"""The part of a network that comes before anything that learns."""
+"""The frozen prefix of a network: the stages before its first trainable layer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from recyclenet.models.tracing import chained_stages
 
 
 def frozen_prefix(model: Network, image_size: int) -> FrozenPrefix:
-    """Find the stages that are frozen from the picture on, each fed by the one before alone.
+    """Return the longest chain of frozen stages that starts at the input.
 
     Args:
-        model: a network whose frozen parameters ask for no gradient.
-        image_size: side of the pictures, pixels.
+        model: a network whose frozen parameters have `requires_grad` False.
+        image_size: side of the input images, pixels.
     """
 
     def is_frozen(name: str) -> bool:
@@ -27,29 +27,29 @@ def frozen_prefix(model: Network, image_size: int) -> FrozenPrefix:
 
 
 class FrozenPrefix:
-    """Stages that can be computed once.
+    """Frozen stages, whose output can be computed once per image.
 
     Args:
-        stages: by name, in the order of the work.
+        stages: by name, in execution order.
     """
 
     def __init__(self, stages: dict[str, nn.Module]) -> None:
         self.stages = stages
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
-        """Return what the stages make of pictures `(N, 3, H, W)`: a map `(N, ., ., .)`."""
+        """Return the feature maps `(N, ., ., .)` of images `(N, 3, H, W)`."""
         for stage in self.stages.values():
             batch = stage(batch)
         return batch
 
     def skip(self) -> None:
-        """From now on the network takes maps instead of pictures: the stages pass them on.
+        """Make the stages pass their input on, so that the network takes feature maps.
 
-        The stages keep their weights, so a checkpoint still has the whole network.
+        The stages keep their weights, so a checkpoint still holds the whole network.
         """
         for stage in self.stages.values():
-            stage.forward = _same
+            stage.forward = _identity
 
 
-def _same(x: Any) -> Any:
+def _identity(x: Any) -> Any:
     return x

@@ -1,6 +1,6 @@
-"""PyramidNet (https://arxiv.org/abs/1610.02915), which timm lacks, as a timm network.
+"""PyramidNet (https://arxiv.org/abs/1610.02915) as a timm network; timm has none.
 
-The blocks are pytorchcv's; here they get timm's interface, and a pooling that takes any size.
+The blocks are pytorchcv's. This module adds timm's interface and pooling for any image size.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import nn
 
 
 class PyramidNet(nn.Module):
-    """A residual network whose width grows a little with every block.
+    """A residual network whose width increases with every block.
 
     Args:
         depth: number of layers: 10, 12, 14, 16, 18, 34, 50, 101, 152 or 200.
-        alpha: how many channels the last block has more than the first.
-        num_classes: width of the head.
+        alpha: total increase in channels from the first block to the last.
+        num_classes: number of logits.
         drop_rate: dropout before the head.
     """
 
@@ -45,39 +45,39 @@ class PyramidNet(nn.Module):
         }
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Return timm's rule for layer groups: the stem, then one a stage (or a block)."""
+        """Return timm's patterns for layer groups: the stem, then each stage (or block)."""
         blocks = r"^features\.stage(\d+)" if coarse else r"^features\.stage(\d+)\.unit(\d+)"
         return {"stem": r"^features\.init_block", "blocks": blocks}
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the last map, `(N, C, H / 32, W / 32)`."""
+        """Return the last feature map, `(N, C, H / 32, W / 32)`."""
         features: torch.Tensor = self.features(x)
         return features
 
     def forward_head(self, x: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
-        """Return logits `(N, num_classes)` of a map, or what they are made from."""
+        """Return the logits `(N, num_classes)` of a feature map, or the input of the last layer."""
         pooled: torch.Tensor = self.drop(self.global_pool(x))
         return pooled if pre_logits else self.fc(pooled)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits `(N, num_classes)` of pictures `(N, 3, H, W)`."""
+        """Return logits `(N, num_classes)` for images `(N, 3, H, W)`."""
         return self.forward_head(self.forward_features(x))
 
 
 def _build(depth: int, alpha: int, pretrained: bool, options: dict[str, Any]) -> PyramidNet:
     if pretrained:
-        raise RuntimeError("no ImageNet weights of PyramidNet are published for timm")
+        raise RuntimeError("timm has no ImageNet weights for PyramidNet")
     known = {key: options[key] for key in ("num_classes", "drop_rate") if key in options}
     return PyramidNet(depth, alpha, **known)
 
 
 @register_model
 def pyramidnet18_a48(pretrained: bool = False, **options: Any) -> PyramidNet:
-    """PyramidNet-18, 48 channels wider at the end."""
+    """PyramidNet-18 with alpha 48."""
     return _build(18, 48, pretrained, options)
 
 
 @register_model
 def pyramidnet101_a360(pretrained: bool = False, **options: Any) -> PyramidNet:
-    """PyramidNet-101 with bottlenecks, alpha 360, the paper's network for ImageNet."""
+    """PyramidNet-101 with bottleneck blocks and alpha 360, the paper's ImageNet network."""
     return _build(101, 360, pretrained, options)

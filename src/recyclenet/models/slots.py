@@ -1,7 +1,7 @@
-"""The places inside a network's blocks where an attention module goes.
+"""Slots for attention modules inside a network's blocks.
 
-timm's convolutional blocks keep such a place under the name `se` or `attn`, before the shortcut is
-added, whether or not something stands in it. Their forward passes call whatever is there.
+timm's convolutional blocks have a slot called `se` or `attn` before the shortcut is added. It may
+be empty; the block's forward pass calls the module in it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _NAMES = ("se", "attn", "attn_last")
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place for an attention module.
+    """One slot for an attention module.
 
     Attributes:
-        block: the block it is in.
+        block: the block that contains it.
         name: the block's attribute.
-        channels: the width of the map that passes through.
+        channels: number of channels of its input.
     """
 
     block: nn.Module
@@ -40,16 +40,16 @@ class Slot:
 
     @property
     def has_squeeze(self) -> bool:
-        """Whether a squeeze-and-excitation module stands there."""
+        """Whether the slot holds a squeeze-and-excitation module."""
         return isinstance(getattr(self.block, self.name), _SQUEEZE)
 
     def fill(self, build: Callable[[int], nn.Module]) -> None:
-        """Put `build(channels)` there, in place of what was there."""
+        """Replace the content of the slot with `build(channels)`."""
         setattr(self.block, self.name, build(self.channels))
 
 
 class _Probe(nn.Module):
-    """Passes a map on and remembers how wide it was."""
+    """Passes a feature map on and records its number of channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,13 +62,13 @@ class _Probe(nn.Module):
 
 
 def attention_slots(model: nn.Module, image_size: int) -> list[Slot]:
-    """Return every place for attention in a network's blocks, first block first.
+    """Return every slot for attention in a network's blocks, first block first.
 
-    One blank picture goes through the network to learn how wide each place is.
+    A forward pass of a blank image finds the number of channels at each slot.
 
     Args:
         model: a timm network.
-        image_size: side of the picture, pixels.
+        image_size: side of the image, pixels.
     """
     found = list(_candidates(model))
     probes = []
@@ -91,13 +91,13 @@ def _candidates(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module | 
     for block in model.modules():
         if isinstance(block, _GATES):
             continue
-        # A block with two places uses one of them: the one that is filled, or else the first.
-        places: list[tuple[str, Any]] = [
+        # A block with two slots uses one of them: the one that is filled, or else the first.
+        slots: list[tuple[str, Any]] = [
             (name, module)
             for name in _NAMES
             if hasattr(block, name)
             and isinstance(module := getattr(block, name), (type(None), nn.Identity, *_GATES))
         ]
-        places.sort(key=lambda place: not isinstance(place[1], _GATES))
-        if places:
-            yield block, *places[0]
+        slots.sort(key=lambda slot: not isinstance(slot[1], _GATES))
+        if slots:
+            yield block, *slots[0]

@@ -1,4 +1,4 @@
-"""Looking into a network: its stages, and what one blank picture does in it."""
+"""Inspect a network: list its stages and trace the forward pass of a blank image."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from recyclenet.errors import UsageError
 def run_blank(
     network: nn.Module, image_size: int, run: Callable[[torch.Tensor], Any] | None = None
 ) -> Any:
-    """Return what a network gives for a blank picture; the network is left as it was.
+    """Run a network on a blank image and return the output; do not change the network.
 
     Args:
-        network: put into evaluation mode meanwhile.
-        image_size: side of the picture, pixels.
-        run: what to call with the picture `(1, 3, S, S)`; the network itself by default.
+        network: set to evaluation mode during the run.
+        image_size: S, the side of the image, pixels.
+        run: called with the image `(1, 3, S, S)`; the network by default.
 
     Raises:
-        UsageError: the network takes no pictures of that size.
+        UsageError: the network does not accept images of that size.
     """
     was_training = network.training
     network.eval()
@@ -31,46 +31,48 @@ def run_blank(
             return (run or network)(torch.zeros(1, 3, image_size, image_size))
     except (AssertionError, RuntimeError, ValueError) as error:
         raise UsageError(
-            f"the network cannot take pictures of {image_size} px: {error}; choose another size"
+            f"the network does not accept images of {image_size} px: {error}; choose another size"
         ) from error
     finally:
         network.train(was_training)
 
 
 def stages(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return a backbone's children by name, and the stages inside of its sequences of stages."""
+    """Return a backbone's children by name, with each sequence of stages expanded."""
     found: list[tuple[str, nn.Module]] = []
     for name, child in backbone.named_children():
         parts = dict(child.named_children())
         if isinstance(child, nn.Sequential) and all(map(_is_stage, parts.values())):
-            found += [(f"{name}.{place}", part) for place, part in parts.items()]
+            found += [(f"{name}.{index}", part) for index, part in parts.items()]
         else:
             found.append((name, child))
     return found
 
 
 def chained_stages(
-    backbone: Any, image_size: int, wanted: Callable[[str], bool]
+    backbone: Any, image_size: int, accept: Callable[[str], bool]
 ) -> dict[str, nn.Module]:
-    """Return the stages from the picture on that are wanted, each fed by the one before alone.
+    """Return the longest chain of accepted stages that starts at the input, by name.
+
+    In a chain, the only input of each stage is the output of the previous one.
 
     Args:
         backbone: a timm network.
-        image_size: side of the pictures, pixels.
-        wanted: whether a stage may belong to the chain, by its name.
+        image_size: side of the input images, pixels.
+        accept: takes a stage's name, returns whether it may belong to the chain.
     """
     calls: list[tuple[nn.Module, object, object]] = []
 
-    def note(stage: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+    def record(stage: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         calls.append((stage, inputs[0] if len(inputs) == 1 else None, output))
 
     names = {stage: name for name, stage in stages(backbone)}
-    hooks = [stage.register_forward_hook(note) for stage in names]
-    pictures: list[torch.Tensor] = []
+    hooks = [stage.register_forward_hook(record) for stage in names]
+    images: list[torch.Tensor] = []
 
-    def run(picture: torch.Tensor) -> None:
-        pictures.append(picture)
-        backbone.forward_features(picture)
+    def run(image: torch.Tensor) -> None:
+        images.append(image)
+        backbone.forward_features(image)
 
     try:
         run_blank(backbone, image_size, run)
@@ -78,10 +80,10 @@ def chained_stages(
         for hook in hooks:
             hook.remove()
     chain: dict[str, nn.Module] = {}
-    last: object = pictures[0]
+    last: object = images[0]
     for stage, given, output in calls:
         is_map = isinstance(output, torch.Tensor) and output.ndim == 4
-        if given is not last or not is_map or not wanted(names[stage]):
+        if given is not last or not is_map or not accept(names[stage]):
             break
         chain[names[stage]] = stage
         last = output

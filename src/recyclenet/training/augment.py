@@ -1,7 +1,7 @@
-"""Random changes to pictures, in groups: while training, or as files beside the photos.
+"""Groups of random augmentations, applied during training or written as files.
 
-The groups are those of the RecycleNet paper, which are made of Albumentations' changes; here they
-are torchvision's nearest.
+The groups are those of the RecycleNet paper, with torchvision's nearest equivalents of its
+Albumentations transforms.
 """
 
 from __future__ import annotations
@@ -26,69 +26,73 @@ from recyclenet.errors import ImageError, UsageError, look_up
 
 PROBABILITIES = {"low": 0.1, "mid": 0.3, "high": 0.5}
 _QUALITY = 92
-Steps = list[v2.Transform]
+Transforms = list[v2.Transform]
 
 
-def change(picture: Image.Image, group: str, probability: float) -> Image.Image:
-    """Return a picture of the same size, changed at random; torch's generator decides how.
+def change(image: Image.Image, group: str, probability: float) -> Image.Image:
+    """Apply a group of augmentations to an image, with torch's global random generator.
 
     Args:
-        picture: RGB.
+        image: RGB.
         group: one of `GROUPS`.
-        probability: of each change in the group.
+        probability: probability of each augmentation in the group.
+
+    Returns:
+        An image of the same size.
 
     Raises:
-        UsageError: an unknown group.
+        UsageError: the group is unknown.
     """
-    steps = look_up(group, _GROUPS, "group of changes")(probability, picture.size)
+    transforms = look_up(group, _GROUPS, "augmentation group")(probability, image.size)
     to_bytes = v2.ToDtype(torch.uint8, scale=True)
-    changed: Image.Image = v2.Compose([v2.ToImage(), *steps, to_bytes, v2.ToPILImage()])(picture)
+    pipeline = v2.Compose([v2.ToImage(), *transforms, to_bytes, v2.ToPILImage()])
+    changed: Image.Image = pipeline(image)
     return changed
 
 
-def _basic(p: float, size: tuple[int, int]) -> Steps:
+def _basic(p: float, size: tuple[int, int]) -> Transforms:
     width, height = size
     crop = v2.RandomResizedCrop((height, width), (0.5, 1.0), (width / height, width / height))
     jitters = v2.ColorJitter(brightness=0.2), v2.ColorJitter(contrast=0.2)
-    return [v2.RandomApply([one], p) for one in (crop, *jitters)]
+    return [v2.RandomApply([transform], p) for transform in (crop, *jitters)]
 
 
-def _affine(p: float, size: tuple[int, int]) -> Steps:
+def _affine(p: float, size: tuple[int, int]) -> Transforms:
     bilinear = InterpolationMode.BILINEAR
-    turns: Steps = [
+    rotations: Transforms = [
         v2.RandomRotation((-90, 90), bilinear),
         v2.RandomAffine(45, (0.0625, 0.0625), (0.9, 1.1), interpolation=bilinear),
     ]
-    return [v2.RandomApply([v2.RandomChoice(turns)], p), *_flips(p, size)]
+    return [v2.RandomApply([v2.RandomChoice(rotations)], p), *_flips(p, size)]
 
 
-def _blur_distortion(p: float, size: tuple[int, int]) -> Steps:
-    looks: Steps = [
+def _blur_distortion(p: float, size: tuple[int, int]) -> Transforms:
+    distortions: Transforms = [
         v2.ColorJitter(saturation=0.3, hue=0.05),
         v2.RandomChannelPermutation(),
         v2.RandomEqualize(1),
         v2.RandomInvert(1),
     ]
-    # What a tiny picture has too few pixels for is left out.
-    blurs: Steps = []
+    # These transforms fail on images with too few pixels.
+    blurs: Transforms = []
     if min(size) > 3:
         blurs.append(v2.RandomApply([v2.GaussianBlur(3)], p))
-        looks.append(v2.RandomPerspective(0.2, 1))
+        distortions.append(v2.RandomPerspective(0.2, 1))
     if min(size) > 20:
-        looks.append(v2.ElasticTransform())
-    noise: Steps = [v2.ToDtype(torch.float32, scale=True), v2.GaussianNoise(sigma=0.03)]
+        distortions.append(v2.ElasticTransform())
+    noise: Transforms = [v2.ToDtype(torch.float32, scale=True), v2.GaussianNoise(sigma=0.03)]
     return [
         *blurs,
-        v2.RandomApply([v2.RandomChoice(looks)], p),
+        v2.RandomApply([v2.RandomChoice(distortions)], p),
         v2.RandomApply(noise, p),
     ]
 
 
-def _flips(p: float, size: tuple[int, int]) -> Steps:
+def _flips(p: float, size: tuple[int, int]) -> Transforms:
     return [v2.RandomHorizontalFlip(p), v2.RandomVerticalFlip(p)]
 
 
-_GROUPS: dict[str, Callable[[float, tuple[int, int]], Steps]] = {
+_GROUPS: dict[str, Callable[[float, tuple[int, int]], Transforms]] = {
     "basic": _basic,
     "affine": _affine,
     "blur-distortion": _blur_distortion,
@@ -107,50 +111,50 @@ def write_copies(
     *,
     force: bool = False,
 ) -> Manifest:
-    """Write a changed copy of every training photo for every group of changes.
+    """Write one augmented copy of every training photo per augmentation group.
 
     Args:
-        manifest: photos; where they have splits, only training photos get copies.
-        groups: names out of `GROUPS`.
-        probability: of each change.
-        out: folder for the copies, one folder a class; must be new or empty.
-        seed: decides the changes of a photo, whatever the others are.
-        progress: is told how many copies are written.
-        force: the folder may be in use; files of the same names are replaced, but no photo of
-            the manifest.
+        manifest: photos; if they have splits, only training photos get copies.
+        groups: names from `GROUPS`.
+        probability: probability of each augmentation.
+        out: folder for the copies, with one subfolder per class; must be new or empty.
+        seed: random seed; a photo's copies do not depend on the other photos.
+        progress: reports the number of copies written.
+        force: allow a folder that is not empty and replace files of the same name, but never a
+            photo of the manifest.
 
     Returns:
-        All rows and those of the copies; a photo and its copies share a group, so that they can
-        never come into two splits.
+        The manifest's rows followed by those of the copies. A photo and its copies share a group,
+        so that a split never separates them.
 
     Raises:
-        UsageError: the folder is in use, an unknown group, or a label that is no folder's name.
+        UsageError: the folder is not empty, a group is unknown, or a label cannot name a folder.
         ImageError: a photo cannot be read.
     """
     for group in groups:
-        look_up(group, _GROUPS, "group of changes")
+        look_up(group, _GROUPS, "augmentation group")
     for label in manifest.class_names:
         if Path(label).name != label or label == "..":
-            raise UsageError(f"the label {label!r} cannot be a folder's name")
+            raise UsageError(f"the label {label!r} cannot name a folder; rename the class")
     if not force and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not an empty folder; choose another --copies, or add --force")
     photos = {os.path.realpath(sample.path) for sample in manifest}
     sources = [sample for sample in manifest if sample.split in ("", "train")]
-    together = {sample.path: sample.group or _key(sample)[:16] for sample in sources}
+    group_ids = {sample.path: sample.group or _key(sample)[:16] for sample in sources}
     copies: list[Sample] = []
     for sample in sources:
-        picture = Image.fromarray(decode_image(sample.path))
+        image = Image.fromarray(decode_image(sample.path))
         for group in groups:
             digest = hashlib.sha256(f"{seed}\t{_key(sample)}\t{group}".encode()).digest()
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(int.from_bytes(digest[:7], "big"))
-                changed = change(picture, group, probability)
+                changed = change(image, group, probability)
             content = io.BytesIO()
             changed.save(content, "JPEG", quality=_QUALITY)
             name = f"{sample.path.stem}.{_key(sample)[:8]}.{group}.jpg"
             path = out / sample.label / name
             if os.path.realpath(path) in photos:
-                raise UsageError(f"{path} is what is read; choose another --copies")
+                raise UsageError(f"{path} is a photo of the manifest; choose another --copies")
             write_bytes(path, content.getvalue())
             copies.append(
                 Sample(
@@ -160,21 +164,21 @@ def write_copies(
                     hashlib.sha256(content.getvalue()).hexdigest(),
                     source=str(sample.path),
                     licence=sample.licence,
-                    group=together[sample.path],
+                    group=group_ids[sample.path],
                 )
             )
             progress(len(copies), len(sources) * len(groups))
-    rows = (replace(s, group=together.get(s.path, s.group)) for s in manifest)
+    rows = (replace(s, group=group_ids.get(s.path, s.group)) for s in manifest)
     return Manifest((*rows, *copies))
 
 
 def _key(sample: Sample) -> str:
-    """Return what names a photo for good: the digest of its bytes.
+    """Return the SHA-256 digest that identifies a photo.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: the photo cannot be read.
     """
     digest = sample.sha256 or readable_digest(sample.path)
     if not digest:
-        raise ImageError(f"cannot read {show_path(sample.path)}: it is missing, or no photo")
+        raise ImageError(f"cannot read {show_path(sample.path)}: it is missing or not a photo")
     return digest

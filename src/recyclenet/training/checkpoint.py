@@ -1,4 +1,4 @@
-"""Reading a trained network back from its run folder."""
+"""Load and save the weights in a run folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from recyclenet.models.weights import local_weights
 from recyclenet.training.recipe import Recipe
 from recyclenet.training.run import Run
 
-# What Lightning needs to go on.
+# Entries that Lightning needs to resume.
 _STATE = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "epoch", "global_step")
 
 
 def backbone_preprocess(model: Network, recipe: Recipe) -> Preprocess:
-    """Return the evaluation transform: the recipe's size, the backbone's own mean and std."""
+    """Return the evaluation transform: the recipe's image size, the backbone's mean and std."""
     config: dict[str, Any] = getattr(model.backbone, "default_cfg", {})
     return Preprocess(
         image_size=recipe.model.image_size,
@@ -33,9 +33,9 @@ def backbone_preprocess(model: Network, recipe: Recipe) -> Preprocess:
 
 
 def load_trained(run: Run) -> Network:
-    """Load the best checkpoint of a run, ready for evaluation.
+    """Load the best checkpoint of a run, in evaluation mode.
 
-    Only tensors and plain values are read from the file, never arbitrary pickles.
+    The file is read with `weights_only`, so no pickled code runs.
 
     Raises:
         UsageError: the run has no checkpoint yet.
@@ -43,7 +43,7 @@ def load_trained(run: Run) -> Network:
     """
     path = run.best
     if not path.is_file():
-        raise UsageError(f"there is no {path}; train first: recyclenet train --out {run.folder}")
+        raise UsageError(f"no checkpoint {path}; train first: recyclenet train --out {run.folder}")
     config = run.recipe.model.model_copy(update={"weights": "none"})
     model = create_model(config, len(run.manifest.class_names))
     try:
@@ -53,33 +53,34 @@ def load_trained(run: Run) -> Network:
         )
     except Exception as error:
         reason = str(error).splitlines()[0][:200]
-        raise ModelFileError(f"{path} is damaged or of another recipe: {reason}") from error
+        raise ModelFileError(
+            f"{path} is damaged or belongs to another recipe: {reason}; train again"
+        ) from error
     if run.recipe.fit.wise_ft_alpha < 1:
         _average_with_start(model, run.start, run.recipe.fit.wise_ft_alpha)
     return model.eval()
 
 
 def check_resumable(path: Path) -> None:
-    """Refuse a checkpoint that training cannot go on from.
+    """Check that training can resume from a checkpoint.
 
     Raises:
-        ModelFileError: it is damaged.
+        ModelFileError: the checkpoint is damaged or incomplete.
     """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         missing = [name for name in _STATE if name not in stored]
     except Exception as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise ModelFileError(f"{show_path(path)} is damaged: {reason}; train anew") from error
+        raise ModelFileError(f"{show_path(path)} is damaged: {reason}; train again") from error
     if missing:
         raise ModelFileError(
-            f"{show_path(path)} is no checkpoint to continue from: it has no "
-            f"{', '.join(missing)}; train anew"
+            f"cannot resume from {show_path(path)}: it lacks {', '.join(missing)}; train again"
         )
 
 
 def save_start(model: Network, run: Run) -> None:
-    """Keep the initial weights of a run, for the average at its end."""
+    """Save the initial weights of a run for WiSE-FT."""
     content = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     write_bytes(run.start, content)
 

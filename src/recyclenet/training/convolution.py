@@ -1,10 +1,10 @@
-"""Convolutions whose gradients a CPU computes in float32.
+"""Compute the gradients of some bfloat16 convolutions in float32 on the CPU.
 
-PyTorch's own bfloat16 gradients are not fit for two kinds of convolution on a CPU:
+PyTorch's bfloat16 gradients have a problem with two kinds of convolution on the CPU:
 
-- depthwise ones, unless they are 3x3 of stride 1, are slow (`benchmarks/training_step.py`);
-- those with more padding than the map has rows or columns read memory that nothing was written to,
-  and so may give anything for the weights (PyTorch 2.15; float32 is right).
+- depthwise convolutions, unless 3x3 with stride 1, are slow (`benchmarks/training_step.py`);
+- convolutions whose padding exceeds the input's height or width read uninitialised memory, so
+  their weight gradients can be wrong (PyTorch 2.15; the float32 gradients are correct).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Pair = tuple[int, int]
 
 
 class Float32Gradients(TorchFunctionMode):
-    """While active, such bfloat16 convolutions on the CPU take their gradients in float32.
+    """While active, computes the gradients of these convolutions in float32.
 
-    Results are those of PyTorch's own convolution; gradients are more exact.
+    The outputs equal those of PyTorch's convolution; the gradients are more accurate.
     """
 
     def __torch_function__(
@@ -31,7 +31,7 @@ class Float32Gradients(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call `func`, or for such a convolution the replacement."""
+        """Call `func`, or the replacement if `func` is one of these convolutions."""
         if func is torch.conv2d and not kwargs and len(args) == 7:
             x, weight, bias, stride, padding, dilation, groups = args
             if (
@@ -45,7 +45,7 @@ class Float32Gradients(TorchFunctionMode):
                         and (tuple(weight.shape[2:]), _pair(stride)) != ((3, 3), (1, 1))
                     )
                     or any(
-                        more > side for more, side in zip(_pair(padding), x.shape[2:], strict=True)
+                        pad > side for pad, side in zip(_pair(padding), x.shape[2:], strict=True)
                     )
                 )
             ):
@@ -81,7 +81,7 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.settings
-        found = torch.ops.aten.convolution_backward(
+        gradients = torch.ops.aten.convolution_backward(
             gradient.float(),
             x.float(),
             weight.float(),
@@ -94,7 +94,7 @@ class _Convolution(torch.autograd.Function):
             groups,
             ctx.needs_input_grad[:3],
         )
-        return *(None if part is None else part.to(x.dtype) for part in found), *(None,) * 4
+        return *(None if g is None else g.to(x.dtype) for g in gradients), *(None,) * 4
 
 
 def _pair(value: int | Iterable[int]) -> Pair:

@@ -1,4 +1,4 @@
-"""Photos as training batches, the same ones again for the same seed and epoch."""
+"""Datasets and data loaders; a seed and an epoch determine the batches."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from recyclenet.training.augment import change
 from recyclenet.training.machine import device, memory_bytes, num_workers
 from recyclenet.training.recipe import AugmentSection
 
-# Decoded photos of one dataset may take this share of the machine's memory.
+# Largest share of the machine's memory for one dataset's decoded photos.
 MEMORY_SHARE = 0.15
 Example = tuple[torch.Tensor, int]
-# What the sampler hands to the dataset: which photo, and the seed of its random changes.
+# What the sampler passes to the dataset: a photo's index and the seed of its augmentation.
 Draw = tuple[int, int]
 
 
 class Photos(Dataset[Example]):
-    """Examples whose targets are known in advance.
+    """A dataset whose targets are known in advance.
 
     Attributes:
         targets: N targets.
-        decodes: whether getting an example is work that other processes can share.
+        decodes: whether reading an example is expensive enough for worker processes.
     """
 
     targets: Sequence[int]
@@ -45,32 +45,32 @@ class Photos(Dataset[Example]):
 
 
 class DecodedPhotos:
-    """Photos that are decoded when first asked for, and kept as long as there is memory.
+    """Decodes photos on first access and keeps them while memory allows.
 
     Args:
         paths: the files.
-        min_side: the shorter side may be decoded as small as this, pixels.
+        min_side: smallest allowed length of the shorter side after decoding, pixels.
     """
 
     def __init__(self, paths: Sequence[Path], min_side: int) -> None:
         self._paths = paths
         self._min_side = min_side
-        self._kept: dict[int, npt.NDArray[np.uint8]] = {}
-        self._room = MEMORY_SHARE * memory_bytes() / max(1, num_workers())
+        self._cache: dict[int, npt.NDArray[np.uint8]] = {}
+        self._free_bytes = MEMORY_SHARE * memory_bytes() / max(1, num_workers())
 
     def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
-        """Return a photo, `(H, W, 3)`."""
-        image = self._kept.get(index)
+        """Return the image of a photo, `(H, W, 3)`."""
+        image = self._cache.get(index)
         if image is None:
             image = decode_image(self._paths[index], min_side=self._min_side)
-            if image.nbytes <= self._room:
-                self._room -= image.nbytes
-                self._kept[index] = image
+            if image.nbytes <= self._free_bytes:
+                self._free_bytes -= image.nbytes
+                self._cache[index] = image
         return image
 
 
 class EvaluationPhotos(Photos):
-    """Each photo through the evaluation transform."""
+    """Photos with the evaluation transform."""
 
     def __init__(
         self, manifest: Manifest, class_names: tuple[str, ...], preprocess: Preprocess
@@ -80,13 +80,13 @@ class EvaluationPhotos(Photos):
         self._preprocess = preprocess
 
     def __getitem__(self, index: int) -> Example:
-        """Return the picture `(3, S, S)` float32 and its target."""
-        picture = self._preprocess(self._photos[index])
-        return torch.from_numpy(picture), self.targets[index]
+        """Return the image `(3, S, S)` float32 and its target."""
+        image = self._preprocess(self._photos[index])
+        return torch.from_numpy(image), self.targets[index]
 
 
 class TrainingPhotos(Photos):
-    """Each photo cropped and changed at random, as its draw's seed says."""
+    """Photos with random crops and augmentation, determined by the seed of each draw."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class TrainingPhotos(Photos):
         self._transform = augmentation(augment)
 
     def __getitem__(self, draw: Draw) -> Example:
-        """Return the picture `(3, crop_size, crop_size)` float32 and its target."""
+        """Return the image `(3, crop_size, crop_size)` float32 and its target."""
         index, seed = draw
         image = self._photos[index]
         with torch.random.fork_rng(devices=[]):
@@ -111,7 +111,7 @@ class TrainingPhotos(Photos):
 
 
 def augmentation(augment: AugmentSection) -> v2.Transform:
-    """Return the random changes of a recipe, from a Pillow image to a Pillow image."""
+    """Return a recipe's augmentation, which maps a Pillow image to a Pillow image."""
     steps: list[v2.Transform] = [
         v2.RandomResizedCrop(
             augment.crop_size,

@@ -1,4 +1,4 @@
-"""What a network trained on ImageNet sees in photos: one object's are alike, however it lies."""
+"""Image features of a network trained on ImageNet; photos of one object have similar features."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _BATCH = 32
 
 
 def photo_features(paths: Sequence[Path], progress: Progress = silent) -> npt.NDArray[np.float32]:
-    """Return the features of photos, `(N, D)`: a backbone's with its ImageNet weights, pooled.
+    """Return the pooled features of photos, `(N, D)`, from a backbone with ImageNet weights.
 
     Args:
-        paths: the files; the whole of each picture is looked at.
-        progress: is told how many photos are done.
+        paths: the files; each image is stretched, not cropped.
+        progress: reports the number of photos done.
 
     Raises:
-        ImageError: a file is no picture that can be read.
+        ImageError: a file cannot be read as an image.
     """
     keep_freed_memory()
     model = create_model(BACKBONE, num_classes=2).eval()

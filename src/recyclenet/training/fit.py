@@ -179,7 +179,7 @@ def prepare(
         cached, checked = cache_maps(
             model, examples, checked, manifest.fingerprint, recipe, progress, maps
         )
-        examples, unchanged = cached, cached.one_by_one()
+        examples, unchanged = cached, cached.flatten_views()
     val_batches = evaluation_loader(checked, fit.batch_size)
     if fit.probe:
         with autocast(recipe):

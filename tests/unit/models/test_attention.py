@@ -15,7 +15,7 @@ from recyclenet.models.network import create_model
 
 @pytest.fixture
 def register(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_REGISTER", dict(registry._REGISTER))
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
 
 @pytest.mark.parametrize("combine", ["sum", "max", "mul"])
@@ -94,7 +94,7 @@ def test_a_users_own_module_works_by_name() -> None:
     assert isinstance(model.attention, Shade)
     assert model.attention.factor == 0.25
     assert find_attention("shade").summary == "Shade: everything times a factor."
-    with pytest.raises(UsageError, match="'shade' is registered already"):
+    with pytest.raises(UsageError, match="'shade' is already registered"):
         registry.register_attention("shade")
 
 

@@ -35,5 +35,5 @@ def test_layers_add_up_to_the_network() -> None:
 
 def test_a_size_that_a_network_cannot_take_is_refused() -> None:
     model = create_model(ModelConfig.from_name("test_vit", weights="none", image_size=32), 3)
-    with pytest.raises(UsageError, match="pictures of 33 px"):
+    with pytest.raises(UsageError, match="images of 33 px"):
         multiply_adds(model, 33)

@@ -105,7 +105,7 @@ def test_blocks_without_a_place_are_refused(name: str) -> None:
 
 
 def test_features_that_are_no_map_are_refused() -> None:
-    with pytest.raises(UsageError, match="no map of"):
+    with pytest.raises(UsageError, match="needs a feature map of"):
         build("test_vit@recyclenet")
 
 

@@ -77,7 +77,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_or_missing_weights_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"no tensors here")
-    with pytest.raises(ModelFileError, match="no readable safetensors"):
+    with pytest.raises(ModelFileError, match="as a safetensors file"):
         build(TINY, 3, weights=str(tmp_path / "w.safetensors"))
     with pytest.raises(UsageError, match="no weights file"):
         build(TINY, 3, weights=str(tmp_path / "none.safetensors"))

@@ -61,9 +61,9 @@ def test_each_view_is_another_and_the_draw_chooses(
     assert all(torch.equal(views[i], views[i + 3]) for i in range(3))
     assert not torch.equal(views[0], views[1])
     assert not torch.equal(views[1], views[2])
-    assert len(maps.one_by_one()) == 3 * len(maps)
+    assert len(maps.flatten_views()) == 3 * len(maps)
     assert "3 views of each photo computed in" in caplog.text
-    skipped = re.search(r"skips (\d+)% of the network's forward", caplog.text)
+    skipped = re.search(r"skips (\d+)% of the forward", caplog.text)
     assert skipped is not None
     assert 0 < int(skipped[1]) < 100
 
@@ -93,7 +93,7 @@ def test_runs_of_a_comparison_share_their_maps(
     ("settings", "memory", "reason"),
     [
         ({"model.freeze_groups": 0, "fit.cached_views": 2}, 10**12, "needs frozen layers"),
-        ({"fit.cached_views": 2}, 1000, "set fewer fit.cached_views"),
+        ({"fit.cached_views": 2}, 1000, "lower fit.cached_views"),
     ],
 )
 def test_what_cannot_be_cached_is_refused(

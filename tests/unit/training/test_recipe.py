@@ -62,7 +62,7 @@ def test_a_loaded_recipe_takes_settings_too(name: str) -> None:
     ],
 )
 def test_fields_of_earlier_releases_are_named_with_their_new_names(old: str, new: str) -> None:
-    with pytest.raises(UsageError, match=f"unknown field '{old}', which is '{new}' now"):
+    with pytest.raises(UsageError, match=f"unknown field '{old}', now called '{new}'"):
         load_recipe("default", {old: 1})
 
 

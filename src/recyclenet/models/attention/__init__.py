@@ -1,6 +1,6 @@
 """Attention modules by name: `(N, C, H, W)` in and out, `channels` first.
 
-Importing this package registers the project's own modules, and timm's others under timm's names.
+Importing this package registers the project's own modules and timm's, under timm's names.
 """
 
 from recyclenet.models.attention import (  # noqa: F401 - each registers its modules

@@ -13,10 +13,10 @@ from recyclenet.models.attention.registry import register_attention
 def cbam(channels: int, reduction: int = 16, kernel_size: int = 7) -> nn.Module:
     """CBAM: a channel gate, then a spatial gate, from averages and maxima.
 
-    `y = x * sigmoid(MLP(avg(x)) + MLP(max(x)))` over places, then
-    `y * sigmoid(norm(conv([mean(y), max(y)])))` over channels; k x k convolution from 2 maps to 1.
-    Parameters: `2 C^2 / r + C / r + C + 2 k^2 + 2` (the last of batch normalisation).
-    Source: https://arxiv.org/abs/1807.06521. timm's module, with the biases of its authors' code.
+    `y = x * sigmoid(MLP(avg(x)) + MLP(max(x)))`, pooled over positions, then
+    `y * sigmoid(norm(conv([mean(y), max(y)])))`, pooled over channels; the k x k convolution maps
+    2 channels to 1. Parameters: `2 C^2 / r + C / r + C + 2 k^2 + 2`, 2 for batch normalisation.
+    Source: https://arxiv.org/abs/1807.06521. timm's module, with biases as in the authors' code.
 
     Args:
         channels: C.

@@ -1,4 +1,4 @@
-"""What several attention modules ask of their options."""
+"""Checks of options that several attention modules share."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ def reduced(channels: int, reduction: int) -> int:
     """Return the width of a bottleneck: `channels // reduction`, at least 1.
 
     Raises:
-        ValueError: the reduction is below 1, or more than there are channels.
+        ValueError: the reduction is below 1 or above the number of channels.
     """
     if reduction < 1:
         raise ValueError(f"reduction must be 1 or more, not {reduction}")
     if reduction > channels:
-        raise ValueError(f"reduction {reduction} is more than the {channels} channels of a map")
+        raise ValueError(f"reduction must be at most {channels}, the channels, not {reduction}")
     return channels // reduction
 
 
 def check_odd(kernel_size: int) -> None:
-    """Refuse a kernel that has no middle.
+    """Check that a kernel size is odd, so that padding keeps the shape.
 
     Raises:
-        ValueError: the size is even, or below 1.
+        ValueError: the size is even or below 1.
     """
     if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size must be odd, not {kernel_size}")
+        raise ValueError(f"kernel_size must be odd and positive, not {kernel_size}")

@@ -1,4 +1,4 @@
-"""RecycleNet's attention: a channel gate and a spatial gate side by side."""
+"""RecycleNet's attention: a channel gate and a spatial gate in parallel."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class RecycleNetAttention(nn.Module):
     """RecycleNet: a channel gate and a spatial gate, combined by sum, max or product.
 
     With `c = x * sigmoid(MLP(GAP(x)))` and `s = x * sigmoid(conv(x))`, the output is `c + s`,
-    `max(c, s)` or `c * s`; with one gate alone it is `c` or `s`. The MLP is C -> C/r -> C with
-    biases and a ReLU, the convolution k x k from C channels to 1 without bias.
+    `max(c, s)` or `c * s`; with a single gate it is `c` or `s`. The MLP is C -> C/r -> C with
+    biases and a ReLU; the k x k convolution maps C channels to 1, without bias.
 
     Parameters: `2 C^2 / r + C / r + C` (channel) `+ k^2 C` (spatial).
 
-    Source: https://github.com/sangminwoo/RecycleNet. There the option that chooses the attention
-    had no effect, so its published numbers are of `combine="sum"` unless they say otherwise.
+    Source: https://github.com/sangminwoo/RecycleNet. Its option that selects the attention had no
+    effect, so its published numbers are for `combine="sum"` unless stated otherwise.
 
     Args:
         channels: C.
-        combine: how the two gated maps become one.
-        channel: whether there is a channel gate.
-        spatial: whether there is a spatial gate.
+        combine: how to combine the two gated feature maps.
+        channel: whether to use the channel gate.
+        spatial: whether to use the spatial gate.
         reduction: r, 1 to C.
         kernel_size: k, odd.
     """
@@ -44,9 +44,9 @@ class RecycleNetAttention(nn.Module):
     ) -> None:
         super().__init__()
         if combine not in ("sum", "max", "mul"):
-            raise ValueError(f"combine is sum, max or mul, not {combine!r}")
+            raise ValueError(f"combine must be sum, max or mul, not {combine!r}")
         if not (channel or spatial):
-            raise ValueError("at least one of channel and spatial must be on")
+            raise ValueError("channel and spatial are both false; set one of them to true")
         check_odd(kernel_size)
         hidden = reduced(channels, reduction)
         self._combine = combine
@@ -71,14 +71,14 @@ class RecycleNetAttention(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the gated map, `(N, C, H, W)` like `x`."""
+        """Return the gated feature map, `(N, C, H, W)` like `x`."""
         gates = (self.channel_gate, self.spatial_gate)
         gated: list[torch.Tensor] = [x * gate(x) for gate in gates if gate is not None]
         if len(gated) == 1:
             return gated[0]
-        by_channel, by_place = gated
+        by_channel, by_position = gated
         if self._combine == "sum":
-            return by_channel + by_place
+            return by_channel + by_position
         if self._combine == "max":
-            return torch.maximum(by_channel, by_place)
-        return by_channel * by_place
+            return torch.maximum(by_channel, by_position)
+        return by_channel * by_position

@@ -1,4 +1,4 @@
-"""The register of attention modules: a name, how to build one, where it goes by default."""
+"""The registry of attention modules: name, factory and default placement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from recyclenet.errors import UsageError, look_up, nearest
 
-_TRIAL_CHANNELS = 5040
+_TRIAL_CHANNELS = 5040  # a multiple of 1 to 10, so that common group counts divide it
 Placement = Literal["features", "blocks"]
 Factory = Callable[..., nn.Module]
 
@@ -22,9 +22,9 @@ class Attention:
     """One registered attention module.
 
     Attributes:
-        name: what users call it.
-        build: called with `channels` and the options; its module keeps `(N, C, H, W)`.
-        placement: "features" (once, after the feature extractor) or "blocks" (in every block).
+        name: the name in configurations and model names.
+        build: called with `channels` and the options; returns a module that keeps `(N, C, H, W)`.
+        placement: default: "features" (once, after the features) or "blocks" (in every block).
         summary: one line for listings.
     """
 
@@ -35,21 +35,21 @@ class Attention:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return the settable options and their defaults."""
+        """The options and their defaults."""
         parameters = list(inspect.signature(self.build).parameters.values())[1:]
         return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
     def check(self, options: Mapping[str, Any]) -> None:
-        """Build the module without memory, for a width that most numbers divide.
+        """Check the options by building the module on the meta device, which allocates no memory.
 
         Raises:
-            UsageError: an option is unknown or its value fits no map.
+            UsageError: an option is unknown or its value is never valid.
         """
         with torch.device("meta"):
             self(_TRIAL_CHANNELS, options)
 
     def __call__(self, channels: int, options: Mapping[str, Any]) -> nn.Module:
-        """Build the module for a map of `channels` channels.
+        """Build the module for feature maps of `channels` channels.
 
         Raises:
             UsageError: an option is unknown or its value does not fit.
@@ -59,49 +59,49 @@ class Attention:
             if option not in known:
                 hint = nearest(option, known)
                 raise UsageError(f"attention {self.name!r} has no option {option!r}: {hint}")
-            kinds = (int, float) if type(known[option]) is float else type(known[option])
-            if not isinstance(value, kinds) or (kinds is int and isinstance(value, bool)):
+            types = (int, float) if type(known[option]) is float else type(known[option])
+            if not isinstance(value, types) or (types is int and isinstance(value, bool)):
                 raise UsageError(
-                    f"option {option!r} of attention {self.name!r} is like {known[option]!r}, "
-                    f"not {value!r}"
+                    f"option {option!r} of attention {self.name!r} must be of type "
+                    f"{type(known[option]).__name__}, such as {known[option]!r}, not {value!r}"
                 )
         try:
             return self.build(channels, **options)
         except (ValueError, TypeError, AssertionError, RuntimeError) as error:
-            reason = str(error) or "a value does not fit"
+            reason = str(error) or "an option is invalid"
             raise UsageError(f"attention {self.name!r}: {reason}") from error
 
 
-_REGISTER: dict[str, Attention] = {}
+_REGISTRY: dict[str, Attention] = {}
 
 
 def register_attention(
     name: str, *, placement: Placement = "blocks"
 ) -> Callable[[Factory], Factory]:
-    """Make a class or function known as an attention module.
+    """Register a class or function as an attention module.
 
-    It is called as `build(channels, **options)` and returns a module that maps `(N, C, H, W)` to
-    the same shape. The first line of its docstring is shown in listings.
+    `build(channels, **options)` must return a module that maps `(N, C, H, W)` to the same shape.
+    Listings show the first line of its docstring.
 
     >>> @register_attention("halve", placement="features")
     ... class Halve(nn.Module):
-    ...     "Halve everything."
+    ...     "Halve every value."
     ...     def __init__(self, channels: int) -> None:
     ...         super().__init__()
     ...     def forward(self, x):
     ...         return x / 2
 
     Raises:
-        UsageError: the name is taken, or cannot be part of a model's name.
+        UsageError: the name is taken, or cannot be part of a model name.
     """
-    if name in _REGISTER:
-        raise UsageError(f"an attention module named {name!r} is registered already")
+    if name in _REGISTRY:
+        raise UsageError(f"an attention module {name!r} is already registered; use another name")
     if not name.replace("_", "").replace("-", "").isalnum():
-        raise UsageError(f"an attention module's name is letters, digits, - and _, not {name!r}")
+        raise UsageError(f"an attention name may contain letters, digits, - and _, not {name!r}")
 
     def register(build: Factory) -> Factory:
         summary = (inspect.getdoc(build) or name).splitlines()[0]
-        _REGISTER[name] = Attention(name, build, placement, summary)
+        _REGISTRY[name] = Attention(name, build, placement, summary)
         return build
 
     return register
@@ -111,11 +111,11 @@ def find_attention(name: str) -> Attention:
     """Return a registered attention module.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: the name is unknown.
     """
-    return look_up(name, _REGISTER, "attention")
+    return look_up(name, _REGISTRY, "attention")
 
 
 def attention_names() -> tuple[str, ...]:
     """Return all registered names, sorted."""
-    return tuple(sorted(_REGISTER))
+    return tuple(sorted(_REGISTRY))

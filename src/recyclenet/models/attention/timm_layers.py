@@ -1,6 +1,6 @@
-"""timm's other gates that keep a map's shape, under timm's own names.
+"""timm's other attention layers that keep the shape of a feature map, under timm's names.
 
-timm's gather-excite is not among them: in timm 1.0.31 its constructor fails.
+Gather-excite is left out because its constructor fails in timm 1.0.31.
 """
 
 from __future__ import annotations
