@@ -11,7 +11,7 @@ from recyclenet.data.dataset import as_manifest
 from recyclenet.data.manifest import Manifest
 from recyclenet.operations.train import resolve_recipe
 from recyclenet.training.fit import prepare
-from recyclenet.training.lr_finder import RateSweep, find_rates
+from recyclenet.training.lr_finder import RateSweep, sweep_learning_rate
 from recyclenet.training.photos import check_photos
 from recyclenet.training.recipe import Recipe
 
@@ -45,4 +45,4 @@ def lr_find(
     views = min(1, resolved.fit.cached_views)
     resolved = resolved.with_settings({"fit.cached_views": views})
     ready = prepare(check_photos(as_manifest(data), resolved, progress), resolved, progress)
-    return find_rates(ready.module, ready.train, resolved, progress, num_steps=num_steps)
+    return sweep_learning_rate(ready.module, ready.train, resolved, progress, num_steps=num_steps)

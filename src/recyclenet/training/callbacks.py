@@ -15,7 +15,7 @@ import lightning.pytorch as pl
 from recyclenet.core.files import write_table
 from recyclenet.core.progress import Progress
 from recyclenet.errors import EXIT_TERMINATED, Interrupted
-from recyclenet.training.run import FIGURES, read_epochs
+from recyclenet.training.run import METRICS, read_epochs
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class EpochTable(pl.Callback):
         """Add the row of this epoch."""
         if not trainer.is_global_zero:
             return
-        values = {name: f"{float(trainer.callback_metrics[name]):.6g}" for name in FIGURES}
+        values = {name: f"{float(trainer.callback_metrics[name]):.6g}" for name in METRICS}
         epoch = trainer.current_epoch + 1
         lr = f"{trainer.optimizers[0].param_groups[0]['lr']:.6g}"
         seconds = f"{time.monotonic() - self._started:.1f}"

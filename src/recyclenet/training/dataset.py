@@ -131,30 +131,31 @@ def augmentation(augment: AugmentSection) -> v2.Transform:
 
 
 class SeededSampler(Sampler[Draw]):
-    """A fresh order each epoch, decided by the seed and the epoch alone.
+    """Shuffles the photos in every epoch; only the seed and the epoch determine the order.
 
-    So a resumed run sees what an uninterrupted one would have seen. Where several processes train
-    together, each has its part of every batch.
+    A resumed run therefore sees the same batches as an uninterrupted one. In distributed training,
+    each process gets its part of every batch.
 
     Args:
         num_samples: number of photos.
-        seed: decides the order.
-        chances: each photo's chance of being drawn, with repetition; empty for each photo once.
-        num_branches: how many orders there are; a batch has a block of each.
-        block_size: draws of one order in a batch.
+        seed: random seed.
+        probabilities: sampling probability of each photo, with replacement; empty to draw each
+            photo once.
+        num_branches: number of independent orders; a batch contains one block of each.
+        block_size: number of draws per block.
     """
 
     def __init__(
         self,
         num_samples: int,
         seed: int,
-        chances: Sequence[float] = (),
+        probabilities: Sequence[float] = (),
         num_branches: int = 1,
         block_size: int = 1,
     ) -> None:
         self._num_samples = num_samples
         self._seed = seed
-        self._chances = chances
+        self._probabilities = probabilities
         self._num_branches = num_branches
         self._block_size = block_size
         self._epoch = 0
@@ -185,8 +186,8 @@ class SeededSampler(Sampler[Draw]):
         return iter(draws[rank::num_processes][skipped : len(self)])
 
     def _order(self, random: np.random.Generator) -> list[Draw]:
-        if self._chances:
-            order = random.choice(self._num_samples, self._num_samples, p=self._chances)
+        if self._probabilities:
+            order = random.choice(self._num_samples, self._num_samples, p=self._probabilities)
         else:
             order = random.permutation(self._num_samples)
         seeds = random.integers(2**31, size=self._num_samples)
@@ -194,14 +195,14 @@ class SeededSampler(Sampler[Draw]):
 
 
 def _processes() -> tuple[int, int]:
-    """Return this process's number among those that train together, and how many they are."""
+    """Return the rank of this process and the number of processes."""
     if not distributed.is_initialized():
         return 0, 1
     return distributed.get_rank(), distributed.get_world_size()
 
 
-def even_chances(targets: Sequence[int]) -> list[float]:
-    """Return each photo's chance of being drawn if all classes are to come equally often."""
+def balanced_probabilities(targets: Sequence[int]) -> list[float]:
+    """Return sampling probabilities that draw every class equally often."""
     counts = np.bincount(targets)
     present = np.count_nonzero(counts)
     return [1 / (present * counts[target]) for target in targets]
@@ -216,21 +217,21 @@ def training_loader(
     num_branches: int = 1,
     num_processes: int = 1,
 ) -> DataLoader[Example]:
-    """Return shuffled batches: pictures `(N, 3, S, S)` float32 and targets `(N,)` int64.
+    """Return shuffled batches: images `(N, 3, S, S)` float32 and targets `(N,)` int64.
 
-    The last, smaller batch is left out where there is a full one: batch statistics of few
-    pictures are noise. Balanced batches draw every class equally often, with repetition.
+    An incomplete last batch is dropped, unless it is the only one: the batch statistics of a few
+    images are too noisy.
 
     Args:
         photos: the training photos.
-        batch_size: photos a step and branch, in all processes together.
-        seed: decides the order.
-        balanced: draw every class equally often, with repetition.
-        num_branches: a batch has `batch_size` photos for each, one after the other.
-        num_processes: how many share each batch.
+        batch_size: photos per step and branch, over all processes.
+        seed: random seed of the order.
+        balanced: draw every class equally often, with replacement.
+        num_branches: number of branches; a batch has one block of `batch_size` photos for each.
+        num_processes: number of processes that share each batch.
     """
-    chances = even_chances(photos.targets) if balanced else ()
-    sampler = SeededSampler(len(photos), seed, chances, num_branches, batch_size)
+    probabilities = balanced_probabilities(photos.targets) if balanced else ()
+    sampler = SeededSampler(len(photos), seed, probabilities, num_branches, batch_size)
     size = num_branches * batch_size // num_processes
     return _loader(photos, size, sampler=sampler, drop_last=len(photos) >= batch_size)
 

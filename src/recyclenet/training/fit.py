@@ -1,4 +1,4 @@
-"""From a manifest and a recipe to a trained run folder, which can be interrupted and resumed."""
+"""Train a recipe on a manifest; the run can be interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -58,26 +58,26 @@ def start_run(
     *,
     force: bool = False,
 ) -> None:
-    """Make a run folder and train in it.
+    """Create a run folder and train in it.
 
     Args:
-        manifest: the dataset; splits are drawn (70/13/17) where it has none.
+        manifest: the dataset; without splits, they are drawn (70/13/17).
         recipe: the resolved recipe.
-        run: its folder does not exist yet, or is empty.
-        progress: reports photos checked, frozen layers cached, photos trained on.
-        devices: what to train on.
-        maps: shares the frozen layers' output with other runs.
-        force: the folder may be in use; this run takes the place of one that is there.
+        run: the run; its folder must be new or empty.
+        progress: reports photos checked, feature maps cached and photos trained on.
+        devices: the devices to train on.
+        maps: feature maps shared with other runs.
+        force: allow a folder that is not empty, and replace the run in it.
 
     Raises:
-        UsageError: the folder is in use, or the recipe has a stream of an unknown class.
-        DataError: the photos cannot be trained on.
-        Interrupted: the user stopped; `resume_run` continues.
+        UsageError: the folder is not empty, or the recipe gives an unknown class a stream.
+        DataError: the photos are unsuitable for training.
+        Interrupted: the user stopped the run; `resume_run` continues it.
     """
     leads = process_rank() == 0
     if leads and not force:
         check_unused(run)
-    assign_streams(manifest.class_names, recipe.streams)  # now, not after hours of training
+    assign_streams(manifest.class_names, recipe.streams)  # fails here rather than after training
     manifest = check_photos(manifest, recipe, progress)
     if leads:
         for path in run.files:
@@ -90,18 +90,18 @@ def start_run(
 
 
 def check_unused(run: Run) -> None:
-    """Refuse a folder that holds anything but what a start that failed leaves.
+    """Check that a run's folder is new or empty; the manifest of a failed start may remain.
 
     Raises:
-        UsageError: it does.
+        UsageError: the folder holds other files.
     """
     folder = run.folder
     if folder.exists() and (
         not folder.is_dir() or {p.name for p in folder.iterdir()} - {run.manifest_file.name}
     ):
         raise UsageError(
-            f"{folder} is not an empty folder; continue its run with --resume, choose another "
-            f"--out, or replace the run with --force"
+            f"{folder} is not an empty folder; choose another --out, resume its run with --resume, "
+            f"or replace it with --force"
         )
 
 
@@ -114,9 +114,9 @@ def resume_run(
     """Continue an interrupted run from its last checkpoint.
 
     Raises:
-        UsageError: there is no run to continue.
-        ModelFileError: its checkpoint is damaged.
-        Interrupted: the user stopped again.
+        UsageError: the folder holds no run.
+        ModelFileError: the checkpoint is damaged.
+        Interrupted: the user stopped the run again.
     """
     if run.last.is_file():
         check_resumable(run.last)
@@ -126,7 +126,7 @@ def resume_run(
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """A recipe's network and batches, ready to train."""
+    """The network and data loaders of a recipe."""
 
     module: TrainingModule
     train: DataLoader[Example]
@@ -140,14 +140,14 @@ def prepare(
     devices: Devices = ONE,
     maps: MapCache | None = None,
 ) -> Preparation:
-    """Build the network and the batches of a recipe.
+    """Build the network and the data loaders of a recipe.
 
     Args:
         manifest: photos with splits.
         recipe: the resolved recipe.
-        progress: reports how many photos have gone through the frozen layers.
-        devices: what will train; each process takes its part of a batch.
-        maps: shares the frozen layers' output with other runs.
+        progress: reports the number of feature maps cached.
+        devices: the devices to train on; each process gets its part of a batch.
+        maps: feature maps shared with other runs.
 
     Raises:
         UsageError: the recipe does not fit the network or the devices.
@@ -155,7 +155,10 @@ def prepare(
     fit = recipe.fit
     devices.check(fit.batch_size)
     if devices.num_processes > 1 and fit.unfreeze_every:
-        raise UsageError("fit.unfreeze_every works on one device only; choose one of the two")
+        raise UsageError(
+            f"fit.unfreeze_every needs a single device, not {devices.num_processes}; set it to 0 "
+            f"or train on one device"
+        )
     keep_freed_memory()
     names = manifest.class_names
     pl.seed_everything(recipe.fit.seed, verbose=False)
@@ -218,13 +221,13 @@ def _fit(
                 f"write access, then {_hint(run)}"
             ) from error
         except SystemExit:
-            # Lightning turns a second Ctrl-C into an exit and ignores the signal afterwards.
+            # On a second Ctrl-C, Lightning exits and leaves the signal ignored.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            raise Interrupted(f"stopped at once; {_hint(run)}") from None
+            raise Interrupted(f"stopped immediately; {_hint(run)}") from None
 
 
 def _hint(run: Run) -> str:
-    return f"continue with: recyclenet train --resume {run.folder}"
+    return f"resume with: recyclenet train --resume {run.folder}"
 
 
 def _trainer(recipe: Recipe, run: Run, progress: Progress, devices: Devices) -> pl.Trainer:
@@ -235,7 +238,7 @@ def _trainer(recipe: Recipe, run: Run, progress: Progress, devices: Devices) -> 
         mode="min",
         enable_version_counter=False,
     )
-    # ModelCheckpoint's `save_last` would save an epoch only where it is a new best.
+    # A second ModelCheckpoint, because `save_last` saves only epochs that are a new best.
     last = ModelCheckpoint(
         dirpath=run.last.parent, filename=run.last.stem, enable_version_counter=False
     )
@@ -243,13 +246,13 @@ def _trainer(recipe: Recipe, run: Run, progress: Progress, devices: Devices) -> 
         EpochTable(run.metrics_file),
         ProgressBar(progress, recipe.fit.batch_size * recipe.model.branches),
         best,
-        last,  # after `best`, whose state it saves
+        last,  # after `best`, because the checkpoint includes the state of `best`
     ]
     if recipe.fit.early_stop:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.fit.early_stop))
     if recipe.fit.ema_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=recipe.fit.ema_decay))
-    callbacks.append(GracefulStop(run.last, _hint(run)))  # after the moving average's update
+    callbacks.append(GracefulStop(run.last, _hint(run)))  # after the moving average is updated
     return pl.Trainer(
         max_epochs=recipe.fit.epochs,
         precision="bf16-mixed" if precision(recipe) == "bf16" else "32-true",
@@ -268,7 +271,7 @@ def _trainer(recipe: Recipe, run: Run, progress: Progress, devices: Devices) -> 
 
 
 def _quiet() -> warnings.catch_warnings[None]:
-    """Silence Lightning's hints to developers, but not its errors."""
+    """Silence Lightning's warnings and hints, but not its errors."""
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return warnings.catch_warnings(action="ignore")

@@ -1,6 +1,6 @@
-"""The learning-rate finder: a short run whose rate grows until the loss does.
+"""The learning-rate finder: increase the learning rate in a short run until the loss diverges.
 
-Source: https://arxiv.org/abs/1506.01186; the valley is fastai's default suggestion.
+Source: https://arxiv.org/abs/1506.01186. The valley is fastai's default suggestion.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _DIVERGED = 4.0
 
 @dataclass(frozen=True, slots=True)
 class RateSweep:
-    """What a sweep saw.
+    """The result of a learning-rate sweep.
 
     Attributes:
-        rates: learning rates, growing.
-        losses: smoothed training loss at each.
-        steepest: the rate where the loss falls fastest.
-        valley: the rate two thirds into the longest fall of the loss.
+        rates: learning rates, in increasing order.
+        losses: smoothed training loss at each learning rate.
+        steepest: learning rate at which the loss falls fastest.
+        valley: learning rate about halfway through the longest decrease of the loss.
     """
 
     rates: tuple[float, ...]
@@ -44,7 +44,7 @@ class RateSweep:
     valley: float
 
 
-def find_rates(
+def sweep_learning_rate(
     module: TrainingModule,
     batches: Iterable[Batch],
     recipe: Recipe,
@@ -55,18 +55,19 @@ def find_rates(
     """Sweep the learning rate from `LOW` to `HIGH` on a copy of the network.
 
     Args:
-        module: what would be trained; it is left untouched.
-        batches: training batches, repeated where they are too few.
-        recipe: the resolved recipe; its rate is replaced, its multipliers are kept.
-        progress: reports steps done.
-        num_steps: steps of the sweep; it ends early where the loss has grown fourfold.
+        module: the module to train; it is not changed.
+        batches: training batches, repeated as needed.
+        recipe: the resolved recipe; the sweep keeps its learning-rate multipliers.
+        progress: reports the number of steps done.
+        num_steps: number of steps; the sweep ends early once the loss exceeds four times its
+            minimum.
     """
     module = copy.deepcopy(module)
     optimizer = build_optimizer(module.model, recipe.optim)
     factors = [group["lr"] / recipe.optim.learning_rate for group in optimizer.param_groups]
     module.on_train_epoch_start()
     rates = np.geomspace(LOW, HIGH, num_steps)
-    smooth, least = 0.0, np.inf
+    average, lowest = 0.0, np.inf
     losses: list[float] = []
     stream = chain.from_iterable(repeat(batches))
     for index, (rate, batch) in enumerate(zip(rates, stream, strict=False)):
@@ -75,33 +76,33 @@ def find_rates(
         seed = int(np.random.default_rng([recipe.fit.seed, index]).integers(2**31))
         images, targets = batch
         with autocast(recipe):
-            there = images.to(module.device), targets.to(module.device)
-            loss = module.step(there, seed, optimizer, torch.Tensor.backward)
-        smooth = _SMOOTHING * smooth + (1 - _SMOOTHING) * float(loss)
-        losses.append(smooth / (1 - _SMOOTHING ** (index + 1)))
+            on_device = images.to(module.device), targets.to(module.device)
+            loss = module.step(on_device, seed, optimizer, torch.Tensor.backward)
+        average = _SMOOTHING * average + (1 - _SMOOTHING) * float(loss)
+        losses.append(average / (1 - _SMOOTHING ** (index + 1)))
         if not np.isfinite(losses[-1]):
             losses.pop()
             break
         progress(index + 1, num_steps, "sweeping")
-        least = min(least, losses[-1])
-        if losses[-1] > _DIVERGED * least:
+        lowest = min(lowest, losses[-1])
+        if losses[-1] > _DIVERGED * lowest:
             break
     swept = tuple(float(rate) for rate in rates[: len(losses)])
     return RateSweep(swept, tuple(losses), *suggest(swept, losses))
 
 
 def suggest(rates: Iterable[float], losses: Iterable[float]) -> tuple[float, float]:
-    """Return the steepest and the valley suggestion of a sweep.
+    """Return the steepest and the valley learning rate of a sweep.
 
-    The first tenth, where the average still settles, and what comes after the least loss are left
-    out.
+    Both ignore the first tenth, where the average has not settled, and everything after the lowest
+    loss.
     """
     x, y = np.log(np.asarray(list(rates))), np.asarray(list(losses))
     first = len(y) // 10
     last = max(int(np.argmin(y)) + 1, first + 2)
     x, y = x[first:last], y[first:last]
     steepest = int(np.argmin(np.gradient(y, x))) if len(y) > 1 else 0
-    # The longest strictly falling subsequence, by its last member.
+    # Length of the longest strictly decreasing subsequence that ends at each loss.
     lengths = np.ones(len(y), dtype=int)
     for i in range(len(y)):
         for j in range(i):
@@ -115,7 +116,7 @@ def suggest(rates: Iterable[float], losses: Iterable[float]) -> tuple[float, flo
 
 
 def draw_sweep(sweep: RateSweep, path: Path) -> None:
-    """Draw loss against rate with both suggestions marked; write a PNG."""
+    """Plot loss against learning rate, mark both suggestions, and write a PNG."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot(sweep.rates, sweep.losses, color="#2d6fa3")

@@ -1,4 +1,4 @@
-"""What the machine offers to training: memory, number formats, devices, processes."""
+"""The machine's resources for training: devices, processes, precision and memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torch
 from recyclenet.errors import UsageError
 from recyclenet.training.recipe import Recipe
 
-# From malloc.h: never map single blocks (M_MMAP_MAX), keep and take memory in large pieces
-# (M_TRIM_THRESHOLD, M_TOP_PAD; bytes).
+# Options from malloc.h: M_MMAP_MAX (0: never use mmap for one block), M_TRIM_THRESHOLD and
+# M_TOP_PAD (bytes: return and request memory in large pieces).
 _GLIBC_SETTINGS = {-4: 0, -1: 2**31 - 1, -2: 2**28}
-# Where Linux says how much memory a container may use: control groups, version 2 and 1.
+# A container's memory limit on Linux: control groups, versions 2 and 1.
 _CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -25,10 +25,10 @@ _CONTAINER_LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """Devices that train together, one process each.
+    """Devices for distributed training, with one process per device.
 
     Attributes:
-        numbers: the GPUs of this machine, or as many numbers as there are processes on its CPU.
+        numbers: indices of this machine's GPUs; on a CPU, one index per process.
         num_nodes: number of machines.
     """
 
@@ -41,57 +41,63 @@ class Devices:
         return len(self.numbers) * self.num_nodes
 
     def check(self, batch_size: int) -> None:
-        """Refuse a batch that cannot be divided evenly.
+        """Check that the processes can share a batch evenly.
 
         Raises:
-            UsageError: it cannot be divided.
+            UsageError: the batch size is not a multiple of the processes, or gives each only one.
         """
         if batch_size % self.num_processes or batch_size < 2 * self.num_processes:
             raise UsageError(
-                f"a batch of {batch_size} cannot be shared by {self.num_processes} processes; set "
-                "fit.batch_size"
+                f"fit.batch_size = {batch_size} cannot be shared by {self.num_processes} "
+                f"processes; set fit.batch_size to a multiple of {self.num_processes}, at least "
+                f"{2 * self.num_processes}"
             )
 
 
-def find_devices(wanted: str | None) -> Devices:
+def find_devices(requested: str | None) -> Devices:
     """Return the devices to train on.
 
     Args:
-        wanted: how many ("2"), which GPUs ("0,1"), or None for one; None under torchrun, which
-            chooses them itself.
+        requested: a number of devices ("2"), indices ("0,1"), or None for one device; must be None
+            under torchrun, which selects the devices.
 
     Raises:
-        UsageError: this machine does not have them.
+        UsageError: the request is invalid, or this machine does not have the devices.
     """
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        if wanted is not None:
-            raise UsageError("torchrun chooses the devices; leave --devices out")
+        if requested is not None:
+            raise UsageError(
+                f"--devices {requested} has no effect under torchrun, which selects the devices; "
+                f"leave --devices out"
+            )
         local = int(os.environ["LOCAL_WORLD_SIZE"])
         return Devices(tuple(range(local)), int(os.environ["WORLD_SIZE"]) // local)
-    if wanted is None:
+    if requested is None:
         return Devices()
     try:
-        numbers = [int(part) for part in wanted.split(",")]
+        numbers = [int(part) for part in requested.split(",")]
     except ValueError:
         numbers = []
-    there = torch.cuda.device_count() or os.cpu_count() or 1
-    if numbers and "," not in wanted:
-        numbers = list(range(min(numbers[0], there + 1)))
+    available = torch.cuda.device_count() or os.cpu_count() or 1
+    if numbers and "," not in requested:
+        numbers = list(range(min(numbers[0], available + 1)))
     if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
-        raise UsageError(f"--devices takes a number, or numbers such as 0,1; not {wanted!r}")
-    if max(numbers) >= there:
+        raise UsageError(
+            f"--devices must be a number of devices, or indices such as 0,1; not {requested!r}"
+        )
+    if max(numbers) >= available:
         kind = "GPUs" if torch.cuda.is_available() else "processors"
-        raise UsageError(f"--devices {wanted}: this machine has {there} {kind}")
+        raise UsageError(f"--devices {requested}: this machine has only {available} {kind}")
     return Devices(tuple(numbers))
 
 
 def process_rank() -> int:
-    """Return the number of this process among those that train together; 0 leads."""
+    """Return the rank of this process; rank 0 writes the files."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")))
 
 
 def precision(recipe: Recipe) -> str:
-    """Return "bf16" or "float32": the recipe's choice, or what this machine computes fast."""
+    """Return "bf16" or "float32"; "auto" selects bf16 if the hardware supports it."""
     if recipe.fit.precision != "auto":
         return recipe.fit.precision
     if device() == "cuda":
@@ -101,42 +107,42 @@ def precision(recipe: Recipe) -> str:
 
 
 def device() -> str:
-    """Return where a process computes: "cuda", "mps" (Apple's GPUs) or "cpu"."""
+    """Return the device type: "cuda", "mps" (Apple's GPUs) or "cpu"."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def num_workers() -> int:
-    """Return how many processes should load photos: a GPU waits for them, a CPU is busy itself."""
+    """Return the number of data-loading workers: none on a CPU, which is busy with training."""
     return 0 if device() == "cpu" else min(8, os.cpu_count() or 1)
 
 
 def autocast(recipe: Recipe) -> torch.autocast:
-    """Return the context in which the recipe's network runs."""
+    """Return the autocast context for the recipe's precision."""
     return torch.autocast(device(), torch.bfloat16, enabled=precision(recipe) == "bf16")
 
 
 def memory_bytes() -> int:
-    """Return the size of the machine's memory, or of the container's if that is smaller."""
+    """Return the memory of the machine or of the container, whichever is smaller."""
     total = int(psutil.virtual_memory().total)
     for file in _CONTAINER_LIMITS:
         try:
             total = min(total, int(file.read_text()))
-        except (OSError, ValueError):  # not Linux, not a container, or no limit ("max")
+        except (OSError, ValueError):  # not Linux, not in a container, or no limit ("max")
             continue
     return total
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep freed memory instead of returning it to the system at every step.
+    """Make glibc keep freed memory instead of returning it to the operating system.
 
-    A step frees and allocates hundreds of large tensors; getting each page from the system again
-    cost a seventh to a third of the time where it was measured. Other C libraries lack the setting.
+    A training step frees and allocates hundreds of large tensors. Requesting their pages again took
+    a seventh to a third of the measured time. Other C libraries lack this option.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return
-    for knob, value in _GLIBC_SETTINGS.items():
-        mallopt(knob, value)
+    for option, value in _GLIBC_SETTINGS.items():
+        mallopt(option, value)

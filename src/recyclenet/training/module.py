@@ -1,4 +1,4 @@
-"""The training step: mixed pictures, micro-batches, SAM, a scheduled optimiser."""
+"""The training step: mixup or CutMix, micro-batches, SAM, optimiser and schedules."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class TrainingModule(pl.LightningModule):
-    """Trains a network by a recipe.
+    """Trains a network with a recipe.
 
     Args:
-        model: maps `(N, 3, H, W)` float32 to logits `(N, K)`.
-        class_weights: weight `(K,)` of each class in the loss.
+        model: maps images `(N, 3, H, W)` float32 to logits `(N, K)`.
+        class_weights: class weights in the loss, `(K,)`.
         recipe: the resolved recipe.
     """
 
@@ -38,7 +38,7 @@ class TrainingModule(pl.LightningModule):
         self.model = model
         self._class_weights = class_weights
         self._recipe = recipe
-        freeze_first(model, recipe.model.freeze_groups)  # a wrong number fails before any work
+        freeze_first(model, recipe.model.freeze_groups)  # an invalid number fails before training
         self._validation: list[tuple[torch.Tensor, torch.Tensor]] = []
         augment, num_classes = recipe.augment, len(class_weights)
         self._mixers = [
@@ -54,11 +54,11 @@ class TrainingModule(pl.LightningModule):
         return logits
 
     def on_train_start(self) -> None:
-        """Freeze layers: a run that resumes within an epoch skips that epoch's start."""
+        """Freeze layers, because a run resumed within an epoch skips `on_train_epoch_start`."""
         self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
-        """Freeze this epoch's layers, with the statistics of their batch normalisation."""
+        """Freeze this epoch's layers, including their batch-normalisation statistics."""
         self.model.train()
         frozen = freeze_first(self.model, self._num_frozen())
         if self._recipe.fit.freeze_norm:
@@ -67,7 +67,7 @@ class TrainingModule(pl.LightningModule):
             module.eval()
 
     def _num_frozen(self) -> int:
-        """Return how many layer groups are frozen now; they thaw from the head down."""
+        """Return the number of layer groups to freeze now; the last groups unfreeze first."""
         fit, target = self._recipe.fit, self._recipe.model.freeze_groups
         if not fit.unfreeze_every:
             return target
@@ -76,19 +76,19 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Take one optimiser step on one batch."""
-        # The seed, the epoch and the step decide everything random in a step, so that a resumed
-        # run agrees with an unbroken one.
-        place = [self._recipe.fit.seed, self.current_epoch, batch_idx]
-        if self.global_rank:  # processes that train together mix their pictures differently
-            place.append(self.global_rank)
-        seed = int(np.random.default_rng(place).integers(2**31))
+        # The recipe's seed, the epoch and the step determine all randomness in a step, so that a
+        # resumed run equals an uninterrupted one.
+        seeds = [self._recipe.fit.seed, self.current_epoch, batch_idx]
+        if self.global_rank:  # each process mixes its images differently
+            seeds.append(self.global_rank)
+        seed = int(np.random.default_rng(seeds).integers(2**31))
         loss = self.step(batch, seed, self.optimizers(), self.manual_backward)
         schedule: Any = self._schedules()[0]
         schedule.step()
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
 
     def _schedules(self) -> list[Any]:
-        """Return the schedule stepped after each batch, and "plateau" if the recipe has it."""
+        """Return the per-step schedule, followed by "plateau" if the recipe uses it."""
         found: Any = self.lr_schedulers()
         return found if isinstance(found, list) else [found]
 
@@ -102,10 +102,10 @@ class TrainingModule(pl.LightningModule):
         """Take one optimiser step.
 
         Args:
-            batch: pictures `(N, 3, H, W)` float32, or cached maps, and targets `(N,)` int64.
-            seed: decides how pictures are mixed, and the dropout.
-            optimizer: the optimiser to step.
-            backward: adds the gradients of a loss.
+            batch: images `(N, 3, H, W)` or cached feature maps, float32, and targets `(N,)` int64.
+            seed: random seed of mixup, CutMix and dropout.
+            optimizer: the optimiser.
+            backward: called with the loss; accumulates gradients.
 
         Returns:
             The mean loss before the step.
@@ -128,23 +128,23 @@ class TrainingModule(pl.LightningModule):
         dropout_seed: int,
         backward: Callable[[torch.Tensor], object],
     ) -> torch.Tensor:
-        """Add up the gradients of a batch, one micro-batch after the other; return its loss."""
+        """Accumulate the gradients of a batch over its micro-batches; return the mean loss."""
         torch.manual_seed(dropout_seed)
         total = torch.zeros((), device=images.device)
         smoothing = self._recipe.optim.label_smoothing
-        for some, their_targets in zip(
+        for micro_images, micro_targets in zip(
             self._micro_batches(images), self._micro_batches(soft_targets), strict=True
         ):
-            logits = self(some).float()
+            logits = self(micro_images).float()
             weights = self._class_weights.to(logits)
-            loss = F.cross_entropy(logits, their_targets, weights, label_smoothing=smoothing)
-            loss = loss * len(some) / len(images)
+            loss = F.cross_entropy(logits, micro_targets, weights, label_smoothing=smoothing)
+            loss = loss * len(micro_images) / len(images)
             backward(loss)
             total += loss.detach()
         return total
 
     def _micro_batches(self, batch: torch.Tensor) -> list[torch.Tensor]:
-        """Split a batch; every micro-batch has its share of each branch's block."""
+        """Split a batch so that each micro-batch contains a part of every branch's block."""
         blocks = batch.tensor_split(self._recipe.model.branches)
         pieces = [block.chunk(self._recipe.fit.micro_batches) for block in blocks]
         return [torch.cat(part) for part in zip(*pieces, strict=True)]
@@ -152,10 +152,10 @@ class TrainingModule(pl.LightningModule):
     def _mix(
         self, images: torch.Tensor, targets: torch.Tensor, seed: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Apply mixup or CutMix, a coin deciding where the recipe has both.
+        """Apply mixup or CutMix; choose one at random if the recipe uses both.
 
         Returns:
-            The pictures, and their targets `(N, K)` float32, whose rows sum to 1.
+            The images, and soft targets `(N, K)` float32 whose rows sum to 1.
         """
         if not self._mixers:
             return images, F.one_hot(targets, len(self._class_weights)).float()
@@ -166,23 +166,24 @@ class TrainingModule(pl.LightningModule):
         return mixed
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Collect logits and targets; the metrics need all of them."""
+        """Collect logits and targets for the metrics at the end of the epoch."""
         images, targets = batch
         self._validation.append((self(images).float().cpu(), targets.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Log accuracy and loss over all validation photos.
 
-        The loss is that of the calibrated probabilities, as in the model file, so that an epoch is
-        not preferred for its confidence alone.
+        The loss uses calibrated probabilities, as the model file does, so that overconfidence does
+        not influence the choice of the best epoch.
         """
         logits = torch.cat([logits for logits, _ in self._validation])
         targets = torch.cat([targets for _, targets in self._validation])
         self._validation.clear()
         if not logits.isfinite().all():
             raise RecycleNetError(
-                f"training failed in epoch {self.current_epoch + 1}: the logits are no longer "
-                "numbers; train again with a smaller rate (--set optim.learning_rate=...)"
+                f"training diverged in epoch {self.current_epoch + 1}: the network returned "
+                "non-finite logits; train again with a lower learning rate "
+                "(--set optim.learning_rate=...)"
             )
         table, truth = logits.numpy(), targets.numpy()
         nll = negative_log_likelihood(table, truth, fit_temperature(table, truth))

@@ -1,4 +1,4 @@
-"""Optimisers, their parameter groups and schedules, from a recipe."""
+"""Build optimisers, parameter groups and learning-rate schedules from a recipe."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from recyclenet.training.recipe import OptimSection
 def parameter_groups(model: Network, optim: OptimSection) -> list[dict[str, Any]]:
     """Group the trainable parameters by learning rate and weight decay.
 
-    A layer group's rate is the recipe's times `layer_decay` for every group between it and the last
-    one; the head's is `head_multiplier` times the recipe's. Vectors (biases, normalisation) are not
-    decayed.
+    The learning rate of layer group i of n is `learning_rate * layer_decay ** (n - 1 - i)`; that of
+    the head is `learning_rate * head_multiplier`. Vectors (biases and normalisation parameters)
+    have no weight decay.
     """
     depths = layer_groups(model)
     last = max(depths.values())
@@ -41,7 +41,7 @@ def parameter_groups(model: Network, optim: OptimSection) -> list[dict[str, Any]
 
 
 def build_optimizer(model: Network, optim: OptimSection) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser over `parameter_groups`."""
+    """Return the recipe's optimiser with `parameter_groups`."""
     groups = parameter_groups(model, optim)
     if optim.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=optim.momentum)
@@ -53,14 +53,14 @@ def build_optimizer(model: Network, optim: OptimSection) -> torch.optim.Optimize
 def build_schedule(
     optimizer: torch.optim.Optimizer, optim: OptimSection, steps_per_epoch: int, total_steps: int
 ) -> LRScheduler:
-    """Return the recipe's schedule, which is stepped after every optimiser step.
+    """Return the recipe's schedule; step it after every optimiser step.
 
-    The schedule "plateau" only warms up here; `build_plateau` lowers the rates afterwards.
+    For "plateau" this is only the warm-up; `build_plateau` lowers the learning rates afterwards.
 
     Args:
-        optimizer: its parameter groups hold the peak rates.
+        optimizer: its parameter groups hold the peak learning rates.
         optim: the recipe's section.
-        steps_per_epoch: optimiser steps an epoch.
+        steps_per_epoch: optimiser steps per epoch.
         total_steps: optimiser steps of the whole run.
     """
     warm_steps = optim.warmup * total_steps
@@ -69,11 +69,11 @@ def build_schedule(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
             total_steps=max(2, total_steps),
-            # A rise of exactly one step would make PyTorch divide by zero.
+            # PyTorch divides by zero if the warm-up has exactly one step.
             pct_start=optim.warmup if warm_steps > 1 else 0.0,
             cycle_momentum=False,
         )
-    # Warm-up multiplies the rates until it ends, so it can run beside any of the others.
+    # The warm-up multiplies the learning rates, so it can be chained with the other schedules.
     parts: list[LRScheduler] = [
         schedules.LinearLR(
             optimizer, 1 / max(1.0, warm_steps), total_iters=max(0, round(warm_steps) - 1)
@@ -92,7 +92,7 @@ def build_schedule(
 def build_plateau(
     optimizer: torch.optim.Optimizer, optim: OptimSection
 ) -> schedules.ReduceLROnPlateau:
-    """Return the schedule "plateau", which is stepped with every epoch's validation loss."""
+    """Return the schedule "plateau"; step it with every epoch's validation loss."""
     return schedules.ReduceLROnPlateau(
         optimizer, factor=optim.step_factor, patience=optim.step_epochs
     )

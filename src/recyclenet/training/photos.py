@@ -1,4 +1,4 @@
-"""Which photos of a dataset a run trains on."""
+"""Select the photos of a dataset that a run can train on."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ _NUM_NAMED = 10
 
 
 def check_photos(manifest: Manifest, recipe: Recipe, progress: Progress = silent) -> Manifest:
-    """Return the photos that a recipe can train on, with splits and digests.
+    """Return the readable photos, with splits and digests.
 
     Raises:
-        DataError: no photo can be read, there is only one class, or a class has no training photo.
+        DataError: no photo can be read, there is only one class, a class has no training photo, or
+            there is no validation photo.
     """
     manifest = with_splits(drop_unreadable(manifest, progress), recipe.fit.seed, recipe.split)
     names = manifest.class_names
     if len(names) < 2:
         raise DataError(
-            f"training needs photos of two or more classes; here is only {names[0]!r} "
-            f"(expected: one folder a class)"
+            f"training needs photos of two or more classes, not only {names[0]!r}; put the photos "
+            f"of each class in a folder of its own"
         )
     missing = set(names) - set(manifest.select("train").class_names)
     if missing:
         raise DataError(f"no training photo of {', '.join(sorted(missing))}; add photos or splits")
-    manifest.select("val")  # an empty validation split is refused here
+    manifest.select("val")  # raises if the validation split is empty
     return manifest
 
 
 def drop_unreadable(manifest: Manifest, progress: Progress = silent) -> Manifest:
-    """Decode every photo once; leave out and log those that fail; add digests.
+    """Decode every photo once, leave out and log unreadable ones, and add digests.
 
     Raises:
         DataError: no photo can be read.
@@ -64,7 +65,7 @@ def drop_unreadable(manifest: Manifest, progress: Progress = silent) -> Manifest
     for reason in bad[:_NUM_NAMED]:
         _log.warning("left out: %s", reason)
     if bad:
-        _log.warning("left out %d of %d photos that cannot be read", len(bad), len(manifest))
+        _log.warning("left out %d unreadable photos of %d", len(bad), len(manifest))
     if not good:
-        raise DataError(f"none of the {len(manifest)} photos can be read; the first: {bad[0]}")
+        raise DataError(f"none of the {len(manifest)} photos can be read; first error: {bad[0]}")
     return Manifest(tuple(good))

@@ -1,6 +1,6 @@
-"""The recipe: every choice of a training run, resolved once, frozen, saved with the run.
+"""The recipe: the complete configuration of a training run, immutable and saved with the run.
 
-Settings override the recipe file, which overrides the defaults. All mistakes are reported together.
+Settings override the recipe file, which overrides the defaults. All errors are reported together.
 """
 
 from __future__ import annotations
@@ -20,39 +20,41 @@ from recyclenet.errors import UsageError, nearest
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.fields import OrNone, Section, explain
 
-# More than anybody means; larger numbers overflow in libraries.
+# A generous upper bound; much larger numbers overflow in libraries.
 MANY = 100_000
 MAX_SEED = 2**32 - 1
-# Fields that had another name in earlier releases, without their section.
+# Old field names and their new names, without sections.
 RENAMED = {"accumulate": "micro_batches", "fit": "resize_mode", "wise": "wise_ft_alpha"}
 ChangeGroup = Literal["basic", "affine", "blur-distortion", "flips"]
 
 
 class ModelSection(ModelConfig):
-    """The network, which of its layers train, and its input."""
+    """The network, its frozen layers and its input."""
 
     resize_mode: Literal["crop", "stretch"] = Field(
-        "crop", description="how the trained model makes a photo square: 'crop' or 'stretch'"
+        "crop", description="how the trained model makes an image square: 'crop' or 'stretch'"
     )
 
 
 class AugmentSection(Section):
-    """Random changes to the training photos."""
+    """Augmentation of the training photos."""
 
     crop_size: int = Field(224, ge=32, le=1024, description="side of a training crop, pixels")
     min_scale: float = Field(
-        0.35, gt=0, le=1, description="smallest share of a photo's area that a crop shows"
+        0.35, gt=0, le=1, description="smallest area of a random crop, as a share of the image"
     )
-    horizontal_flip: bool = Field(True, description="mirror half of the photos")
-    vertical_flip: bool = Field(False, description="turn half of the photos upside down")
+    horizontal_flip: bool = Field(
+        True, description="flip images left to right, with probability 0.5"
+    )
+    vertical_flip: bool = Field(False, description="flip images upside down, with probability 0.5")
     trivial_augment: bool = Field(
-        True, description="change one random property of each photo (TrivialAugmentWide)"
+        True, description="apply one random augmentation to each image (TrivialAugmentWide)"
     )
     groups: tuple[ChangeGroup, ...] = Field(
-        (), description="RecycleNet's groups of changes, applied with `probability`"
+        (), description="RecycleNet's augmentation groups, applied with `probability`"
     )
     probability: float = Field(
-        0.1, ge=0, le=1, description="probability of each change in `groups`"
+        0.1, ge=0, le=1, description="probability of each augmentation in `groups`"
     )
     mixup: float = Field(0.2, ge=0, description="alpha of mixup; 0 turns it off")
     cutmix: float = Field(0.0, ge=0, description="alpha of CutMix; 0 turns it off")
@@ -72,7 +74,7 @@ class OptimSection(Section):
         1.0,
         gt=0,
         le=1,
-        description="learning rate of a layer group, as a share of the next later group's",
+        description="learning rate of a layer group, as a share of the next group's",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     weight_decay: float = Field(
@@ -83,23 +85,23 @@ class OptimSection(Section):
     )
     rho: float = Field(0.05, gt=0, description="perturbation radius of SAM; use about 1 for ASAM")
     schedule: Literal["one-cycle", "cosine", "step", "plateau", "constant"] = Field(
-        "one-cycle", description="how the learning rate changes"
+        "one-cycle", description="learning-rate schedule"
     )
     warmup: float = Field(
-        0.15, ge=0, lt=1, description="share of the steps in which the learning rate rises"
+        0.15, ge=0, lt=1, description="share of the steps used for learning-rate warm-up"
     )
     step_epochs: int = Field(
         40,
         ge=1,
         le=MANY,
-        description="epochs between two drops ('step'), or without improvement before a drop "
-        "('plateau')",
+        description="epochs between two drops of the learning rate ('step'), or epochs without "
+        "improvement before a drop ('plateau')",
     )
     step_factor: float = Field(
         0.1, gt=0, lt=1, description="factor by which a drop lowers the learning rate"
     )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="class weights in the loss; 'balanced' weighs rare classes more"
+        "none", description="class weights in the loss; 'balanced' gives rare classes more weight"
     )
     label_smoothing: float = Field(
         0.1, ge=0, lt=1, description="share of each target spread over all classes"
@@ -112,16 +114,17 @@ class FitSection(Section):
     epochs: int = Field(12, ge=1, le=MANY, description="passes over the training photos")
     batch_size: int = Field(32, ge=2, le=MANY, description="photos per step and branch")
     micro_batches: int = Field(
-        1, ge=1, le=MANY, description="split each batch into so many parts, to save memory"
+        1, ge=1, le=MANY, description="number of parts each batch is split into, to save memory"
     )
     cached_views: int = Field(
         0,
         ge=0,
         le=1000,
-        description="augmented views per photo whose frozen layers are computed once; 0: off",
+        description="augmented views per photo whose feature maps after the frozen layers are "
+        "cached; 0: off",
     )
     balanced_sampling: bool = Field(
-        False, description="sample every class equally often, with repetition"
+        False, description="sample every class equally often, with replacement"
     )
     probe: bool = Field(False, description="first fit the head alone (linear probe)")
     unfreeze_every: int = Field(
@@ -141,16 +144,23 @@ class FitSection(Section):
         0,
         ge=0,
         le=MANY,
-        description="stop after so many epochs without a lower validation loss; 0: off",
+        description="early stopping: stop after this many epochs without a lower validation loss; "
+        "0: off",
     )
     ema_decay: float = Field(
-        0.99, ge=0, lt=1, description="decay per step of the weights' moving average; 0: off"
+        0.99,
+        ge=0,
+        lt=1,
+        description="decay per step of the exponential moving average of the weights; 0: off",
     )
     precision: Literal["auto", "bf16", "float32"] = Field(
         "auto", description="'auto' uses bf16 where the hardware supports it"
     )
     seed: int = Field(
-        0, ge=0, le=MAX_SEED, description="decides splits, order, augmentation and initial head"
+        0,
+        ge=0,
+        le=MAX_SEED,
+        description="random seed of the splits, the order, the augmentation and the initial head",
     )
 
 
@@ -161,13 +171,15 @@ class Recipe(Section):
     @classmethod
     def _whole(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if value is not None and (min(value) < 0 or abs(sum(value) - 1) > 1e-6 or not value[0]):
-            raise ValueError(f"three shares that add up to 1, the first above 0, not {value}")
+            raise ValueError(
+                f"must be three shares that add up to 1, the first above 0, not {value}"
+            )
         return value
 
     name: str = Field("unnamed", description="short name, stored in the model file")
     streams: dict[str, Stream] = Field(
         default_factory=dict,
-        description="disposal streams of classes that differ from the taxonomy",
+        description="disposal streams of classes, where they differ from the taxonomy",
     )
     licence: str = Field("", description="licence of the trained weights")
     split: OrNone[tuple[float, float, float]] = Field(
@@ -181,13 +193,13 @@ class Recipe(Section):
     fit: FitSection = FitSection()
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with some fields changed.
+        """Return a copy of the recipe with some fields changed.
 
         Args:
             settings: new values, such as `{"fit.epochs": 3}`.
 
         Raises:
-            UsageError: a field is unknown or its value wrong, all in one message.
+            UsageError: fields are unknown or invalid; one message lists all of them.
         """
         values = self.model_dump()
         for key, value in settings.items():
@@ -196,20 +208,20 @@ class Recipe(Section):
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Return the names of the recipes that come with the package."""
+    """Return the names of the built-in recipes."""
     folder = files("recyclenet") / "recipes"
     return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
 
 
 def load_recipe(source: str | Path, settings: Mapping[str, Any] | None = None) -> Recipe:
-    """Resolve a recipe.
+    """Load a recipe and apply settings.
 
     Args:
-        source: the name of a recipe in the package, or the path of a TOML file.
+        source: name of a built-in recipe, or path of a TOML file.
         settings: fields to override, such as `{"fit.epochs": 3}`.
 
     Raises:
-        UsageError: unknown name, unreadable file, or wrong fields, all in one message.
+        UsageError: the name is unknown, the file unreadable, or fields are unknown or invalid.
     """
     values = _read(str(source))
     for key, value in (settings or {}).items():
@@ -225,29 +237,29 @@ def _validated(values: Mapping[str, Any], source: str) -> Recipe:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """Read a setting such as "fit.epochs=3"; a bare word is a string.
+    """Parse a setting such as "fit.epochs=3"; a bare word is a string.
 
     Raises:
-        UsageError: it does not read section.field=value, or its value nests too deeply.
+        UsageError: it is not SECTION.FIELD=VALUE, or its value is nested too deeply.
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key:
-        raise UsageError(f"a setting reads section.field=value, not {text!r}")
+        raise UsageError(f"a setting must be SECTION.FIELD=VALUE, not {text!r}")
     try:
         return key, toml_value(value)
     except ValueError as error:
-        raise UsageError(f"the value of setting {key!r} cannot be read: {error}") from None
+        raise UsageError(f"cannot read the value of setting {key!r}: {error}") from None
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the resolved recipe as TOML, every field with its description."""
+    """Write the resolved recipe as TOML; comments describe the fields."""
     document = tomlkit.document()
     _fill(document, recipe)
     write_text(path, tomlkit.dumps(document))
 
 
 def _fill(table: MutableMapping[str, Any], section: Section) -> None:
-    """Add a section's fields to a TOML table: first plain values, then tables."""
+    """Add a section's fields to a TOML table, recursively."""
     fields = type(section).model_fields
     for name, field in fields.items():
         value = getattr(section, name)
@@ -259,7 +271,7 @@ def _fill(table: MutableMapping[str, Any], section: Section) -> None:
 
 
 def to_toml(value: Any) -> tomlkit.items.Item:
-    """Return a field's value as TOML; None becomes "none", a table stays on its line."""
+    """Return a field's value as TOML; None becomes "none" and a table becomes inline."""
     if isinstance(value, BaseModel):
         value = value.model_dump()
     if isinstance(value, Mapping):
@@ -285,5 +297,5 @@ def _override(values: dict[str, Any], key: str, value: Any) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise UsageError(f"cannot set {key!r}: {section!r} is no section")
+            raise UsageError(f"cannot set {key!r}: {section!r} is a field, not a section")
     values[last] = value

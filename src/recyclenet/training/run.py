@@ -1,4 +1,4 @@
-"""The run folder: everything about one training, in files."""
+"""The run folder: recipe, manifest, metrics, checkpoints and model of one run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from recyclenet.errors import DataError
 from recyclenet.inference.classifier import Classifier
 from recyclenet.training.recipe import Recipe, load_recipe
 
-FIGURES = ("train_loss", "val_loss", "val_accuracy")
-COLUMNS = ("epoch", *FIGURES, "lr", "seconds")
+METRICS = ("train_loss", "val_loss", "val_accuracy")
+COLUMNS = ("epoch", *METRICS, "lr", "seconds")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training and its results.
+    """A training run and its results.
 
     Attributes:
         folder: the run folder.
@@ -29,7 +29,7 @@ class Run:
 
     @property
     def recipe_file(self) -> Path:
-        """The resolved recipe; where it exists, the run can be resumed."""
+        """The resolved recipe; a run can be resumed once this file exists."""
         return self.folder / "recipe.toml"
 
     @property
@@ -39,7 +39,7 @@ class Run:
 
     @property
     def metrics_file(self) -> Path:
-        """One row an epoch."""
+        """The metrics table, one row per epoch."""
         return self.folder / "metrics.csv"
 
     @property
@@ -49,12 +49,12 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """The checkpoint that a resumed run continues from."""
+        """The latest checkpoint, from which a run resumes."""
         return self.folder / "checkpoints" / "last.ckpt"
 
     @property
     def start(self) -> Path:
-        """The initial weights, kept only where the recipe averages with them."""
+        """The initial weights, saved only if the recipe uses WiSE-FT."""
         return self.folder / "checkpoints" / "start.safetensors"
 
     @property
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files above: those of another run in this folder go when one starts."""
+        """All files above; a new run deletes those of a previous run in its folder."""
         return (
             self.recipe_file,
             self.manifest_file,
@@ -80,7 +80,7 @@ class Run:
         """The resolved recipe.
 
         Raises:
-            UsageError: the folder holds no run, or its recipe is of an older release.
+            UsageError: the folder holds no run, or its recipe is from an older release.
         """
         return load_recipe(self.recipe_file)
 
@@ -95,10 +95,10 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, float]]:
-        """One row an epoch: epoch, train_loss, val_loss, val_accuracy, lr, seconds.
+        """One row per epoch: epoch, train_loss, val_loss, val_accuracy, lr, seconds.
 
         Raises:
-            DataError: the table is damaged.
+            DataError: the metrics table is damaged.
         """
         if not self.metrics_file.is_file():
             return []
@@ -107,7 +107,7 @@ class Run:
 
     @property
     def info(self) -> ModelInfo:
-        """What the exported model file says of itself, validation metrics included."""
+        """The metadata of the exported model file, including validation metrics."""
         return self.classifier().info
 
     def classifier(self) -> Classifier:
@@ -127,19 +127,23 @@ class Run:
 
 
 def read_epochs(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a `metrics.csv` as they are written, by the names of their columns.
+    """Return the rows of a `metrics.csv` as text, by column name.
 
     Raises:
-        DataError: it is no such table; the message names the line.
+        DataError: the file is not a metrics table; the message names the line.
     """
     rows = read_table(path)
     line, names = next(rows, (1, []))
     if names != list(COLUMNS):
-        raise DataError(f"{path}, line {line}: its columns are not {', '.join(COLUMNS)}")
+        raise DataError(
+            f"{path}, line {line}: the columns must be {', '.join(COLUMNS)}; delete the file"
+        )
     found = []
     for line, row in rows:
         if len(row) != len(names) or not _is_epoch(row):
-            raise DataError(f"{path}, line {line}: an epoch is {len(names)} numbers")
+            raise DataError(
+                f"{path}, line {line}: a row must hold {len(names)} numbers; delete the file"
+            )
         found.append(dict(zip(names, row, strict=True)))
     return found
 

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation: gradients taken at weights perturbed to raise the loss."""
+"""Sharpness-aware minimisation: perturb the weights towards a higher loss."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from torch.nn.modules.batchnorm import _BatchNorm
 def perturbed(
     model: nn.Module, parameters: Sequence[nn.Parameter], rho: float, adaptive: bool
 ) -> Iterator[None]:
-    """Perturb the weights along their gradients while the block runs; restore them afterwards.
+    """Context manager that perturbs the weights along their gradients, then restores them.
 
-    SAM (https://arxiv.org/abs/2010.01412) moves by `rho * g / |g|`; ASAM
-    (https://arxiv.org/abs/2102.11600) by `rho * T^2 g / |T g|` with `T = |w|`. The gradients are
+    SAM (https://arxiv.org/abs/2010.01412) adds `rho * g / |g|`; ASAM
+    (https://arxiv.org/abs/2102.11600) adds `rho * T^2 g / |T g|` with `T = |w|`. The gradients are
     those of the whole batch, so micro-batches and several processes give the same perturbation.
-    Batch normalisation does not update its statistics meanwhile: they belong to the real weights.
+    Batch normalisation does not update its statistics inside the block, because they must describe
+    the unperturbed weights.
 
     Args:
-        model: holds the parameters.
-        parameters: each with its gradient; the gradients are cleared for a second pass.
+        model: the network that owns the parameters.
+        parameters: parameters with gradients; the gradients are cleared for the second pass.
         rho: norm of the perturbation.
-        adaptive: scale it by each weight's size (ASAM).
+        adaptive: scale the perturbation by the magnitude of each weight (ASAM).
     """
     moved = [parameter for parameter in parameters if parameter.grad is not None]
-    here = [parameter.grad for parameter in moved if parameter.grad is not None]
+    grads = [parameter.grad for parameter in moved if parameter.grad is not None]
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [module.momentum for module in norms]
     tracked = [module.num_batches_tracked for module in norms]
@@ -37,10 +38,10 @@ def perturbed(
         scales = [
             parameter.abs() if adaptive else torch.ones_like(parameter) for parameter in moved
         ]
-        gradients = [scale * gradient for scale, gradient in zip(scales, here, strict=True)]
-        length = torch.stack([g.float().norm() for g in gradients]).norm() + 1e-12
-        for parameter, scale, gradient in zip(moved, scales, gradients, strict=True):
-            parameter.add_(scale * gradient * (rho / length))
+        scaled = [scale * grad for scale, grad in zip(scales, grads, strict=True)]
+        norm = torch.stack([g.float().norm() for g in scaled]).norm() + 1e-12
+        for parameter, scale, gradient in zip(moved, scales, scaled, strict=True):
+            parameter.add_(scale * gradient * (rho / norm))
             parameter.grad = None
     try:
         for module in norms:

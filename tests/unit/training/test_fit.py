@@ -317,7 +317,9 @@ def test_a_training_that_fails_says_so_and_keeps_the_last_good_epoch(
                 next(p for p in module.model.parameters() if p.requires_grad).fill_(torch.nan)
 
     monkeypatch.setattr(TrainingModule, "on_train_epoch_start", spoil)
-    with pytest.raises(RecycleNetError, match=r"failed in epoch 2.*smaller rate"):
+    with pytest.raises(
+        RecycleNetError, match=r"diverged in epoch 2.*non-finite logits.*lower learning rate"
+    ):
         start_run(load_dataset(photo_folder), recipe, run)
     assert before
     assert run.last.read_bytes() == before
@@ -326,7 +328,7 @@ def test_a_training_that_fails_says_so_and_keeps_the_last_good_epoch(
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"fit__unfreeze_every": 1}, "fit.unfreeze_every works on one device"),
+        ({"fit__unfreeze_every": 1}, "fit.unfreeze_every needs a single device"),
         ({"fit__batch_size": 7}, "cannot be shared by 2 processes"),
     ],
 )

@@ -9,7 +9,7 @@ from PIL import Image
 
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.network import create_model
-from recyclenet.training.lr_finder import RateSweep, draw_sweep, find_rates, suggest
+from recyclenet.training.lr_finder import RateSweep, draw_sweep, suggest, sweep_learning_rate
 from recyclenet.training.module import TrainingModule
 from recyclenet.training.recipe import Recipe
 
@@ -22,7 +22,7 @@ def swept() -> tuple[TrainingModule, dict[str, torch.Tensor], RateSweep]:
     module = TrainingModule(model, torch.ones(3), recipe)
     before = {key: value.clone() for key, value in module.state_dict().items()}
     batches = [(torch.randn(8, 3, 32, 32), torch.arange(8) % 3) for _ in range(4)]
-    return module, before, find_rates(module, batches, recipe, num_steps=60)
+    return module, before, sweep_learning_rate(module, batches, recipe, num_steps=60)
 
 
 def test_the_network_is_left_untouched(

@@ -43,7 +43,7 @@ def test_torchrun_decides(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_batch_is_shared_evenly() -> None:
     Devices((0, 1), 2).check(32)
     for batch_size in (30, 4):
-        with pytest.raises(UsageError, match=r"set fit.batch_size"):
+        with pytest.raises(UsageError, match=r"set fit.batch_size to a multiple"):
             Devices((0, 1), 2).check(batch_size)
 
 

@@ -84,8 +84,8 @@ def test_all_mistakes_are_reported_at_once_with_the_nearest_names(tmp_path: Path
     [
         ("defualt", (), "did you mean 'default'"),
         ("nowhere.toml", (), "cannot read nowhere.toml: No such"),
-        ("default", ("fit.epochs",), "section.field=value"),
-        ("default", ("name.epochs=3",), "no section"),
+        ("default", ("fit.epochs",), "SECTION.FIELD=VALUE"),
+        ("default", ("name.epochs=3",), "not a section"),
         ("default", ("fit.epochs=many",), "fit.epochs"),
     ],
 )
