@@ -1,1 +1,1 @@
-"""What networks cost in time and memory (full tier)."""
+"""Measure the time and memory that networks need (full tier)."""

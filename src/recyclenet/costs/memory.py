@@ -1,7 +1,7 @@
-"""One network's peak memory, in a process of its own: `python -m recyclenet.costs.memory`.
+"""Measure a network's peak memory in this process: `python -m recyclenet.costs.memory`.
 
-Arguments: the runtime, the model name or the ONNX file, the image size, the threads. Prints MB of
-10^6 bytes, or "nan" on systems other than Linux, which alone lets a process reset its peak.
+Arguments: runtime, model name or ONNX file, image size, threads. Prints MB (10^6 bytes), or "nan"
+on systems other than Linux, where a process cannot reset its peak.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
 
 
-def main(runtime: str, what: str, image_size: int, threads: int) -> float:
-    """Return the peak, MB, of loading a network and running one picture, above what was there."""
+def main(runtime: str, network: str, image_size: int, threads: int) -> float:
+    """Return the peak memory of loading a network and running it on one image, MB.
+
+    The memory that the process held before is not counted.
+    """
     import torch
 
     from recyclenet.costs import models
@@ -26,14 +29,14 @@ def main(runtime: str, what: str, image_size: int, threads: int) -> float:
         torch.set_num_threads(threads)
     batch = np.zeros((1, 3, image_size, image_size), np.float32)
     try:
-        _RESET.write_text("5")  # proc(5): the peak becomes what is held now
+        _RESET.write_text("5")  # proc(5): sets the peak to the current memory
         before = _kilobytes("VmRSS")
     except OSError:
         return float("nan")
     if runtime == "onnxruntime":
-        models.onnx_run(Path(what), threads)(batch)
+        models.onnx_run(Path(network), threads)(batch)
     else:
-        models.torch_run(what, image_size)(batch)
+        models.torch_run(network, image_size)(batch)
     return (_kilobytes("VmHWM") - before) * 1024 / 1e6
 
 

@@ -1,7 +1,7 @@
-"""Networks side by side: parameters, multiply-adds, memory, latency and throughput.
+"""Compare networks: parameters, multiply-adds, memory, latency and throughput.
 
-All are measured in one process and in turn, round by round, so that a slow moment of the machine
-falls on all of them alike. Memory is measured apart, each network in a process of its own.
+One process times all networks in turn, round by round, so that a slow moment of the machine affects
+all of them. Memory is measured in a separate process per network.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ Run = Callable[[npt.NDArray[np.float32]], object]
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """One network in one runtime. Times are medians; low and high are the quartiles.
+    """The cost of one network in one runtime. Latency and throughput are medians.
 
     Attributes:
-        name: the model name.
+        name: model name.
         runtime: "pytorch", "onnxruntime" or "pytorch-cuda".
         parameters: number of parameters.
-        multiply_adds: for one picture.
-        memory_mb: peak memory for loading it and for one batch of 1, MB of 10^6 bytes, above what
-            the runtime takes by itself; on a GPU, of the GPU's.
-        latency_ms: for a batch of 1.
+        multiply_adds: number of multiply-adds for one image.
+        memory_mb: peak memory for loading the network and running a batch of 1, without the
+            runtime's own memory, MB (10^6 bytes); GPU memory for "pytorch-cuda".
+        latency_ms: latency for a batch of 1, ms.
         latency_low_ms: lower quartile.
         latency_high_ms: upper quartile.
-        throughput: pictures a second in batches of 16.
+        throughput: images per second in batches of 16.
         throughput_low: lower quartile.
         throughput_high: upper quartile.
     """
@@ -73,21 +73,22 @@ def measure_models(
     threads: int = 0,
     progress: Progress = silent,
 ) -> list[CostRow]:
-    """Measure networks in PyTorch and ONNX Runtime, float32, and on the GPU where there is one.
+    """Measure networks in float32 in PyTorch and ONNX Runtime, and on a GPU if there is one.
 
     Args:
-        names: model names; each is measured once.
-        image_size: side of the pictures, pixels.
-        repeats: timed rounds.
-        threads: for each runtime; 0 leaves the choice to it.
+        names: model names without duplicates.
+        image_size: side of the input images, pixels.
+        repeats: number of timed rounds.
+        threads: threads per runtime; 0 for the runtime's default.
         progress: reports networks prepared and rounds timed.
 
     Raises:
         UsageError: a name is unknown or given twice.
-        RecycleNetError: a network cannot be exported.
+        RecycleNetError: a network cannot be exported or measured.
     """
     if len(set(names)) < len(names):
-        raise UsageError("a network is named twice; each is measured once")
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"the network {twice} is given twice; name each network once")
     if threads:
         torch.set_num_threads(threads)
     configs = [ModelConfig.from_name(n, weights="none", image_size=image_size) for n in names]
@@ -101,8 +102,8 @@ def measure_models(
             file.write_bytes(to_onnx(model, image_size).SerializeToString())
             runs[index, "pytorch"] = _torch_run(model, "cpu")
             runs[index, "onnxruntime"] = onnx_run(file, threads)
-            for runtime, what in (("pytorch", names[index]), ("onnxruntime", str(file))):
-                memory[index, runtime] = _memory(runtime, what, image_size, threads)
+            for runtime, network in (("pytorch", names[index]), ("onnxruntime", str(file))):
+                memory[index, runtime] = _memory(runtime, network, image_size, threads)
             if torch.cuda.is_available():
                 torch.cuda.reset_peak_memory_stats()
                 before = torch.cuda.memory_allocated()
@@ -116,8 +117,8 @@ def measure_models(
     sizes = [(num_parameters(model), multiply_adds(model, image_size)) for model in models]
     rows = []
     for (index, runtime), (single, batch) in times.items():
-        low, middle, high = (float(q) for q in np.quantile(single, (0.25, 0.5, 0.75)))
-        slow, usual, fast = (float(q) for q in np.quantile(BATCH / batch, (0.25, 0.5, 0.75)))
+        low, median, high = (float(q) for q in np.quantile(single, (0.25, 0.5, 0.75)))
+        slow, typical, fast = (float(q) for q in np.quantile(BATCH / batch, (0.25, 0.5, 0.75)))
         rows.append(
             CostRow(
                 name=configs[index].name,
@@ -125,10 +126,10 @@ def measure_models(
                 parameters=sizes[index][0],
                 multiply_adds=sizes[index][1],
                 memory_mb=round(memory[index, runtime], 1),
-                latency_ms=round(1000 * middle, 3),
+                latency_ms=round(1000 * median, 3),
                 latency_low_ms=round(1000 * low, 3),
                 latency_high_ms=round(1000 * high, 3),
-                throughput=round(usual, 2),
+                throughput=round(typical, 2),
                 throughput_low=round(slow, 2),
                 throughput_high=round(fast, 2),
             )
@@ -150,7 +151,7 @@ def onnx_run(file: Path, threads: int) -> Run:
 
 
 def torch_run(name: str, image_size: int) -> Run:
-    """Return a function that runs a network by PyTorch on a batch, on the CPU."""
+    """Return a function that runs a network on a batch in PyTorch, on the CPU."""
     config = ModelConfig.from_name(name, weights="none", image_size=image_size)
     return _torch_run(create_model(config, NUM_CLASSES).eval(), "cpu")
 
@@ -169,7 +170,7 @@ def _torch_run(model: Network, device: str) -> Run:
 def _time(
     runs: dict[tuple[int, str], Run], image_size: int, repeats: int, progress: Progress
 ) -> dict[tuple[int, str], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
-    """Return seconds `(repeats,)` for a batch of 1 and for one of 16, by run."""
+    """Return, for each run, the times `(repeats,)` of batches of 1 and of 16, seconds."""
     random = np.random.default_rng(0)
     batches = [
         random.standard_normal((size, 3, image_size, image_size)).astype(np.float32)
@@ -178,18 +179,18 @@ def _time(
     seconds = {key: np.empty((2, repeats)) for key in runs}
     for repeat in range(-WARM_UP, repeats):
         progress(repeat + WARM_UP, repeats + WARM_UP, "measuring")
-        for which, batch in enumerate(batches):
+        for batch_index, batch in enumerate(batches):
             for key, run in runs.items():
                 start = time.perf_counter()
                 run(batch)
                 if repeat >= 0:
-                    seconds[key][which, repeat] = time.perf_counter() - start
+                    seconds[key][batch_index, repeat] = time.perf_counter() - start
     return {key: (both[0], both[1]) for key, both in seconds.items()}
 
 
-def _memory(runtime: str, what: str, image_size: int, threads: int) -> float:
-    """Return the peak memory, MB, of one network in a fresh process."""
-    command = [sys.executable, "-m", "recyclenet.costs.memory", runtime, what]
+def _memory(runtime: str, network: str, image_size: int, threads: int) -> float:
+    """Return the peak memory of one network, measured in a new process, MB."""
+    command = [sys.executable, "-m", "recyclenet.costs.memory", runtime, network]
     done = subprocess.run(
         [*command, str(image_size), str(threads)],
         capture_output=True,
@@ -198,6 +199,7 @@ def _memory(runtime: str, what: str, image_size: int, threads: int) -> float:
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        raise RecycleNetError(f"measuring the memory of {what} failed: {reason}")
+        exit_code = f"the process ended with exit code {done.returncode}"
+        reason = (done.stderr.strip().splitlines() or [exit_code])[-1]
+        raise RecycleNetError(f"cannot measure the memory of {network}: {reason}")
     return float(done.stdout)

@@ -1,4 +1,4 @@
-"""The picture of a cost table."""
+"""Plot a table of costs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Triple = tuple[float, float, float]
 
 
 def draw_costs(rows: Sequence[CostRow], path: Path) -> None:
-    """Draw latency and throughput of every network as bars, quartiles as whiskers; write a PNG."""
+    """Plot latency and throughput as bars with quartiles as whiskers; write a PNG."""
     names = list(dict.fromkeys(row.name for row in rows))
     figure = Figure(figsize=(11, 1.6 + 0.55 * len(names)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     _bars(left, rows, names, lambda r: (r.latency_ms, r.latency_low_ms, r.latency_high_ms))
-    left.set(xlabel="latency of one picture, ms (less is better)")
+    left.set(xlabel="latency for one image, ms (lower is better)")
     _bars(right, rows, names, lambda r: (r.throughput, r.throughput_low, r.throughput_high))
-    right.set(xlabel=f"pictures a second in batches of {BATCH} (more is better)")
+    right.set(xlabel=f"images per second in batches of {BATCH} (higher is better)")
     left.set_yticks(range(len(names)), names)
     left.invert_yaxis()
     right.legend(loc="lower center", bbox_to_anchor=(0, 1), ncols=len(COLOURS), frameon=False)

@@ -1,1 +1,1 @@
-"""How good a model is: figures from a prediction table, and pages that show them."""
+"""Evaluation: metrics of a prediction table, and HTML reports."""

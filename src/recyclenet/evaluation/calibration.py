@@ -1,4 +1,4 @@
-"""What is fitted on validation photos after training: the temperature and the threshold."""
+"""Fit the temperature and the threshold to the validation photos after training."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ import numpy.typing as npt
 
 from recyclenet.core.decision import softmax
 
-# The threshold keeps this share of the validation photos.
+# Share of the validation photos whose confidence reaches the threshold.
 KEPT_SHARE = 0.95
-# On easy photos every confidence comes out as 1; a threshold of 1 would leave no room for rounding.
+# If every confidence is 1, a threshold of 1 would reject photos because of rounding errors.
 MAX_THRESHOLD = 0.999
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> float:
-    """Return the temperature that makes the validation labels most likely.
+    """Return the temperature that maximises the likelihood of the labels.
 
-    Temperature scaling, https://arxiv.org/abs/1706.04599; the likelihood has one peak in the
-    inverse temperature, so a bounded search finds it.
+    Temperature scaling, https://arxiv.org/abs/1706.04599. The likelihood has a single maximum in
+    the inverse temperature, so a bounded search finds it.
 
     Args:
         logits: `(N, K)`.
         targets: `(N,)`.
 
     Returns:
-        0.05 to 20.
+        The temperature, 0.05 to 20.
     """
-
-    from scipy.optimize import minimize_scalar  # comes with the extras, not with the light tier
+    from scipy.optimize import minimize_scalar  # the light tier has no SciPy
 
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(logits, targets, float(np.exp(log_temperature)))
@@ -54,10 +53,10 @@ def negative_log_likelihood(
 def fit_threshold(logits: npt.NDArray[np.float32], temperature: float) -> float:
     """Return the confidence below which an answer counts as not known.
 
-    Chosen so that at least `KEPT_SHARE` of the validation photos are answered.
+    At least `KEPT_SHARE` of the validation photos reach it.
 
     Returns:
-        0 to `MAX_THRESHOLD`.
+        The threshold, 0 to `MAX_THRESHOLD`.
     """
     confidence = softmax(logits, temperature).max(axis=1)
     return min(float(np.quantile(confidence, 1 - KEPT_SHARE)), MAX_THRESHOLD)

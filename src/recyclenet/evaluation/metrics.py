@@ -1,4 +1,4 @@
-"""Figures from a prediction table: logits `(N, K)` and targets `(N,)`."""
+"""Metrics of a prediction table: logits `(N, K)` and targets `(N,)`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Z95 = 1.959963984540054
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """How a model did on N photos of K classes.
+    """The metrics of a model on N photos of K classes.
 
     Attributes:
         class_names: the K classes.
-        confusion: `(K, K)` int64, rows true, columns predicted.
-        accuracy: share of right answers, 0 to 1.
+        confusion: confusion matrix `(K, K)` int64; rows are true classes, columns predictions.
+        accuracy: share of correct answers, 0 to 1.
         interval: 95% Wilson interval of the accuracy.
-        balanced_accuracy: mean of the recalls of the classes that occur.
+        balanced_accuracy: mean recall of the classes that occur.
         macro_f1: mean F1 of the classes that occur.
-        nll: mean negative log-likelihood, nats, of the calibrated probabilities.
-        ece: expected calibration error over 15 equal-width bins, 0 to 1.
-        coverage: share of photos that count as known.
-        known_accuracy: accuracy among those; 0 where there are none.
+        nll: mean negative log-likelihood of the calibrated probabilities, nats.
+        ece: expected calibration error with 15 equal-width bins, 0 to 1.
+        coverage: share of photos whose answer counts as known, 0 to 1.
+        known_accuracy: accuracy on those photos; 0 if there are none.
     """
 
     class_names: tuple[str, ...]
@@ -44,12 +44,12 @@ class Scores:
 
     @property
     def num_photos(self) -> int:
-        """N."""
+        """The number of photos, N."""
         return int(self.confusion.sum())
 
     def per_class(self) -> dict[str, dict[str, float]]:
-        """Return precision, recall, F1 and number of photos of each class."""
-        precision, recall, f1 = _class_figures(self.confusion)
+        """Return the precision, recall, F1 and number of photos of each class."""
+        precision, recall, f1 = _class_metrics(self.confusion)
         return {
             name: {
                 "precision": float(precision[i]),
@@ -61,7 +61,7 @@ class Scores:
         }
 
     def most_confused(self) -> list[tuple[str, str, int]]:
-        """Return (true, predicted, count) of the mistakes, most frequent first."""
+        """Return (true, predicted, count) of each confusion, most frequent first."""
         pairs = [
             (self.class_names[row], self.class_names[column], int(count))
             for (row, column), count in np.ndenumerate(self.confusion)
@@ -84,8 +84,8 @@ class Scores:
             "class_names": list(self.class_names),
             "confusion_matrix": self.confusion.tolist(),
             "per_class": {
-                name: {key: round(value, 6) for key, value in figures.items()}
-                for name, figures in self.per_class().items()
+                name: {key: round(value, 6) for key, value in metrics.items()}
+                for name, metrics in self.per_class().items()
             },
         }
 
@@ -98,36 +98,36 @@ def score(
     temperature: float = 1.0,
     threshold: float = 0.0,
 ) -> Scores:
-    """Score a prediction table.
+    """Return the metrics of a prediction table.
 
     Args:
         logits: `(N, K)`, N at least 1.
-        targets: `(N,)` true indices.
+        targets: indices of the true classes, `(N,)`.
         class_names: the K classes.
-        temperature: divides the logits.
-        threshold: least confidence of a known answer.
+        temperature: divisor of the logits before the softmax.
+        threshold: lowest confidence that counts as known.
     """
     probabilities = softmax(logits, temperature)
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
-    right = predicted == targets
+    correct = predicted == targets
     known = confidence >= threshold
     num_classes = len(class_names)
     confusion = np.zeros((num_classes, num_classes), np.int64)
     np.add.at(confusion, (targets, predicted), 1)
     present = confusion.sum(1) > 0
-    _, recall, f1 = _class_figures(confusion)
-    chosen = probabilities[np.arange(len(targets)), targets]
+    _, recall, f1 = _class_metrics(confusion)
+    likelihood = probabilities[np.arange(len(targets)), targets]
     return Scores(
         class_names=class_names,
         confusion=confusion,
-        accuracy=float(right.mean()),
-        interval=wilson_interval(int(right.sum()), len(targets)),
+        accuracy=float(correct.mean()),
+        interval=wilson_interval(int(correct.sum()), len(targets)),
         balanced_accuracy=float(recall[present].mean()),
         macro_f1=float(f1[present].mean()),
-        nll=float(-np.log(np.maximum(chosen, 1e-12)).mean()),
-        ece=calibration_error(confidence, right),
+        nll=float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
+        ece=calibration_error(confidence, correct),
         coverage=float(known.mean()),
-        known_accuracy=float(right[known].mean()) if known.any() else 0.0,
+        known_accuracy=float(correct[known].mean()) if known.any() else 0.0,
     )
 
 
@@ -145,37 +145,37 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def calibration_error(
-    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], num_bins: int = 15
+    confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], num_bins: int = 15
 ) -> float:
     """Return the expected calibration error (https://arxiv.org/abs/1706.04599), 0 to 1."""
     bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
     gaps = [
-        abs(confidence[bins == i].mean() - right[bins == i].mean()) * (bins == i).mean()
+        abs(confidence[bins == i].mean() - correct[bins == i].mean()) * (bins == i).mean()
         for i in range(num_bins)
         if (bins == i).any()
     ]
     return float(sum(gaps))
 
 
-def _class_figures(
+def _class_metrics(
     confusion: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return precision, recall and F1 of each class, `(K,)` each; 0 where undefined."""
-    right = np.diag(confusion).astype(float)
+    """Return the precision, recall and F1 of each class, `(K,)` each; 0 if undefined."""
+    correct = np.diag(confusion).astype(float)
     predicted, true = confusion.sum(0), confusion.sum(1)
-    return _ratio(right, predicted), _ratio(right, true), _ratio(2 * right, predicted + true)
+    return _ratio(correct, predicted), _ratio(correct, true), _ratio(2 * correct, predicted + true)
 
 
 def _ratio(
     numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Divide; 0 where the denominator is 0."""
+    """Divide element by element; return 0 where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
 
 
 def most_wrong(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> list[int]:
-    """Return the indices of wrong answers, those that give the truth the least chance first."""
+    """Return the indices of wrong answers, lowest probability of the true class first."""
     probabilities = softmax(logits)
-    chance = probabilities[np.arange(len(targets)), targets]
+    likelihood = probabilities[np.arange(len(targets)), targets]
     wrong = np.flatnonzero(probabilities.argmax(1) != targets)
-    return [int(i) for i in wrong[np.argsort(chance[wrong], kind="stable")]]
+    return [int(i) for i in wrong[np.argsort(likelihood[wrong], kind="stable")]]

@@ -1,4 +1,4 @@
-"""Running a classifier over a manifest."""
+"""Run a classifier on the photos of a manifest."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from recyclenet.inference.classifier import Classifier
 def predict(
     classifier: Classifier, manifest: Manifest, progress: Progress = silent
 ) -> PredictionTable:
-    """Return a classifier's logits for every photo of a manifest, in its order.
+    """Return a classifier's logits for the photos of a manifest, in order.
 
     Args:
-        classifier: the engine.
-        manifest: photos whose labels the classifier knows.
-        progress: reports the photos done.
+        classifier: the classifier.
+        manifest: photos with labels that the classifier knows.
+        progress: reports the number of photos done.
 
     Raises:
-        DataError: a label is unknown to the classifier, or no photo can be read.
-        ModelFileError: the model gives no numbers for any photo.
+        DataError: the classifier does not know a label, or no photo can be read.
+        ModelFileError: the model returned non-finite logits for every photo.
     """
     manifest.check_labels(classifier.info.class_names)
     samples, rows = [], []
@@ -37,7 +37,9 @@ def predict(
             rows.append(logits)
         progress(done, len(manifest), "evaluating")
     if not rows:
-        raise DataError(f"none of the {len(manifest)} photos can be read; the first: {problems[0]}")
+        raise DataError(
+            f"none of the {len(manifest)} photos can be read; first error: {problems[0]}"
+        )
     return PredictionTable(
         tuple(samples), np.stack(rows), classifier.info.class_names, tuple(problems)
     )

@@ -1,4 +1,4 @@
-"""The pages of `demo` and `evaluate`."""
+"""The HTML reports of `demo` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from recyclenet.evaluation.metrics import Scores
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """One picture of a page.
+    """One photo in a report.
 
     Attributes:
-        prediction: the answer for it.
-        picture: `(H, W, 3)` uint8; None where it could not be read.
-        heatmap: `(S, S, 3)` uint8, the picture with what mattered coloured; None for none.
-        truth: its true label; None where unknown.
+        prediction: the answer for the photo.
+        image: `(H, W, 3)` uint8; None if the photo cannot be read.
+        heatmap: the image with the heatmap over it, `(S, S, 3)` uint8; None to show none.
+        truth: the true label; None if unknown.
     """
 
     prediction: Prediction
-    picture: ImageArray | None = None
+    image: ImageArray | None = None
     heatmap: ImageArray | None = None
     truth: str | None = None
 
     @property
     def is_right(self) -> bool | None:
-        """Whether the answer is the truth; None where that cannot be said."""
+        """Whether the answer is correct; None if the answer or the true label is missing."""
         if self.truth is None or self.prediction.label is None:
             return None
         return self.prediction.label == self.truth
 
     @property
     def name(self) -> str:
-        """The picture's file name."""
-        return Path(self.prediction.path or "picture").name
+        """The photo's file name."""
+        return Path(self.prediction.path or "photo").name
 
 
 def answers_page(cards: Sequence[Card], info: ModelInfo) -> str:
-    """Return an HTML page with the answer for each picture, right and wrong alike."""
+    """Return an HTML page with the answer for each photo."""
     judged = [card for card in cards if card.is_right is not None]
     return render_page(
         "recyclenet.evaluation",
@@ -56,13 +56,13 @@ def answers_page(cards: Sequence[Card], info: ModelInfo) -> str:
 
 
 def evaluation_page(scores: Scores, worst: Sequence[Card], info: ModelInfo, title: str) -> str:
-    """Return an HTML page with the figures, the confusion matrix and the most wrong pictures.
+    """Return an HTML page with the metrics, the confusion matrix and the worst errors.
 
     Args:
-        scores: the figures.
-        worst: wrong answers, the worst first.
-        info: of the model.
-        title: what was evaluated.
+        scores: the metrics.
+        worst: wrong answers, worst first.
+        info: the model's metadata.
+        title: title of the page.
     """
     return render_page(
         "recyclenet.evaluation",

@@ -22,7 +22,7 @@ class PredictionTable:
         samples: the N photos that could be read.
         logits: `(N, K)` float32.
         class_names: the K classes.
-        problems: why each of the other photos has no logits.
+        problems: one error for each photo without logits.
     """
 
     samples: tuple[Sample, ...]
@@ -32,15 +32,15 @@ class PredictionTable:
 
     @property
     def targets(self) -> npt.NDArray[np.int64]:
-        """The true indices, `(N,)`."""
+        """The indices of the true classes, `(N,)`."""
         return np.array([self.class_names.index(sample.label) for sample in self.samples], np.int64)
 
     def score(self, temperature: float = 1.0, threshold: float = 0.0) -> Scores:
-        """Return the figures.
+        """Return the metrics.
 
         Args:
-            temperature: divides the logits.
-            threshold: least confidence of a known answer.
+            temperature: divisor of the logits before the softmax.
+            threshold: lowest confidence that counts as known.
         """
         return score(
             self.logits,
@@ -53,12 +53,12 @@ class PredictionTable:
     def __repr__(self) -> str:
         return (
             f"PredictionTable({len(self.samples)} photos, {len(self.class_names)} classes, "
-            f"{len(self.problems)} without an answer)"
+            f"{len(self.problems)} unanswered)"
         )
 
 
 def write_predictions(path: Path, table: PredictionTable) -> None:
-    """Write a CSV with the columns path, target, then one logit a class, atomically."""
+    """Write a CSV with the columns path, target and one logit per class, atomically."""
     columns = ["path", "target", *(f"logit_{name}" for name in table.class_names)]
     rows = [
         [sample.path, target, *(f"{value:.6g}" for value in row)]
@@ -72,14 +72,14 @@ def write_predictions(path: Path, table: PredictionTable) -> None:
 def read_predictions(
     path: Path,
 ) -> tuple[list[Path], npt.NDArray[np.float32], tuple[str, ...]]:
-    """Read such a table.
+    """Read a table written by `write_predictions`.
 
     Returns:
-        The N paths, the logits `(N, K)`, and the K classes.
+        The N paths, the logits `(N, K)` and the K classes.
 
     Raises:
         UsageError: the file cannot be read.
-        DataError: it is no such table.
+        DataError: the file is not a prediction table.
     """
     rows = read_table(path)
     _, columns = next(rows, (1, []))
@@ -87,24 +87,24 @@ def read_predictions(
     paths, logits = [], []
     if columns[:2] != ["path", "target"] or not names or len(set(names)) < len(names):
         raise DataError(
-            f"{path} is no prediction table; crossval and evaluate --predictions write them"
+            f"{path} is not a prediction table; create one with crossval or evaluate --predictions"
         )
     for line, row in rows:
         numbers = _numbers(row[2:])
         if numbers is None or len(numbers) != len(names) or not row[0]:
             raise DataError(
-                f"{path}, line {line}: a row needs a path, a target and {len(names)} numbers, "
-                f"the logits"
+                f"{path}, line {line}: a row needs a path, a target and {len(names)} finite "
+                f"logits; write the table again"
             )
         paths.append(Path(row[0]))
         logits.append(numbers)
     if not paths:
-        raise DataError(f"{path} lists no photos")
+        raise DataError(f"{path} lists no photos; write the table again")
     return paths, np.stack(logits), names
 
 
 def _numbers(cells: list[str]) -> npt.NDArray[np.float32] | None:
-    """Return what the cells say; None where one is no finite number."""
+    """Return the numbers in the cells; None if one is not a finite number."""
     try:
         with np.errstate(over="ignore"):
             numbers = np.array([float(cell) for cell in cells]).astype(np.float32)

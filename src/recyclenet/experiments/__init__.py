@@ -1,1 +1,1 @@
-"""Comparisons of trainings: ablations and their statistics (full tier)."""
+"""Ablation studies and their statistics (full tier)."""

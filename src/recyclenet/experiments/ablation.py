@@ -1,6 +1,6 @@
-"""Ablations: the same training with its parts changed, over several seeds.
+"""Ablation studies: train variants of one recipe with several seeds.
 
-A TOML file names a recipe, seeds and factors; every combination of the factors' values is a
+A TOML file specifies a recipe, seeds and factors. Every combination of the factors' values is a
 variant.
 """
 
@@ -29,17 +29,17 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class Ablation(Section):
-    """What to compare."""
+    """The configuration of an ablation study."""
 
     name: str = "ablation"
-    recipe: str = Field("default", description="name of a recipe, or a TOML file")
+    recipe: str = Field("default", description="name of a built-in recipe, or a TOML file")
     seeds: tuple[Seed, ...] = Field((0, 1, 2, 3, 4), min_length=1)
-    split: str = Field("test", description="the photos that are scored: 'test' or 'val'")
+    split: str = Field("test", description="split to evaluate on: 'test' or 'val'")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="recipe fields that all variants share"
     )
     factors: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(
-        min_length=1, description="recipe fields and their values; the first is the baseline"
+        min_length=1, description="recipe fields and their values; the first value is the baseline"
     )
 
 
@@ -48,7 +48,7 @@ class Variant:
     """One combination of the factors' values.
 
     Attributes:
-        name: the values, readable.
+        name: the values as text.
         recipe: the recipe with these values.
     """
 
@@ -58,18 +58,18 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class AblationRow:
-    """One variant over all seeds.
+    """The results of one variant over all seeds.
 
     Attributes:
-        variant: its name.
+        variant: name of the variant.
         num_seeds: number of runs.
-        accuracy: mean over the seeds.
-        low: lower end of its 95% interval (Student's t over seeds; nan for one seed).
-        high: upper end.
-        difference: mean difference to the baseline, seed by seed.
-        p_value: of that difference, paired t-test (nan for the baseline, and for one seed).
+        accuracy: mean accuracy over the seeds, 0 to 1.
+        low: lower bound of its 95% interval (Student's t over seeds; nan for one seed).
+        high: upper bound.
+        difference: mean difference from the baseline, paired by seed.
+        p_value: p-value of the difference, paired t-test (nan for the baseline and for one seed).
         parameters: number of parameters.
-        latency_ms: median time of one picture in ONNX Runtime.
+        latency_ms: median latency for one image in ONNX Runtime, ms.
     """
 
     variant: str
@@ -87,7 +87,7 @@ def load_ablation(path: Path) -> Ablation:
     """Read an ablation file.
 
     Raises:
-        UsageError: it cannot be read, or a field is wrong; all in one message.
+        UsageError: the file cannot be read, or fields are unknown or invalid.
     """
     values = read_toml(path)
     try:
@@ -100,21 +100,28 @@ def variants(ablation: Ablation) -> list[Variant]:
     """Return every combination of the factors' values, the baseline first.
 
     Raises:
-        UsageError: a value is no value of its recipe field.
+        UsageError: a value is invalid for its recipe field, there are too many variants, or their
+            names cannot be folder names.
     """
     found = []
     number = math.prod(map(len, ablation.factors.values()))
     if number > MAX_VARIANTS:
-        raise UsageError(f"the factors have {number:,} combinations; at most {MAX_VARIANTS:,}")
+        raise UsageError(
+            f"the factors have {number:,} combinations; at most {MAX_VARIANTS:,} are allowed: "
+            f"remove factors or values"
+        )
     for values in itertools.product(*ablation.factors.values()):
         chosen = dict(zip(ablation.factors, values, strict=True))
         recipe = load_recipe(ablation.recipe, {**ablation.settings, **chosen})
         found.append(Variant(_name(chosen), recipe))
     if len({slug(variant.name) for variant in found}) < len(found):
-        raise UsageError("two variants of the ablation have the same name")
+        raise UsageError("two variants have the same name; remove duplicate values of the factors")
     long = next((v.name for v in found if len(slug(v.name)) > MAX_NAME), None)
     if long is not None:
-        raise UsageError(f"no folder can be named after the variant {long[:MAX_NAME]}...")
+        raise UsageError(
+            f"the variant name {long[:40]}... has {len(slug(long))} characters; at most {MAX_NAME} "
+            f"are allowed for its folder: use fewer factors or shorter values"
+        )
     return found
 
 
@@ -129,7 +136,7 @@ def write_ablation(rows: Sequence[AblationRow], out: Path) -> None:
 
 
 def cells(row: AblationRow) -> tuple[str, ...]:
-    """Return a row as people read it."""
+    """Return a row as formatted text."""
     return (
         row.variant,
         f"{row.accuracy:.2%}",
@@ -142,28 +149,28 @@ def cells(row: AblationRow) -> tuple[str, ...]:
 
 
 def draw_ablation(rows: Sequence[AblationRow], path: Path) -> None:
-    """Draw each variant's mean and interval; write a PNG."""
+    """Plot the mean accuracy and interval of each variant; write a PNG."""
     figure = Figure(figsize=(9, 1.2 + 0.45 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for place, row in enumerate(rows):
+    for y, row in enumerate(rows):
         if row.num_seeds > 1:
-            axes.plot([100 * row.low, 100 * row.high], [place, place], color="#2d6fa3", lw=2)
-        axes.plot([100 * row.accuracy], [place], "o", color="#c65f2d")
+            axes.plot([100 * row.low, 100 * row.high], [y, y], color="#2d6fa3", lw=2)
+        axes.plot([100 * row.accuracy], [y], "o", color="#c65f2d")
     axes.axvline(100 * rows[0].accuracy, color="#999999", lw=1, ls=":")
     axes.set_yticks(range(len(rows)), [row.variant for row in rows])
     axes.invert_yaxis()
-    axes.set_xlabel("accuracy, %: mean over seeds and its 95% interval")
+    axes.set_xlabel("accuracy, %: mean over seeds and 95% interval")
     axes.spines[["top", "right"]].set_visible(False)
     write_figure(path, figure)
 
 
 def _name(chosen: Mapping[str, Any]) -> str:
-    """Name a variant by its values, and by their fields where there are several factors."""
+    """Return a variant's name: its values, with field names if there are several factors."""
     if len(chosen) == 1:
         return str(*chosen.values())
     return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in chosen.items())
 
 
 def slug(name: str) -> str:
-    """Return a variant's name as the name of a folder."""
+    """Return the folder name for a variant."""
     return re.sub(r"[^A-Za-z0-9.=_-]+", "-", name).strip("-.") or "empty"

@@ -1,1 +1,1 @@
-"""Which part of a picture an answer rests on."""
+"""Explain an answer: which regions of an image support it."""

@@ -1,6 +1,6 @@
-"""Occlusion: hide one patch after another, and see where the answer loses its confidence.
+"""Occlusion: hide one patch after another and measure how much the confidence drops.
 
-Needs nothing but the model's answers, so it works on any model file (Zeiler and Fergus 2014,
+The method needs only the model's output, so it works for any model file (Zeiler and Fergus 2014,
 https://arxiv.org/abs/1311.2901).
 """
 
@@ -26,28 +26,27 @@ def occlusion_heatmap(
     grid: int = 8,
     batch_size: int = 16,
 ) -> Heatmap:
-    """Return how much the score falls where the picture is hidden.
+    """Return how much the score drops when each region of the image is hidden.
 
-    A window of two by two cells slides over a grid of cells; what it covers is blurred, which
-    hides detail without adding edges. Each cell gets the mean fall over the windows that cover it.
+    A window of 2 x 2 cells slides over a grid. The image is blurred inside the window, which hides
+    detail without adding edges. Each cell gets the mean drop over the windows that cover it.
 
     Args:
         image: `(H, W, 3)` uint8.
         preprocess: the model's evaluation transform.
         score: maps a batch `(N, 3, S, S)` float32 to `(N,)`, such as the probability of a class.
-        grid: cells along a side.
-        batch_size: pictures a call of `score`.
+        grid: number of cells per side.
+        batch_size: number of images per call of `score`.
 
     Returns:
-        `(S, S)` float32 in [0, 1], over what the model sees of the picture; all 0 where hiding
-        changes nothing.
+        The heatmap `(S, S)` float32 in [0, 1] of the model's input; all 0 if the score never drops.
     """
-    seen = preprocess.resize(image)
-    side = seen.shape[0]
-    blurred = np.asarray(Image.fromarray(seen).filter(ImageFilter.GaussianBlur(side / 12)))
+    resized = preprocess.resize(image)
+    side = resized.shape[0]
+    blurred = np.asarray(Image.fromarray(resized).filter(ImageFilter.GaussianBlur(side / 12)))
     edges = np.linspace(0, side, grid + 1).round().astype(int)
     windows = [(row, column) for row in range(-1, grid) for column in range(-1, grid)]
-    views = np.stack([seen] * (1 + len(windows)))
+    views = np.stack([resized] * (1 + len(windows)))
     for view, (row, column) in zip(views[1:], windows, strict=True):
         top, bottom = edges[max(row, 0)], edges[min(row + 2, grid)]
         left, right = edges[max(column, 0)], edges[min(column + 2, grid)]
@@ -58,13 +57,13 @@ def occlusion_heatmap(
             for start in range(0, len(views), batch_size)
         ]
     )
-    fall = np.zeros((grid, grid))
-    covered = np.zeros((grid, grid))
+    drop = np.zeros((grid, grid))
+    count = np.zeros((grid, grid))
     for (row, column), hidden in zip(windows, scores[1:], strict=True):
         cells = np.s_[max(row, 0) : row + 2, max(column, 0) : column + 2]
-        fall[cells] += scores[0] - hidden
-        covered[cells] += 1
-    relevance = np.maximum(fall / covered, 0)
+        drop[cells] += scores[0] - hidden
+        count[cells] += 1
+    relevance = np.maximum(drop / count, 0)
     if relevance.max() > 0:
         relevance /= relevance.max()
     smooth = Image.fromarray(relevance.astype(np.float32)).resize(

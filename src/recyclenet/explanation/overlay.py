@@ -1,4 +1,4 @@
-"""Laying a heatmap over the picture it explains."""
+"""Draw a heatmap over the image it explains."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from recyclenet.core.images import ImageArray
 
-# Anchors of a perceptually even ramp from dark blue to yellow (after matplotlib's "plasma").
-_RAMP = np.array(
+# Control points of a perceptually uniform colour map (matplotlib's "plasma").
+_COLOUR_MAP = np.array(
     [[13, 8, 135], [126, 3, 168], [204, 71, 120], [248, 149, 64], [240, 249, 33]], np.float32
 )
 
@@ -16,20 +16,20 @@ _RAMP = np.array(
 def overlay(
     image: ImageArray, heatmap: npt.NDArray[np.float32], strength: float = 0.6
 ) -> ImageArray:
-    """Colour what matters.
+    """Blend a colour-mapped heatmap with an image.
 
     Args:
         image: `(H, W, 3)` uint8.
         heatmap: `(H, W)` float32 in [0, 1].
-        strength: share of the colour where the heatmap is 1.
+        strength: opacity of the colour map where the heatmap is 1.
 
     Returns:
         `(H, W, 3)` uint8: grey where the heatmap is 0, coloured where it is 1.
     """
-    place = heatmap * (len(_RAMP) - 1)
-    below = np.minimum(place.astype(int), len(_RAMP) - 2)
-    share = (place - below)[..., None]
-    colour = _RAMP[below] * (1 - share) + _RAMP[below + 1] * share
+    position = heatmap * (len(_COLOUR_MAP) - 1)
+    below = np.minimum(position.astype(int), len(_COLOUR_MAP) - 2)
+    share = (position - below)[..., None]
+    colour = _COLOUR_MAP[below] * (1 - share) + _COLOUR_MAP[below + 1] * share
     grey = image.mean(axis=2, keepdims=True)
     weight = strength * heatmap[..., None]
     base = grey * (1 - heatmap[..., None]) + image * heatmap[..., None]

@@ -1,1 +1,1 @@
-"""From a trained network to one verified model file (full tier)."""
+"""Export a trained network to one verified model file (full tier)."""

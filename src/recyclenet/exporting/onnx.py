@@ -1,4 +1,4 @@
-"""Exporting a trained network to one sealed `.onnx` file."""
+"""Export a trained network to one sealed `.onnx` file."""
 
 from __future__ import annotations
 
@@ -31,29 +31,28 @@ from recyclenet.training.checkpoint import backbone_preprocess, load_trained
 from recyclenet.training.run import Run
 
 NUM_PARITY_PHOTOS = 32
-# Tensors of at least this many numbers become float16, unless a number is larger than this.
+# Tensors become float16 if they have at least this many values and no larger magnitude.
 _MIN_HALF, _MAX_HALF = 1024, 6e4
 
 
 def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -> ModelInfo:
     """Export the best checkpoint of a run.
 
-    The temperature, the threshold and the metrics in the file come from the validation photos, as
-    ONNX Runtime classifies them.
+    The file is written only if PyTorch and ONNX Runtime agree. Its temperature, threshold and
+    metrics come from ONNX Runtime's logits for the validation photos.
 
     Args:
         run: a trained run.
-        out: where the model file goes, written only if PyTorch and ONNX Runtime agree; None for
-            the run folder.
-        progress: reports the validation photos done.
+        out: path of the model file; None for the run folder.
+        progress: reports the number of validation photos done.
 
     Returns:
-        The facts in the file.
+        The metadata in the file.
 
     Raises:
         UsageError: the folder holds no trained run.
-        ModelFileError: its checkpoint is damaged.
-        RecycleNetError: PyTorch cannot express the network in ONNX, or the two disagree.
+        ModelFileError: the checkpoint is damaged.
+        RecycleNetError: PyTorch cannot export the network, or PyTorch and ONNX Runtime disagree.
     """
     model = load_trained(run)
     preprocess = backbone_preprocess(model, run.recipe)
@@ -62,17 +61,17 @@ def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -
     draft = _draft(run, preprocess)
     proto = to_onnx(model, preprocess.image_size)
     check_parity(_classifier(proto, draft), photos, model)
-    with suppress(RecycleNetError):  # some networks need all the digits of float32
-        smaller = store_in_half(proto)
-        check_parity(_classifier(smaller, draft), photos, model, "float16")
-        proto, draft = smaller, replace(draft, precision="float16")
+    with suppress(RecycleNetError):  # some networks need float32 precision
+        half = store_in_half(proto)
+        check_parity(_classifier(half, draft), photos, model, "float16")
+        proto, draft = half, replace(draft, precision="float16")
     info = _calibrated(draft, predict(_classifier(proto, draft), val, progress))
     write_bytes(out or run.model, _to_bytes(proto, info))
     return info
 
 
 def _draft(run: Run, preprocess: Preprocess) -> ModelInfo:
-    """Return the facts of a model, but for those that validation photos decide."""
+    """Return a model's metadata without the parts that depend on the validation photos."""
     recipe, names = run.recipe, run.manifest.class_names
     return ModelInfo(
         name=recipe.name,
@@ -88,7 +87,7 @@ def _draft(run: Run, preprocess: Preprocess) -> ModelInfo:
 
 
 def _calibrated(draft: ModelInfo, table: PredictionTable) -> ModelInfo:
-    """Return the facts with temperature, threshold and metrics from validation photos."""
+    """Return the metadata with temperature, threshold and metrics of the validation photos."""
     logits, targets = table.logits, table.targets
     temperature = round(fit_temperature(logits, targets), 6)
     threshold = round(fit_threshold(logits, temperature), 6)
@@ -98,7 +97,7 @@ def _calibrated(draft: ModelInfo, table: PredictionTable) -> ModelInfo:
 
 
 def _classifier(proto: onnx.ModelProto, info: ModelInfo) -> Classifier:
-    """Return a classifier that uses a model not yet written."""
+    """Return a classifier for a model that is not yet written."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(_to_bytes(proto, info))
@@ -106,19 +105,19 @@ def _classifier(proto: onnx.ModelProto, info: ModelInfo) -> Classifier:
 
 
 def to_onnx(model: nn.Module, image_size: int) -> onnx.ModelProto:
-    """Return a network as an ONNX graph with its weights inside and a dynamic batch size.
+    """Return a network as an ONNX model with embedded weights and a dynamic batch size.
 
     Raises:
-        RecycleNetError: PyTorch cannot express the network in ONNX.
+        RecycleNetError: PyTorch cannot export the network.
     """
     example = torch.zeros(2, 3, image_size, image_size)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    chatter = io.StringIO()
+    output = io.StringIO()
     try:
         with (
             warnings.catch_warnings(action="ignore"),
-            redirect_stdout(chatter),
-            redirect_stderr(chatter),
+            redirect_stdout(output),
+            redirect_stderr(output),
         ):
             program = torch.onnx.export(
                 model.eval(),
@@ -144,15 +143,15 @@ def to_onnx(model: nn.Module, image_size: int) -> onnx.ModelProto:
 
 
 def store_in_half(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph that stores its large weights as float16, which halves the file.
+    """Return a copy of a model that stores its large tensors as float16, which halves the file.
 
-    The runtime casts them back to float32 once, on loading. Tensors with values beyond float16's
-    range stay as they are.
+    The runtime casts them to float32 once, when it loads the model. Tensors with values beyond the
+    range of float16 stay float32.
     """
-    smaller = onnx.ModelProto()
-    smaller.CopyFrom(proto)
+    half = onnx.ModelProto()
+    half.CopyFrom(proto)
     casts = []
-    for tensor in smaller.graph.initializer:
+    for tensor in half.graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
         if (
             values.dtype != np.float32
@@ -165,14 +164,14 @@ def store_in_half(proto: onnx.ModelProto) -> onnx.ModelProto:
             onnx.helper.make_node("Cast", [stored], [tensor.name], to=onnx.TensorProto.FLOAT)
         )
         tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), stored))
-    nodes = [*casts, *smaller.graph.node]
-    del smaller.graph.node[:]
-    smaller.graph.node.extend(nodes)
-    return smaller
+    nodes = [*casts, *half.graph.node]
+    del half.graph.node[:]
+    half.graph.node.extend(nodes)
+    return half
 
 
 def _to_bytes(proto: onnx.ModelProto, info: ModelInfo) -> bytes:
-    """Return a sealed ONNX file with the facts inside."""
+    """Return the bytes of a sealed ONNX file with the metadata."""
     onnx.helper.set_model_props(proto, {METADATA_KEY: info.to_json()})
     content: bytes = proto.SerializeToString(deterministic=True)
     return seal(content)

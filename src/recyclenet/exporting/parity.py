@@ -1,4 +1,4 @@
-"""The parity gate: an exported model must answer like the network it was made from."""
+"""The parity check: an exported model must match its PyTorch network."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from recyclenet.data.manifest import Sample
 from recyclenet.errors import RecycleNetError
 from recyclenet.inference.classifier import Classifier
 
-# Rounding in float32 sums alone may change a logit by this share of the largest one: a head fitted
-# to the features of a random network has logits of thousands.
+# Tolerated rounding error relative to the largest logit. Logits can be in the thousands, for
+# example with a head fitted to the features of a random network.
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far a model file may differ from its network.
+    """How much a model file may differ from its network.
 
     Attributes:
-        max_difference: largest difference of any logit.
-        max_accuracy_loss: largest loss of accuracy, 0 to 1, on the photos compared.
+        max_difference: largest allowed absolute difference of a logit.
+        max_accuracy_loss: largest allowed loss of accuracy on the compared photos, 0 to 1.
         same_labels: whether every photo must keep its most probable class.
     """
 
@@ -33,7 +33,7 @@ class Tolerance:
     same_labels: bool = True
 
 
-# By the precision in which a model file stores its weights.
+# By the precision of the stored weights.
 TOLERANCES = {
     "float32": Tolerance(1e-3),
     "float16": Tolerance(0.05),
@@ -43,15 +43,15 @@ TOLERANCES = {
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How a model file compares with its network, from the photo files to the logits.
+    """The comparison of a model file with its network.
 
     Attributes:
-        num_photos: photos compared.
-        max_difference: largest difference of any logit.
-        allowed_difference: the largest difference that passes.
+        num_photos: number of compared photos.
+        max_difference: largest absolute difference of a logit.
+        allowed_difference: largest allowed difference.
         worst: the photo with the largest difference.
-        num_changed: photos whose most probable class changed.
-        accuracy_loss: accuracy of the network less that of the file.
+        num_changed: number of photos whose most probable class changed.
+        accuracy_loss: accuracy of the network minus accuracy of the file.
     """
 
     num_photos: int
@@ -65,13 +65,13 @@ class Parity:
 def measure_parity(
     classifier: Classifier, samples: Sequence[Sample], model: nn.Module, tolerance: Tolerance
 ) -> Parity:
-    """Compare a model file with its network.
+    """Compare a model file with its network, from photo to logits.
 
     Args:
-        classifier: uses the model file.
-        samples: photos to compare on, with labels.
+        classifier: a classifier with the model file.
+        samples: labelled photos to compare on.
         model: the network, in evaluation mode, on the CPU.
-        tolerance: what passes.
+        tolerance: the allowed differences.
     """
     expected, actual = [], []
     for sample in samples:
@@ -79,15 +79,17 @@ def measure_parity(
         with torch.inference_mode():
             expected.append(model(torch.from_numpy(batch)).numpy()[0])
         actual.append(classifier.logits(batch)[0])
-    wanted, found = np.stack(expected), np.stack(actual)
-    differences = np.abs(wanted - found).max(axis=1)
-    labels, names = [wanted.argmax(1), found.argmax(1)], classifier.info.class_names
+    reference, exported = np.stack(expected), np.stack(actual)
+    differences = np.abs(reference - exported).max(axis=1)
+    labels, names = [reference.argmax(1), exported.argmax(1)], classifier.info.class_names
     targets = np.array([names.index(sample.label) for sample in samples])
     accuracies = [float((predicted == targets).mean()) for predicted in labels]
     return Parity(
         num_photos=len(samples),
         max_difference=float(differences.max()),
-        allowed_difference=max(tolerance.max_difference, _ROUNDING * float(np.abs(wanted).max())),
+        allowed_difference=max(
+            tolerance.max_difference, _ROUNDING * float(np.abs(reference).max())
+        ),
         worst=samples[int(differences.argmax())],
         num_changed=int((labels[0] != labels[1]).sum()),
         accuracy_loss=accuracies[0] - accuracies[1],
@@ -97,33 +99,33 @@ def measure_parity(
 def check_parity(
     classifier: Classifier, samples: Sequence[Sample], model: nn.Module, precision: str = "float32"
 ) -> Parity:
-    """Refuse a model file that differs too much from its network.
+    """Check that a model file matches its network.
 
     Args:
-        classifier: uses the model file.
-        samples: photos to compare on, with labels.
+        classifier: a classifier with the model file.
+        samples: labelled photos to compare on.
         model: the network, in evaluation mode, on the CPU.
-        precision: of the file's weights; one of `TOLERANCES`.
+        precision: precision of the file's weights, a key of `TOLERANCES`.
 
     Raises:
-        RecycleNetError: a logit differs by too much, the file is less accurate, or a most probable
-            class changed where none may.
+        RecycleNetError: the logits, the accuracy or the most probable classes differ too much.
     """
     tolerance = TOLERANCES[precision]
     parity = measure_parity(classifier, samples, model, tolerance)
     if not parity.max_difference <= parity.allowed_difference:
         raise RecycleNetError(
-            f"not exported: PyTorch and ONNX Runtime differ by {parity.max_difference:.2g} on "
-            f"{parity.worst.path} (at most {parity.allowed_difference:.2g} passes)"
+            f"not exported: a logit of PyTorch and ONNX Runtime differs by "
+            f"{parity.max_difference:.2g} for {parity.worst.path}; at most "
+            f"{parity.allowed_difference:.2g} is allowed"
         )
     if parity.num_changed and tolerance.same_labels:
         raise RecycleNetError(
-            f"not exported: ONNX Runtime labels {parity.num_changed} of {parity.num_photos} photos "
-            "differently from PyTorch"
+            f"not exported: PyTorch and ONNX Runtime give {parity.num_changed} of "
+            f"{parity.num_photos} photos different classes; none may differ"
         )
     if parity.accuracy_loss > tolerance.max_accuracy_loss:
         raise RecycleNetError(
-            f"not exported: the {precision} model loses {parity.accuracy_loss:.2%} accuracy (at "
-            f"most {tolerance.max_accuracy_loss:.2%} passes)"
+            f"not exported: the {precision} model loses {parity.accuracy_loss:.2%} accuracy; at "
+            f"most {tolerance.max_accuracy_loss:.2%} is allowed"
         )
     return parity

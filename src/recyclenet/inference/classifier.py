@@ -1,4 +1,4 @@
-"""The engine: pictures in, answers out, on a CPU and without PyTorch."""
+"""The classifier: photos to predictions, on a CPU and without PyTorch."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Result = TypeVar("Result")
 
 
 class Classifier:
-    """Classifies waste pictures.
+    """Classifies photos of waste.
 
     Args:
-        model: path of a RecycleNet `.onnx` file; None for the one in the package.
-        tta: also look at the mirrored picture and average the two (test-time augmentation).
-        threads: cores to use; None for all.
-        max_pixels: refuse larger pictures.
-        rules: a city's rules, by the name of those in the package or the path of a TOML file.
+        model: path of a RecycleNet `.onnx` file; None for the built-in model.
+        tta: average the logits of the image and its mirror image (test-time augmentation).
+        threads: number of threads; None for all cores.
+        max_pixels: reject photos with more pixels.
+        rules: a city's rules: a built-in name or the path of a TOML file.
 
     Raises:
-        UsageError: there is no such model file, or the rules are wrong.
+        UsageError: the model file does not exist, or the rules are invalid.
         ModelFileError: the model file is damaged, altered or inconsistent.
 
     Example:
@@ -72,26 +72,26 @@ class Classifier:
         return f"Classifier({info.name!r}, {len(info.class_names)} classes, {info.backbone})"
 
     def classify(self, source: ImageSource) -> Prediction:
-        """Classify one picture: a path, file bytes, a Pillow image or a uint8 array.
+        """Classify one photo: a path, file bytes, a Pillow image or a uint8 array.
 
         Raises:
-            ImageError: it cannot be read.
-            ModelFileError: the model fails, or its logits are no numbers.
+            ImageError: the photo cannot be read.
+            ModelFileError: the model failed or returned non-finite logits.
         """
         (logits,) = self.logits(self._prepare(source)[None])
-        self._check_numbers(source, logits)
+        self._check_finite(source, logits)
         return self.answer(source, logits)
 
     def classify_many(
         self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
     ) -> Iterator[Prediction]:
-        """Classify pictures in order, decoding ahead on all cores.
+        """Classify photos in order; decode ahead on all cores.
 
-        A picture that cannot be read, or for which the model gives no numbers, gives a prediction
-        with `error` set; the rest go on. Memory stays bounded however many sources there are.
+        A photo that cannot be read or has non-finite logits yields a prediction with `error` set;
+        the others are classified. Memory use does not grow with the number of sources.
 
         Raises:
-            ModelFileError: as `logits_many` does.
+            ModelFileError: as for `logits_many`.
         """
         for source, logits, error in self.logits_many(sources, batch_size):
             if logits is None:
@@ -104,16 +104,16 @@ class Classifier:
     ) -> Iterator[tuple[ImageSource, npt.NDArray[np.float32] | None, RecycleNetError | None]]:
         """Yield `(source, logits (K,) float32 or None, error or None)` for each source, in order.
 
-        The error is an `ImageError` where the picture cannot be read, a `ModelFileError` where the
-        logits are no finite numbers.
+        The error is an `ImageError` if the photo cannot be read, and a `ModelFileError` if the
+        logits are not finite.
 
         Raises:
-            UsageError: `batch_size` is below one.
-            ModelFileError: the model fails; or, after the last source, it gave no numbers for any.
+            UsageError: `batch_size` is below 1.
+            ModelFileError: the model failed; or, after the last source, all logits were non-finite.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size must be 1 or more, not {batch_size}")
-        num_good = num_odd = 0
+        num_finite = num_nonfinite = 0
         prepared = _in_order(self._try_prepare, sources, self._workers, 2 * batch_size)
         while chunk := list(islice(prepared, batch_size)):
             arrays = [array for _, (array, _) in chunk if array is not None]
@@ -124,21 +124,21 @@ class Classifier:
                     continue
                 logits = next(rows)
                 try:
-                    self._check_numbers(source, logits)
-                except ModelFileError as odd:
-                    num_odd += 1
-                    yield source, None, odd
+                    self._check_finite(source, logits)
+                except ModelFileError as nonfinite:
+                    num_nonfinite += 1
+                    yield source, None, nonfinite
                 else:
-                    num_good += 1
+                    num_finite += 1
                     yield source, logits, None
-        if num_odd and not num_good:
+        if num_nonfinite and not num_finite:
             raise ModelFileError(
-                f"the model {self.info.name} gives no numbers for any of {num_odd} pictures; "
-                f"use another"
+                f"the model {self.info.name} returned non-finite logits for all {num_nonfinite} "
+                f"photos; use another model"
             )
 
     def logits(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return `(N, K)` float32 for a batch `(N, 3, S, S)` float32, with `tta` if it is set."""
+        """Return logits `(N, K)` float32 for a batch `(N, 3, S, S)` float32, with `tta` if set."""
         logits = self._session.run(batch)
         if self._tta:
             mirrored = self._session.run(np.ascontiguousarray(batch[..., ::-1]))
@@ -146,18 +146,18 @@ class Classifier:
         return logits
 
     def decode(self, source: ImageSource) -> ImageArray:
-        """Decode a picture as large as the model needs it, `(H, W, 3)` uint8.
+        """Decode a photo at a resolution sufficient for the model, `(H, W, 3)` uint8.
 
         Raises:
-            ImageError: it cannot be read.
+            ImageError: the photo cannot be read.
         """
         min_side = self.info.preprocess.min_side
         return decode_image(source, min_side=min_side, max_pixels=self._max_pixels)
 
     def _prepare(self, source: ImageSource) -> npt.NDArray[np.float32]:
         preprocess = self.info.preprocess
-        with decoded(source, min_side=preprocess.min_side, max_pixels=self._max_pixels) as picture:
-            return preprocess(picture)
+        with decoded(source, min_side=preprocess.min_side, max_pixels=self._max_pixels) as image:
+            return preprocess(image)
 
     def _try_prepare(
         self, source: ImageSource
@@ -167,16 +167,16 @@ class Classifier:
         except ImageError as error:
             return None, error
 
-    def _check_numbers(self, source: ImageSource, logits: npt.NDArray[np.float32]) -> None:
+    def _check_finite(self, source: ImageSource, logits: npt.NDArray[np.float32]) -> None:
         if not np.isfinite(logits).all():
             shown = ", ".join(f"{value:.3g}" for value in logits[:3])
             raise ModelFileError(
-                f"the model {self.info.name} gives no numbers for "
-                f"{show_path(_name(source) or 'the picture')}: its logits are {shown}, ..."
+                f"the model {self.info.name} returned non-finite logits for "
+                f"{show_path(_name(source) or 'the image')}: {shown}, ...; use another model"
             )
 
     def answer(self, source: ImageSource | None, logits: npt.NDArray[np.float32]) -> Prediction:
-        """Return the answer for a picture with finite `logits` (K,) float32."""
+        """Return the prediction for a photo with finite `logits` (K,) float32."""
         probabilities = softmax(logits, self.info.temperature)
         order = np.argsort(-probabilities, kind="stable")
         names = self.info.class_names
@@ -198,11 +198,11 @@ class Classifier:
 def as_classifier(
     model: str | os.PathLike[str] | Classifier | None = None, *, tta: bool = False
 ) -> Classifier:
-    """Return a classifier, opened from its model file if need be.
+    """Return a classifier; open it if `model` is a path or None.
 
     Raises:
-        UsageError: there is no such model file.
-        ModelFileError: the model file cannot be trusted.
+        UsageError: the model file does not exist.
+        ModelFileError: the model file is damaged, altered or inconsistent.
     """
     return model if isinstance(model, Classifier) else Classifier(model, tta=tta)
 
@@ -214,18 +214,18 @@ def _name(source: ImageSource | None) -> str | None:
 def _in_order(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Apply `work` on threads, at most `ahead` items beyond the one being yielded."""
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    """Apply `work` in threads and yield in order; keep at most `ahead` results in memory."""
+    pending: deque[tuple[Item, Future[Result]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         try:
             for item in items:
-                waiting.append((item, pool.submit(work, item)))
-                if len(waiting) >= ahead:
-                    first, future = waiting.popleft()
+                pending.append((item, pool.submit(work, item)))
+                if len(pending) >= ahead:
+                    first, future = pending.popleft()
                     yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
+            while pending:
+                first, future = pending.popleft()
                 yield first, future.result()
         finally:
-            for _, future in waiting:
+            for _, future in pending:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""Opening a model file: checked byte for byte, then given to ONNX Runtime."""
+"""Open a model file: check its seal, then load it into ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
 
 MAX_MODEL_BYTES = 2**31 - 1
-# What all models of a process may hold in memory at a time, weights and results together.
+# Memory limit for all models of a process together, including weights and activations.
 MAX_MEMORY_BYTES = 8 * 2**30
 
 _FLOAT = "tensor(float)"
 
 
 class Session(Protocol):
-    """A model, ready to run, whatever runs it.
+    """A loaded model, independent of the runtime.
 
     Attributes:
-        info: the facts of the model.
+        info: the model's metadata.
     """
 
     info: ModelInfo
@@ -38,20 +38,20 @@ class Session(Protocol):
         """Return the logits `(N, K)` float32 of a batch `(N, *input_shape)` float32.
 
         Raises:
-            ModelFileError: the model fails.
+            ModelFileError: the model failed.
         """
 
 
 def open_session(path: Path | None = None, threads: int | None = None) -> Session:
-    """Open a model file with the runtime that fits it, today always ONNX Runtime on the CPU.
+    """Open a model file with a suitable runtime, currently always ONNX Runtime on the CPU.
 
     Args:
-        path: a sealed `.onnx` file; None for the model that comes with the package.
-        threads: how many threads one run may use; None for all cores.
+        path: a sealed `.onnx` file; None for the built-in model.
+        threads: number of threads per run; None for all cores.
 
     Raises:
-        UsageError: there is no such file, or it cannot be opened.
-        ModelFileError: the file is damaged, altered, or disagrees with its own facts.
+        UsageError: the file does not exist or cannot be read.
+        ModelFileError: the file is damaged or altered, or its graph contradicts its metadata.
     """
     return OnnxSession(default_model_path() if path is None else path, threads)
 
@@ -61,12 +61,12 @@ class OnnxSession:
 
     Args:
         path: a sealed `.onnx` file.
-        threads: how many threads one run may use; None for all cores.
+        threads: number of threads per run; None for all cores.
         providers: ONNX Runtime's execution providers, in order of preference.
 
     Raises:
-        UsageError: there is no such file, or it cannot be opened.
-        ModelFileError: the file is damaged, altered, or disagrees with its own facts.
+        UsageError: the file does not exist or cannot be read.
+        ModelFileError: the file is damaged or altered, or its graph contradicts its metadata.
     """
 
     def __init__(
@@ -84,60 +84,72 @@ class OnnxSession:
             self._session = onnxruntime.InferenceSession(
                 content, _options(threads), providers=list(providers)
             )
-            facts = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+            metadata = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
             inputs = [(i.name, i.type, i.shape) for i in self._session.get_inputs()]
             outputs = [(o.type, o.shape) for o in self._session.get_outputs()]
-        except Exception as error:  # ONNX Runtime raises its own kinds, one a cause
-            raise ModelFileError(f"{name} cannot be run: {_reason(error)}") from error
-        if facts is None:
-            raise ModelFileError(f"{name} carries no RecycleNet facts; export it again")
+        except Exception as error:  # ONNX Runtime has many exception types without a common base
+            raise ModelFileError(
+                f"{name} cannot be loaded: {_reason(error)}; export the model again"
+            ) from error
+        if metadata is None:
+            raise ModelFileError(f"{name} has no RecycleNet metadata; export the model again")
         try:
-            self.info = ModelInfo.from_json(facts)
+            self.info = ModelInfo.from_json(metadata)
         except ModelFileError as error:
             raise ModelFileError(f"{name}: {error}") from error
         shape, num_classes = self.info.preprocess.input_shape, len(self.info.class_names)
         if len(inputs) != 1 or tuple(inputs[0][2][1:]) != shape:
-            said = "x".join(map(str, shape))
-            raise ModelFileError(f"{name} does not take pictures of {said} as it says")
-        self._input_name, kind, (num_pictures, *_) = inputs[0]
-        if kind != _FLOAT or isinstance(num_pictures, int):
-            wanted = f"any number of pictures as {_FLOAT}"
-            raise ModelFileError(f"{name} takes {num_pictures} as {kind}, not {wanted}")
-        if len(outputs) != 1:
-            raise ModelFileError(f"{name} has {len(outputs)} outputs, not one; export it again")
-        kind, answer = outputs[0]
-        if kind != _FLOAT or len(answer) != 2:
+            expected = "x".join(map(str, shape))
+            received = " and ".join(str(dimensions[1:]) for _, _, dimensions in inputs)
             raise ModelFileError(
-                f"{name} answers with {kind} of shape {answer}, not with one row of {num_classes} "
-                f"classes a picture as {_FLOAT}"
+                f"{name} must take images of shape {expected}, as its metadata says, not "
+                f"{received or 'no input'}; export the model again"
             )
-        if answer[1] != num_classes:
+        self._input_name, dtype, (batch_size, *_) = inputs[0]
+        if dtype != _FLOAT or isinstance(batch_size, int):
             raise ModelFileError(
-                f"{name} answers with {answer[1] or 'any number of'} classes but names "
-                f"{num_classes}; export it again"
+                f"{name} must accept batches of any size as {_FLOAT}, not of size {batch_size} as "
+                f"{dtype}; export the model again"
+            )
+        if len(outputs) != 1:
+            raise ModelFileError(
+                f"{name} must have one output, not {len(outputs)}; export the model again"
+            )
+        dtype, shape = outputs[0]
+        if dtype != _FLOAT or len(shape) != 2:
+            raise ModelFileError(
+                f"{name} must return one row of {num_classes} class logits per image as {_FLOAT}, "
+                f"not {dtype} of shape {shape}; export the model again"
+            )
+        if shape[1] != num_classes:
+            raise ModelFileError(
+                f"{name} returns {shape[1] or 'an unknown number of'} logits per image, but its "
+                f"metadata names {num_classes} classes; export the model again"
             )
 
     def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the logits `(N, K)` float32 of a batch `(N, 3, S, S)` float32.
 
         Raises:
-            ModelFileError: the graph fails, or gives no row of K logits for each picture.
+            ModelFileError: the graph failed or returned logits of the wrong shape.
         """
         try:
             (logits,) = self._session.run(None, {self._input_name: batch})
-        except Exception as error:  # as above
-            raise ModelFileError(f"{self._name} failed at work: {_reason(error)}") from error
+        except Exception as error:  # see above
+            raise ModelFileError(
+                f"{self._name} failed to run: {_reason(error)}; use another model"
+            ) from error
         expected = len(batch), len(self.info.class_names)
         if logits.shape != expected:
             raise ModelFileError(
-                f"{self._name} gave logits of shape {logits.shape} for {len(batch)} pictures, not "
-                f"a row for each, {expected}; export it again"
+                f"{self._name} returned logits of shape {logits.shape}, not one row per image, "
+                f"{expected}; export the model again"
             )
         return np.asarray(logits, np.float32)
 
 
 def default_model_path() -> Path:
-    """Return where the model that comes with the package lies."""
+    """Return the path of the built-in model."""
     return Path(str(files("recyclenet") / "assets" / "trashnet.onnx"))
 
 
@@ -146,7 +158,7 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.use_env_allocators", "1")
-    # The seal covers this one file: weights in other files are looked for where nothing can be.
+    # The seal covers only this file, so loading weights from other files must fail.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"
     )
@@ -157,7 +169,7 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
 
 @cache
 def _limit_memory() -> None:
-    """Give ONNX Runtime one arena for all sessions, no larger than `MAX_MEMORY_BYTES`."""
+    """Make all ONNX Runtime sessions share one arena of at most `MAX_MEMORY_BYTES`."""
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     memory = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
     arena = onnxruntime.OrtArenaCfg({"max_mem": MAX_MEMORY_BYTES})
@@ -165,10 +177,10 @@ def _limit_memory() -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return what ONNX Runtime says, without where in its sources it says so."""
+    """Return ONNX Runtime's message without its error codes and source locations."""
     text = str(error).rpartition("Status Message: ")[2]
     if "std::bad_alloc" in text:
-        return "there is not enough memory for it"
+        return "not enough memory"
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ .*?\) ", "", text)
     return " ".join(text.split())[:200] or type(error).__name__
 
@@ -176,9 +188,11 @@ def _reason(error: Exception) -> str:
 def _read(path: Path, name: str) -> bytes:
     try:
         if not path.is_file():
-            raise UsageError(f"there is no model file {name}")
-        if path.stat().st_size > MAX_MODEL_BYTES:
-            raise ModelFileError(f"{name} is larger than an ONNX file can be")
+            raise UsageError(f"no model file {name}; check the path")
+        if (size := path.stat().st_size) > MAX_MODEL_BYTES:
+            raise ModelFileError(
+                f"{name} has {size:,} bytes; an ONNX file has at most {MAX_MODEL_BYTES:,}"
+            )
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the model file {name}: {error.strerror}") from error

@@ -30,7 +30,7 @@ def classify(
     Raises:
         UsageError: there is no such model file, a folder holds no pictures, or a glob matches
             nothing.
-        ModelFileError: the model file cannot be trusted, or gives no numbers for any picture.
+        ModelFileError: the model file is damaged or altered, or all logits are non-finite.
     """
     paths = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     found = expand([os.fspath(path) for path in paths], left_out)

@@ -60,7 +60,7 @@ class Evaluation:
             cards.append(
                 Card(
                     prediction=self.classifier.answer(sample.path, table.logits[row]),
-                    picture=thumbnail(self.classifier.decode(sample.path)),
+                    image=thumbnail(self.classifier.decode(sample.path)),
                     truth=sample.label,
                 )
             )
@@ -114,7 +114,7 @@ def evaluate(
     Raises:
         UsageError: there is no such dataset, split or model file.
         DataError: a label is unknown to the model, or no photo can be read.
-        ModelFileError: the model file cannot be trusted, or gives no numbers.
+        ModelFileError: the model file is damaged or altered, or returned non-finite logits.
     """
     classifier = as_classifier(model, tta=tta)
     manifest = as_manifest(data)

@@ -47,7 +47,7 @@ class Explanation:
             truth: the true label, if it is known.
         """
         return Card(
-            prediction=self.prediction, picture=self.picture, heatmap=self.overlay, truth=truth
+            prediction=self.prediction, image=self.picture, heatmap=self.overlay, truth=truth
         )
 
     def __repr__(self) -> str:
@@ -76,7 +76,7 @@ def explain(
     Raises:
         ImageError: the picture cannot be read.
         UsageError: there is no such model file, or it has no such class.
-        ModelFileError: the model file cannot be trusted, or gives no numbers.
+        ModelFileError: the model file is damaged or altered, or returned non-finite logits.
     """
     classifier = as_classifier(model)
     prediction = classifier.classify(picture)

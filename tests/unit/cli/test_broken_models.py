@@ -76,7 +76,7 @@ HUGE = (
 )
 BROKEN: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
     "input of float64": (
-        "cannot be run",
+        "cannot be loaded",
         [node("Cast", ["means"], ["logits"], to=TensorProto.FLOAT)],
         {"inputs": [value("input", ["N", 3, 16, 16], TensorProto.DOUBLE)]},
     ),
@@ -89,19 +89,23 @@ BROKEN: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
     "input of one channel": ("3x16x16", [SAME], {"inputs": [value("input", ["N", 1, 16, 16])]}),
     "input of any size": ("3x16x16", [SAME], {"inputs": [value("input", ["N", 3, "H", "W"])]}),
     "input of size 0": ("3x16x16", [SAME], {"inputs": [value("input", ["N", 3, 0, 0])]}),
-    "batches of 1 only": ("any number", [SAME], {"inputs": [value("input", [1, 3, 16, 16])]}),
+    "batches of 1 only": (
+        "batches of any size",
+        [SAME],
+        {"inputs": [value("input", [1, 3, 16, 16])]},
+    ),
     "two inputs": (
         "3x16x16",
         [node("Add", ["means", "more"], ["logits"])],
         {"inputs": [value("input", ["N", 3, 16, 16]), value("more", ["N", 3])]},
     ),
     "two outputs": (
-        "2 outputs",
+        "one output, not 2",
         [SAME],
         {"outputs": [value("logits", ["N", 3]), value("means", ["N", 3])]},
     ),
     "one class more": (
-        "answers with 4 classes but names 3",
+        "returns 4 logits per image",
         [node("Concat", ["means", "one"], ["logits"], axis=1)],
         {
             "constants": [numpy_helper.from_array(np.ones((1, 1), np.float32), "one")],
@@ -219,19 +223,19 @@ def logits_of(tmp_path: Path, *factors: float) -> Classifier:
 @pytest.mark.parametrize("factor", [np.nan, np.inf, -np.inf])
 def test_logits_that_are_no_numbers_are_no_answer(tmp_path: Path, factor: float) -> None:
     classifier = logits_of(tmp_path, 1, factor, 1)
-    with pytest.raises(ModelFileError, match="no numbers"):
+    with pytest.raises(ModelFileError, match="non-finite logits"):
         classifier.classify(PICTURE)
     many = classifier.classify_many([PICTURE, b"", PICTURE])
     answers = [next(many) for _ in range(3)]
-    with pytest.raises(ModelFileError, match="no numbers"):
+    with pytest.raises(ModelFileError, match="non-finite logits"):
         next(many)
     assert [answer.label for answer in answers] == [None] * 3
-    assert "no numbers" in str(answers[0].error)
+    assert "non-finite logits" in str(answers[0].error)
     assert "empty" in str(answers[1].error)
 
 
 def sometimes(path: Path) -> Path:
-    """A model whose logits are 1 / mean of each channel less 1: no numbers for white pictures."""
+    """A model whose logits are 1 / mean of each channel less 1, not finite for white images."""
     return sealed(
         path,
         node("Sub", ["means", "one"], ["less"]),
@@ -247,8 +251,8 @@ def test_the_other_pictures_are_still_answered(tmp_path: Path) -> None:
     classifier = Classifier(sometimes(tmp_path / "odd.onnx"))
     for size in (1, 2, 16):
         first, second, third = classifier.classify_many([WHITE, PICTURE, WHITE], size)
-        assert "no numbers" in str(first.error)
-        assert "no numbers" in str(third.error)
+        assert "non-finite logits" in str(first.error)
+        assert "non-finite logits" in str(third.error)
         assert second.label in NAMES
         assert (first.label, first.confidence, first.known) == (None, None, False)
 
@@ -282,12 +286,12 @@ def test_classify_and_evaluate_count_them(tmp_path: Path, command: Any) -> None:
         code, out, err = command(*words, tmp_path / "photos", "--model", model)
         assert code == 4
         assert err.splitlines()[-1].startswith("error: ")
-        assert "no numbers" in err.splitlines()[-1]
+        assert "non-finite logits" in err.splitlines()[-1]
     code, out, err = command(
         "demo", "--model", model, "--pictures", tmp_path / "photos", "--out", page
     )
     assert code == 4
-    assert "no numbers" in err
+    assert "non-finite logits" in err
 
 
 FACTS_VALUES = json.loads(FACTS)
@@ -326,5 +330,5 @@ def test_metadata_that_is_no_text_is_refused(tmp_path: Path) -> None:
     model = sealed(tmp_path / "odd.onnx", SAME, facts=FACTS.replace("tiny", "t??y"))
     content = model.read_bytes()[:-SEAL_LENGTH].replace(b"t??y", b"t\xff\xfey")
     model.write_bytes(seal(content))
-    with pytest.raises(ModelFileError, match="cannot be run"):
+    with pytest.raises(ModelFileError, match="cannot be loaded"):
         Classifier(model)

@@ -164,7 +164,7 @@ def test_clean_finds_wrong_labels(command: Command, photos: Path, tmp_path: Path
     assert sorted(row["label"] for row in wrong) == ["glass", "metal", "paper"]
     assert not any(row["goes"] for row in wrong)
     for text, message in (
-        ("path,target\n", "no prediction table"),
+        ("path,target\n", "not a prediction table"),
         ("path,target,logit_glass\nelsewhere.jpg,0,1\n", "other photos"),
     ):
         table.write_text(text)

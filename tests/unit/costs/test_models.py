@@ -45,5 +45,5 @@ def test_the_table_and_the_picture_are_written(rows: list[CostRow], tmp_path: Pa
 
 
 def test_a_network_named_twice_is_refused() -> None:
-    with pytest.raises(UsageError, match="named twice"):
+    with pytest.raises(UsageError, match="given twice"):
         measure_models(["resnet18", "resnet18"], 64, 1, 1)

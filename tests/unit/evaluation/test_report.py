@@ -57,7 +57,7 @@ def card(label: str | None = "glass", truth: str | None = "glass", **changes) ->
         bin="own bin",
         known=True,
     )
-    return Card(**{"prediction": prediction, "picture": PICTURE, "truth": truth, **changes})
+    return Card(**{"prediction": prediction, "image": PICTURE, "truth": truth, **changes})
 
 
 def assert_whole_and_harmless(page: Page) -> None:
@@ -90,13 +90,13 @@ def test_page_of_an_evaluation():
     scores = score(logits, np.array([0, 1, 1, 1]), NAMES)
     page = Page(evaluation_page(scores, [card(truth=NAMES[1])], INFO, f"tiny on {HOSTILE}"))
     assert_whole_and_harmless(page)
-    for words in ("4 photos", "75.00%", "<b>玻璃</b> taken for glass: 1", f"tiny on {HOSTILE}"):
+    for words in ("4 photos", "75.00%", "<b>玻璃</b> classified as glass: 1", f"tiny on {HOSTILE}"):
         assert words in page.text
 
 
 def test_page_without_mistakes_or_pictures():
     scores = score(np.array([[2, 0]], np.float32), np.array([0]), NAMES)
-    assert "Most wrong" not in Page(evaluation_page(scores, [], INFO, "all right")).text
+    assert "Worst errors" not in Page(evaluation_page(scores, [], INFO, "all right")).text
     assert Page(answers_page([], INFO)).tags.count("article") == 0
 
 

@@ -33,7 +33,7 @@ def test_ablations_of_the_project_are_valid(path: Path) -> None:
         ("seeds = [-1]\n[factors]\n'fit.epochs' = [1]", "greater than or equal to 0"),
         ("seeds = [10000000000]\n[factors]\n'fit.epochs' = [1]", "less than or equal to"),
         ("[settings]\n'optim.rho' = inf\n[factors]\n'fit.epochs' = [1]", "finite number"),
-        (f"[factors]\n'name' = ['{'l' * 300}']", "no folder can be named"),
+        (f"[factors]\n'name' = ['{'l' * 300}']", "300 characters; at most 200"),
         ("[factors]\n" + "\n".join(f"'a{i}' = [1, 2, 3]" for i in range(40)), "combinations"),
         ("[factors]\n'name' = ['..', '.']", "the same name"),
     ],

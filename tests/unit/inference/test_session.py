@@ -63,11 +63,11 @@ def test_onnx_file_from_elsewhere_is_refused(make_model):
 def test_sealed_file_that_is_no_onnx_is_refused(tmp_path):
     path = tmp_path / "sealed.onnx"
     path.write_bytes(seal(b"this is no model" * 50))
-    assert "cannot be run" in refusal(path)
+    assert "cannot be loaded" in refusal(path)
 
 
 def test_sealed_file_without_facts_is_refused(make_model):
-    assert "no RecycleNet facts" in refusal(make_model(facts=None))
+    assert "no RecycleNet metadata" in refusal(make_model(facts=None))
 
 
 @pytest.mark.parametrize("facts", ["{}", "not JSON", "[1, 2]"])
@@ -78,7 +78,7 @@ def test_unusable_facts_are_refused(make_model, facts):
 def test_graph_that_disagrees_with_its_facts_is_refused(make_model):
     from recyclenet.core.preprocess import Preprocess
 
-    assert "answers with 4 classes but names 3" in refusal(make_model(num_outputs=4))
+    assert "returns 4 logits per image" in refusal(make_model(num_outputs=4))
     other_size = make_model(image_size=16, preprocess=Preprocess(image_size=32))
     assert "3x32x32" in refusal(other_size)
 
