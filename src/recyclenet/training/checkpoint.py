@@ -75,7 +75,7 @@ def check_resumable(path: Path) -> None:
         raise ModelFileError(f"{show_path(path)} is damaged: {reason}; train again") from error
     if missing:
         raise ModelFileError(
-            f"cannot resume from {show_path(path)}: it lacks {', '.join(missing)}; train again"
+            f"{show_path(path)} is incomplete: it lacks {', '.join(missing)}; train again"
         )
 
 

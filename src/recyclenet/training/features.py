@@ -36,8 +36,8 @@ def photo_features(paths: Sequence[Path], progress: Progress = silent) -> npt.ND
     preprocess = Preprocess(resize_mode="stretch")
 
     def read(path: Path) -> npt.NDArray[np.float32]:
-        with decoded(path, min_side=preprocess.min_side) as picture:
-            return preprocess(picture)
+        with decoded(path, min_side=preprocess.min_side) as image:
+            return preprocess(image)
 
     found = []
     with ThreadPoolExecutor() as pool, torch.inference_mode():
