@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from recyclenet.training.checkpoint import check_resumable
+from recyclenet.training.recipe import load_recipe
+
 NUM_KILLS = 10
 TINY = Path(__file__).resolve().parents[1] / "tiny.toml"
 
@@ -96,25 +99,31 @@ def test_told_to_end_a_run_says_how_to_go_on(
     assert (run / "checkpoints" / "last.ckpt").is_file()
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux limits other processes")
 def test_a_full_disk_ends_in_one_line_and_leaves_the_last_checkpoint(
-    photo_folder: Path, whole: Path, tmp_path: Path
+    photo_folder: Path, tmp_path: Path
 ) -> None:
+    run = tmp_path / "run"
+    process = start(new_run(photo_folder, run))
+    while num_epochs(run) < 2 and process.poll() is None:
+        time.sleep(0.01)
+    limit = (run / "checkpoints" / "last.ckpt").stat().st_size // 2
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err.decode()
+    assert b"Traceback" not in err
+    assert b"recyclenet train --resume" in err.splitlines()[-1]
+    check_resumable(run / "checkpoints" / "last.ckpt", load_recipe(run / "recipe.toml"))
+
+
+def test_a_run_does_not_go_on_with_another_recipe(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     recipe = run / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("epochs = 60", "epochs = 70"))
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
-    limit = len(before) // 2
-    process = subprocess.Popen(
-        command("--resume", run),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1, err.decode()
-    assert b"Traceback" not in err
-    assert b"recyclenet train --resume" in err.splitlines()[-1]
+    _, err = start(command("--resume", run)).communicate(timeout=60)
+    assert b"fit.epochs was 60 when" in err.splitlines()[-1]
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
@@ -125,7 +134,7 @@ def test_a_folder_that_cannot_be_written_ends_in_one_line(
     blocked.write_text("mine")
     process = start(new_run(photo_folder, blocked / "run"))
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert err.splitlines()[-1].startswith(b"error: cannot write")
     assert b"Traceback" not in err
     assert blocked.read_text() == "mine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from recyclenet.training.run import Run
 
 # Entries that Lightning needs to resume.
 _STATE = ("state_dict", "optimizer_states", "lr_schedulers", "loops", "epoch", "global_step")
+# The recipe of the run, whose schedule and order of photos fit no other.
+RECIPE_KEY = "recyclenet_recipe"
 
 
 def backbone_preprocess(model: Network, recipe: Recipe) -> Preprocess:
@@ -61,22 +64,42 @@ def load_trained(run: Run) -> Network:
     return model.eval()
 
 
-def check_resumable(path: Path) -> None:
-    """Check that training can resume from a checkpoint.
+def check_resumable(path: Path, recipe: Recipe) -> None:
+    """Refuse a checkpoint that training cannot go on from.
 
     Raises:
-        ModelFileError: the checkpoint is damaged or incomplete.
+        ModelFileError: it is damaged.
+        UsageError: the recipe has changed since the checkpoint was written.
     """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         missing = [name for name in _STATE if name not in stored]
+        before = dict(stored.get(RECIPE_KEY, {}))
     except Exception as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise ModelFileError(f"{show_path(path)} is damaged: {reason}; train again") from error
+        raise ModelFileError(f"{show_path(path)} is damaged: {reason}; train anew") from error
     if missing:
         raise ModelFileError(
-            f"{show_path(path)} is incomplete: it lacks {', '.join(missing)}; train again"
+            f"{show_path(path)} is no checkpoint to continue from: it has no "
+            f"{', '.join(missing)}; train anew"
         )
+    now = recipe_fields(recipe)
+    for name in sorted(before.keys() & now.keys()):
+        if before[name] != now[name]:
+            raise UsageError(
+                f"{name} was {before[name]} when {show_path(path)} was written and is now "
+                f"{now[name]}; change it back, or train anew"
+            )
+
+
+def recipe_fields(recipe: Recipe) -> dict[str, str]:
+    """Return what a checkpoint keeps of its recipe: each section's fields, as text."""
+    return {
+        f"{section}.{name}": json.dumps(value)
+        for section, fields in recipe.model_dump(mode="json").items()
+        if isinstance(fields, dict)
+        for name, value in fields.items()
+    }
 
 
 def save_start(model: Network, run: Run) -> None:

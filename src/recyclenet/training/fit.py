@@ -114,12 +114,12 @@ def resume_run(
     """Continue an interrupted run from its last checkpoint.
 
     Raises:
-        UsageError: the folder holds no run.
+        UsageError: the folder holds no run, or its recipe has changed.
         ModelFileError: the checkpoint is damaged.
         Interrupted: the user stopped the run again.
     """
     if run.last.is_file():
-        check_resumable(run.last)
+        check_resumable(run.last, run.recipe)
     ready = prepare(run.manifest, run.recipe, progress, devices, maps)
     _fit(ready, run.recipe, run, progress, devices)
 

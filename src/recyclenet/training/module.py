@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 from recyclenet.errors import RecycleNetError
 from recyclenet.evaluation.calibration import fit_temperature, negative_log_likelihood
 from recyclenet.models.network import Network, freeze_first, layer_groups
+from recyclenet.training.checkpoint import RECIPE_KEY, recipe_fields
 from recyclenet.training.convolution import Float32Gradients
 from recyclenet.training.optim import build_optimizer, build_plateau, build_schedule
 from recyclenet.training.recipe import Recipe
@@ -193,6 +194,10 @@ class TrainingModule(pl.LightningModule):
         self.log("val_accuracy", self.trainer.strategy.reduce(accuracy, reduce_op="mean"))
         if self._recipe.optim.schedule == "plateau" and not self.trainer.sanity_checking:
             self._schedules()[1].step(loss)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the recipe, for `check_resumable`."""
+        checkpoint[RECIPE_KEY] = recipe_fields(self._recipe)
 
     def configure_optimizers(self) -> Any:
         """Return the recipe's optimiser and schedules."""
