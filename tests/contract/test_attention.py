@@ -22,6 +22,8 @@ BACKBONES = {
 }
 PLACES = [(name, place) for name, places in BACKBONES.items() for place in places]
 SIZE = 64
+# Each module is exported once in each placement; of the other families, one network each.
+EXPORTED = {("test_resnet", "features"), ("test_efficientnet", "blocks")}
 
 
 def build(backbone: str, attention: str, placement: str) -> Network:
@@ -75,4 +77,5 @@ def test_every_module_learns_repeats_itself_and_exports(
         first, again, alone = model(batch), model(batch), model(batch[:1])
     assert torch.equal(first, again)
     torch.testing.assert_close(first[:1], alone, rtol=1e-3, atol=1e-4)
-    check_parity(model)
+    if (backbone, placement) in EXPORTED or attention == "recyclenet":
+        check_parity(model)
