@@ -226,6 +226,19 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
 
 
 @pytest.fixture(scope="session")
+def decisive_model(make_model: MakeModel, tiny_model: Path, photo_folder: Path) -> Path:
+    """The tiny model with the statistics that `export` writes, from the photos in the folder."""
+    from recyclenet.data.dataset import load_dataset
+    from recyclenet.evaluation.predict import predict
+    from recyclenet.evaluation.statistics import decision_statistics
+    from recyclenet.inference.classifier import Classifier
+
+    classifier = Classifier(tiny_model, threads=1)
+    table = predict(classifier, load_dataset(photo_folder))
+    return make_model(statistics=decision_statistics(table, classifier.info.temperature))
+
+
+@pytest.fixture(scope="session")
 def tiny_model(make_model: MakeModel) -> Path:
     """A sealed model: green is glass, blue is metal, red is paper."""
     return make_model()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from recyclenet.errors import RecycleNetError
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.ablate import ablate
+    from recyclenet.operations.audit import audit
     from recyclenet.operations.benchmark import benchmark
     from recyclenet.operations.classify import classify
     from recyclenet.operations.crossval import crossval
@@ -53,6 +54,7 @@ __all__ = [
     "Run",
     "__version__",
     "ablate",
+    "audit",
     "benchmark",
     "classify",
     "crossval",
@@ -72,6 +74,7 @@ _LIGHT = {
     "Manifest": "data.manifest",
     "Prediction": "core.prediction",
     "RecycleNetError": "errors",
+    "audit": "operations.audit",
     "classify": "operations.classify",
     "evaluate": "operations.evaluate",
     "explain": "operations.explain",

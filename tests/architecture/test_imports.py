@@ -24,6 +24,7 @@ LIGHT = (
     "recyclenet.evaluation",
     "recyclenet.inference",
     "recyclenet.explanation",
+    "recyclenet.operations.audit",
     "recyclenet.operations.classify",
     "recyclenet.operations.evaluate",
     "recyclenet.operations.explain",

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from recyclenet.cli import (
     ablate,
+    audit,
     benchmark,
     classify,
     crossval,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, classify, evaluate, train, lr_find, crossval, ablate, export, doctor):
+for module in (demo, classify, audit, evaluate, train, lr_find, crossval, ablate, export, doctor):
     app.command(cls=Command)(getattr(module, module.__name__.rpartition(".")[2]))
 for group in (data, models, benchmark):
     app.add_typer(group.app)

@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.command import Reads
-from recyclenet.cli.options import JsonOption, MaxMegapixelsOption, ModelOption, TtaOption
+from recyclenet.cli.options import (
+    JsonOption,
+    MaxMegapixelsOption,
+    MaxRiskOption,
+    ModelOption,
+    RulesOption,
+    TtaOption,
+)
 from recyclenet.cli.output import say, say_left_out
 from recyclenet.errors import EXIT_PARTIAL
 
@@ -27,11 +33,8 @@ def classify(
     ] = None,
     tta: TtaOption = False,
     model: ModelOption = None,
-    rules: Annotated[
-        str | None,
-        typer.Option("--rules", help="A city's rules: a built-in name or a TOML file."),
-        Reads(),
-    ] = None,
+    rules: RulesOption = None,
+    max_risk: MaxRiskOption = None,
     max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
     """Classify photos; print one line, or with --json one JSON object, per photo."""
@@ -39,7 +42,10 @@ def classify(
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.classify import classify as operation
 
-    classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules)
+    classifier = Classifier(
+        model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules, max_risk=max_risk
+    )
+    more = {} if classifier.risk is None else {"risk": classifier.risk.to_row()}
     reasons: list[str] = []
 
     def report_left_out(reason: str) -> None:
@@ -48,13 +54,15 @@ def classify(
 
     predictions = operation(paths, classifier, left_out=report_left_out)
     num_bad = num_done = 0
+    if classifier.risk is not None:
+        say(str(classifier.risk), err=True)
     if not as_json:
         say(HEADER)
     for prediction in predictions:
         num_done += 1
         num_bad += prediction.error is not None
         if as_json:
-            print_row(prediction.to_row(top_k))
+            print_row(prediction.to_row(top_k) | more)
         elif prediction.error is not None:
             say(f"error: {prediction.error}", err=True)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,9 @@ from recyclenet.cli.options import (
     ForceOption,
     JsonOption,
     MaxMegapixelsOption,
+    MaxRiskOption,
     ModelOption,
+    RulesOption,
     TtaOption,
 )
 from recyclenet.cli.output import say, say_left_out, say_written
@@ -22,6 +24,7 @@ from recyclenet.errors import EXIT_PARTIAL, ModelFileError
 
 if TYPE_CHECKING:
     from recyclenet.evaluation.metrics import Scores
+    from recyclenet.operations.evaluate import Evaluation
 
 
 def evaluate(
@@ -33,6 +36,8 @@ def evaluate(
     as_json: JsonOption = False,
     tta: TtaOption = False,
     model: ModelOption = None,
+    rules: RulesOption = None,
+    max_risk: MaxRiskOption = None,
     report: Annotated[
         Path | None,
         typer.Option("--report", help="Write an HTML page with the most wrong photos."),
@@ -53,7 +58,9 @@ def evaluate(
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.evaluate import evaluate as operation
 
-    classifier = Classifier(model, tta=tta, max_pixels=int(max_megapixels * 1e6))
+    classifier = Classifier(
+        model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules, max_risk=max_risk
+    )
     left_out: list[str] = []
     dataset = load_dataset(data, left_out.append)
     for reason in left_out:
@@ -81,9 +88,9 @@ def evaluate(
             "num_unreadable": len(problems) - num_unanswered,
             "num_unanswered": num_unanswered,
         }
-        print_row({**facts, **result.scores.to_row()})
+        print_row({**facts, **result.scores.to_row(), **decision_row(result)})
     else:
-        for line in describe(result.scores):
+        for line in [*describe(result.scores), *describe_decisions(result)]:
             say(line)
     if problems:
         total = len(problems) + len(result.table.samples)
@@ -106,4 +113,35 @@ def describe(scores: Scores) -> list[str]:
     ]
     for name, row in zip(scores.class_names, scores.confusion, strict=True):
         lines.append(f"{name[:21]:<22}" + "".join(f"{count:>10}" for count in row))
+    return lines
+
+
+def decision_row(result: Evaluation) -> dict[str, Any]:
+    """Return the figures of the bins and of the risk, as far as they were asked for."""
+    row: dict[str, Any] = {}
+    if result.bins is not None:
+        row["bins"] = result.bins.to_row()
+    if result.classifier.risk is not None:
+        found = 1 - result.scores.known_accuracy if result.scores.coverage else None
+        row["risk"] = {
+            **result.classifier.risk.to_row(),
+            "coverage": round(result.scores.coverage, 6),
+            "risk": None if found is None else round(found, 6),
+        }
+    return row
+
+
+def describe_decisions(result: Evaluation) -> list[str]:
+    """Return these figures as lines of text."""
+    lines = []
+    if result.bins is not None:
+        lines += ["", *result.bins.lines()]
+    if result.classifier.risk is not None:
+        scores = result.scores
+        found = f", {1 - scores.known_accuracy:.1%} of them wrong" if scores.coverage else ""
+        lines += [
+            "",
+            f"{result.classifier.risk}",
+            f"here: answers {scores.coverage:.1%}{found}",
+        ]
     return lines

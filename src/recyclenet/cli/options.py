@@ -24,6 +24,14 @@ def dataset_files(source: Path) -> Iterator[Path]:
         yield from (sample.path for sample in load_dataset(source))
 
 
+def picture_files(paths: list[str]) -> Iterator[Path]:
+    """Yield the files that files, folders and globs stand for."""
+    from recyclenet.data.pictures import expand
+
+    with suppress(RecycleNetError):  # the command reports the error
+        yield from map(Path, expand(paths, lambda _: None))
+
+
 def run_files(run: Path) -> Iterator[Path]:
     """Yield the files of a run that a command may read."""
     yield from (run / "recipe.toml", *(run / "checkpoints").glob("*"))
@@ -44,6 +52,20 @@ MaxMegapixelsOption = Annotated[
 ModelOption = Annotated[
     Path | None,
     typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in model."),
+    Reads(),
+]
+MaxRiskOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-risk",
+        min=0.001,
+        max=0.99,
+        help="Answer only where at most this share of the answers is wrong, such as 0.05.",
+    ),
+]
+RulesOption = Annotated[
+    str | None,
+    typer.Option("--rules", help="A city's rules: a built-in name or a TOML file."),
     Reads(),
 ]
 RecipeOption = Annotated[

@@ -23,9 +23,11 @@ class Prediction:
         confidence: calibrated probability of `label`, 0 to 1.
         probabilities: calibrated probability of each class, most probable first.
         stream: the disposal stream of `label`.
-        bin: name of the bin under the rules in use; the advice to ask a person if `known` is
-            False; None if there is no answer.
-        known: whether the confidence reaches the model's threshold.
+        bin: name of the bin under the rules in use, or the advice to ask a person: if the rules
+            give the cost of asking, where that is cheapest; otherwise if `known` is False. None if
+            there is no answer.
+        known: whether the confidence reaches the threshold in use.
+        expected_cost: expected cost of what `bin` says; None if the rules do not give it.
         error: why there is no answer; None if there is one.
         source: the classified photo, for display in a notebook.
     """
@@ -37,6 +39,7 @@ class Prediction:
     stream: str | None = None
     bin: str | None = None
     known: bool = False
+    expected_cost: float | None = None
     error: str | None = None
     source: ImageSource | None = field(default=None, repr=False, compare=False)
 
@@ -51,6 +54,7 @@ class Prediction:
             "stream": self.stream,
             "bin": self.bin,
             "known": self.known,
+            "expected_cost": _rounded(self.expected_cost),
             "error": self.error,
         }
 

@@ -25,6 +25,9 @@ BINS: Mapping[str, str] = {
 # Shown instead of a bin if the answer is not known.
 UNSURE = "not sure: ask a person"
 
+# The largest cost of a mistake; far larger than any that makes sense.
+MAX_COST = 1e6
+
 # Datasets with Chinese class names put the stream before the item: 厨余垃圾_草莓.
 GROUPS: Mapping[str, Stream] = {
     "可回收物": "recyclable",
@@ -41,14 +44,23 @@ class Rules:
     Attributes:
         streams: class to stream, where it differs from the model's.
         bins: class or stream to the name of its bin.
+        costs: what a mistake costs: class, stream or bin of the truth, to stream or bin chosen, to
+            cost; None if the rules name no costs.
+        abstain: cost of asking a person; None if the rules name none.
     """
 
     streams: Mapping[str, str] = field(default_factory=dict)
     bins: Mapping[str, str] = field(default_factory=dict)
+    costs: Mapping[str, Mapping[str, float]] | None = None
+    abstain: float | None = None
 
     def bin_of(self, label: str, stream: str) -> str:
         """Return the name of the bin for class `label` of stream `stream`."""
-        return self.bins.get(label) or self.bins.get(stream) or BINS[stream]
+        return self.bins.get(label) or self.bin_of_stream(stream)
+
+    def bin_of_stream(self, stream: str) -> str:
+        """Return the name of the bin for the classes of `stream` without a bin of their own."""
+        return self.bins.get(stream) or BINS[stream]
 
 
 @cache
@@ -82,9 +94,9 @@ def load_rules(source: str, class_names: Iterable[str] = ()) -> Rules:
         raise UsageError(f"unknown rules {source!r}: {hint} (or give a .toml file)")
     tables = read_toml(named.get(source, Path(source)))
     for name, table in tables.items():
-        if name not in ("streams", "bins") or not isinstance(table, dict):
+        if name not in ("streams", "bins", "costs") or not isinstance(table, dict):
             raise UsageError(
-                f"{source} has {name!r}; only the tables [streams] and [bins] are allowed"
+                f"{source} has {name!r}; only the tables [streams], [bins] and [costs] are allowed"
             )
     streams, bins = tables.get("streams", {}), tables.get("bins", {})
     known = {*known_streams(), *class_names}
@@ -100,7 +112,51 @@ def load_rules(source: str, class_names: Iterable[str] = ()) -> Rules:
     for name, value in bins.items():
         if not isinstance(value, str) or not value.strip():
             raise UsageError(f"{source}: the bin of {name!r} must be non-empty text, not {value!r}")
-    return Rules(streams, bins)
+    if "costs" not in tables:
+        return Rules(streams, bins)
+    choices = {*STREAMS, *BINS.values(), *bins.values()}
+    costs, abstain = _read_costs(tables["costs"], known, choices, source)
+    return Rules(streams, bins, costs, abstain)
+
+
+def _read_costs(
+    table: dict[str, Any], known: set[str], choices: set[str], source: str
+) -> tuple[dict[str, dict[str, float]], float | None]:
+    """Return the costs of mistakes, and the cost of asking a person.
+
+    Args:
+        table: the table [costs].
+        known: all classes.
+        choices: all streams and bins.
+        source: the rules, for error messages.
+    """
+    rows = {name: row for name, row in table.items() if name != "abstain"}
+    for truth, row in rows.items():
+        _check(truth, known | choices, source)
+        if not isinstance(row, dict):
+            raise UsageError(
+                f"{source}: the costs of {truth!r} must be a table of streams or bins, such as "
+                f"{{ other = 5 }}, not {row!r}"
+            )
+        for choice, cost in row.items():
+            if choice not in choices:
+                raise UsageError(
+                    f"{source}: the costs of {truth!r} name the unknown stream or bin {choice!r}: "
+                    f"{nearest(choice, choices)}"
+                )
+            _check_cost(f"the cost of {truth!r} in {choice!r}", cost, source)
+    abstain = table.get("abstain")
+    if abstain is not None:
+        _check_cost("the cost 'abstain'", abstain, source)
+    return rows, abstain
+
+
+def _check_cost(what: str, cost: Any, source: str) -> None:
+    is_number = isinstance(cost, int | float) and not isinstance(cost, bool)
+    if not is_number or not 0 <= cost <= MAX_COST:
+        raise UsageError(
+            f"{source}: {what} must be a number from 0 to {MAX_COST:,.0f}, not {cost!r}"
+        )
 
 
 def assign_streams(

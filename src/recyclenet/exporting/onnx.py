@@ -24,6 +24,7 @@ from recyclenet.core.taxonomy import assign_streams
 from recyclenet.errors import RecycleNetError
 from recyclenet.evaluation.calibration import fit_temperature, fit_threshold
 from recyclenet.evaluation.predict import predict
+from recyclenet.evaluation.statistics import decision_statistics
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.parity import check_parity
 from recyclenet.inference.classifier import Classifier
@@ -87,13 +88,19 @@ def _draft(run: Run, preprocess: Preprocess) -> ModelInfo:
 
 
 def _calibrated(draft: ModelInfo, table: PredictionTable) -> ModelInfo:
-    """Return the metadata with temperature, threshold and metrics of the validation photos."""
+    """Return the metadata with what comes from the validation photos."""
     logits, targets = table.logits, table.targets
     temperature = round(fit_temperature(logits, targets), 6)
     threshold = round(fit_threshold(logits, temperature), 6)
     scores = table.score(temperature, threshold)
     metrics = {"split": "val", **scores.to_row()}
-    return replace(draft, temperature=temperature, threshold=threshold, metrics=metrics)
+    return replace(
+        draft,
+        temperature=temperature,
+        threshold=threshold,
+        metrics=metrics,
+        statistics={**draft.statistics, **decision_statistics(table, temperature)},
+    )
 
 
 def _classifier(proto: onnx.ModelProto, info: ModelInfo) -> Classifier:

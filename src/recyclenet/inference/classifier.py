@@ -13,9 +13,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.decision import softmax
+from recyclenet.core.decision import ASK, bin_chooser, softmax
 from recyclenet.core.images import MAX_PIXELS, ImageArray, ImageSource, decode_image, decoded
 from recyclenet.core.prediction import Prediction
+from recyclenet.core.risk import RiskChoice, RiskTable
 from recyclenet.core.taxonomy import UNSURE, Rules, load_rules
 from recyclenet.core.text import show_path
 from recyclenet.errors import ImageError, ModelFileError, RecycleNetError, UsageError
@@ -36,9 +37,20 @@ class Classifier:
         threads: number of threads; None for all cores.
         max_pixels: reject photos with more pixels.
         rules: a city's rules: a built-in name or the path of a TOML file.
+        max_risk: the largest share of wrong answers accepted among the known ones, 0.001 to 0.99,
+            which replaces the model's threshold; None for the model's threshold.
+
+    Attributes:
+        info: the model's metadata.
+        rules: the rules in use.
+        streams: class to stream under these rules, in the order of the logits.
+        bins: chooses the bin.
+        threshold: the lowest confidence that counts as known.
+        risk: how `threshold` was chosen; None without `max_risk`.
 
     Raises:
-        UsageError: the model file does not exist, or the rules are invalid.
+        UsageError: the model file does not exist, the rules are invalid, or no threshold of the
+            model keeps the risk.
         ModelFileError: the model file is damaged, altered or inconsistent.
 
     Example:
@@ -56,6 +68,7 @@ class Classifier:
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
         rules: str | os.PathLike[str] | None = None,
+        max_risk: float | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be 1 or more, not {threads}")
@@ -66,6 +79,13 @@ class Classifier:
         self.info = self._session.info
         names = self.info.class_names
         self.rules = Rules() if rules is None else load_rules(os.fspath(rules), names)
+        self.streams = {n: self.rules.streams.get(n, self.info.streams[n]) for n in names}
+        self.bins = bin_chooser(self.rules, self.streams)
+        self.risk: RiskChoice | None = None
+        self.threshold = self.info.threshold
+        if max_risk is not None:
+            self.risk = RiskTable.from_statistics(self.info.statistics).choose(max_risk)
+            self.threshold = self.risk.threshold
 
     def __repr__(self) -> str:
         info = self.info
@@ -181,18 +201,35 @@ class Classifier:
         order = np.argsort(-probabilities, kind="stable")
         names = self.info.class_names
         label, confidence = names[order[0]], float(probabilities[order[0]])
-        stream = self.rules.streams.get(label, self.info.streams[label])
-        known = confidence >= self.info.threshold
+        known = confidence >= self.threshold
+        choices, costs = self.choose_bins(probabilities[None])
+        choice, cost = int(choices[0]), float(costs[0])
         return Prediction(
             path=_name(source),
             label=label,
             confidence=confidence,
             probabilities={names[i]: float(probabilities[i]) for i in order},
-            stream=stream,
-            bin=self.rules.bin_of(label, stream) if known else UNSURE,
+            stream=self.streams[label],
+            bin=UNSURE if choice == ASK else self.bins.bins[choice],
             known=known,
+            expected_cost=None if np.isnan(cost) else cost,
             source=source,
         )
+
+    def choose_bins(
+        self, probabilities: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Choose bins under the rules and the threshold in use, as `BinChooser.choose` does.
+
+        A photo that is not known goes to a person, unless the rules give the cost of asking one:
+        then the costs decide. An explicit `max_risk` applies in any case.
+
+        Args:
+            probabilities: calibrated probabilities, `(N, K)`.
+        """
+        unknown = probabilities.max(axis=1) < self.threshold
+        costs_decide = self.bins.abstain is not None and self.risk is None
+        return self.bins.choose(probabilities, unknown & (not costs_decide))
 
 
 def as_classifier(

@@ -11,8 +11,10 @@ from recyclenet.core.files import write_text
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.pages import thumbnail
 from recyclenet.core.progress import Progress, silent
+from recyclenet.core.taxonomy import Rules
 from recyclenet.data.dataset import as_manifest
 from recyclenet.data.manifest import Manifest
+from recyclenet.evaluation.bins import BinScores, score_bins
 from recyclenet.evaluation.metrics import Scores, most_wrong
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.report import Card, evaluation_page
@@ -49,6 +51,12 @@ class Evaluation:
     def info(self) -> ModelInfo:
         """What the model file says of itself."""
         return self.classifier.info
+
+    @cached_property
+    def bins(self) -> BinScores | None:
+        """How well the photos get into their bins; None if the classifier has no rules."""
+        has_rules = self.classifier.rules != Rules()
+        return score_bins(self.table, self.classifier) if has_rules else None
 
     @cached_property
     def most_wrong(self) -> list[Card]:
@@ -120,7 +128,7 @@ def evaluate(
     manifest = as_manifest(data)
     chosen = split or ("test" if any(sample.split == "test" for sample in manifest) else "all")
     table = predict(classifier, manifest.select(chosen), progress)
-    scores = table.score(classifier.info.temperature, classifier.info.threshold)
+    scores = table.score(classifier.info.temperature, classifier.threshold)
     if name is None:
         name = "dataset" if isinstance(data, Manifest) else Path(data).name or str(data)
     return Evaluation(scores, table, chosen, classifier, name)

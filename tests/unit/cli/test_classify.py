@@ -9,7 +9,10 @@ import sys
 
 import pytest
 
-FIELDS = ["path", "label", "confidence", "probabilities", "stream", "bin", "known", "error"]
+FIELDS = [
+    *("path", "label", "confidence", "probabilities", "stream", "bin", "known"),
+    *("expected_cost", "error"),
+]
 
 
 def rows_of(out: str) -> list[dict[str, object]]:

@@ -6,7 +6,10 @@ import json
 
 from recyclenet.core.prediction import Prediction
 
-FIELDS = ["path", "label", "confidence", "probabilities", "stream", "bin", "known", "error"]
+FIELDS = [
+    *("path", "label", "confidence", "probabilities", "stream", "bin", "known"),
+    *("expected_cost", "error"),
+]
 
 
 def test_row_of_an_answer():
@@ -18,11 +21,13 @@ def test_row_of_an_answer():
         stream="recyclable",
         bin="recycling bin",
         known=True,
+        expected_cost=0.12345678,
     )
     row = json.loads(json.dumps(prediction.to_row()))
     assert list(row) == FIELDS
     assert row["confidence"] == row["probabilities"]["glass"] == 0.912346
     assert list(row["probabilities"]) == ["glass", "metal", "paper"]
+    assert row["expected_cost"] == 0.123457
     assert row["error"] is None
     assert list(prediction.to_row(2)["probabilities"]) == ["glass", "metal"]
     assert prediction.to_row(99) == prediction.to_row()
@@ -37,5 +42,6 @@ def test_row_of_a_picture_that_could_not_be_read():
         "stream": None,
         "bin": None,
         "known": False,
+        "expected_cost": None,
         "error": "it is empty",
     }

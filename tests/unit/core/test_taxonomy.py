@@ -93,6 +93,26 @@ def test_a_class_comes_before_its_stream(tmp_path):
     assert rules.bin_of("trash", "other") == "grey bin"
 
 
+def test_costs_are_of_classes_streams_and_bins(tmp_path):
+    path = tmp_path / "city.toml"
+    path.write_text("[bins]\npaper = 'blue bin'\n")
+    rules = load_rules(str(path))
+    assert (rules.costs, rules.abstain) == (None, None)
+    path.write_text("[costs]\n")
+    assert load_rules(str(path)).costs == {}
+    path.write_text(
+        "[bins]\npaper = 'blue bin'\n[costs]\nabstain = 0.3\n[costs.hazardous]\nrecyclable = 10\n"
+        "[costs.glass]\n'blue bin' = 2\n[costs.'blue bin']\n'recycling bin' = 0.5\n"
+    )
+    rules = load_rules(str(path))
+    assert rules.abstain == 0.3
+    assert rules.costs == {
+        "hazardous": {"recyclable": 10},
+        "glass": {"blue bin": 2},
+        "blue bin": {"recycling bin": 0.5},
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -110,6 +130,16 @@ def test_a_class_comes_before_its_stream(tmp_path):
         ("[bins]\nglass = nan", "must be non-empty text"),
         ("[bins]\nglass = 1979-05-27", "must be non-empty text"),
         ("[bins]\nglass = '  '", "must be non-empty text"),
+        ("costs = 1", "has 'costs'; only the tables"),
+        ("[costs]\nhazardous = 3", "costs of 'hazardous' must be a table"),
+        ("[costs.hazardos]\nother = 3", "did you mean 'hazardous'"),
+        ("[costs.hazardous]\nothr = 3", "unknown stream or bin 'othr': did you mean 'other'"),
+        ("[costs.hazardous]\nother = -1", "a number from 0 to 1,000,000, not -1"),
+        ("[costs.hazardous]\nother = nan", "a number from 0 to 1,000,000, not nan"),
+        ("[costs.hazardous]\nother = inf", "a number from 0 to 1,000,000, not inf"),
+        ("[costs.hazardous]\nother = true", "a number from 0 to 1,000,000, not True"),
+        ("[costs.hazardous]\nother = '3'", "a number from 0 to 1,000,000, not '3'"),
+        ("[costs]\nabstain = [1]", "'abstain' must be a number"),
     ],
 )
 def test_mistakes_in_rules_are_named(tmp_path, text, message):

@@ -1,0 +1,86 @@
+"""`recyclenet audit`: the share of each material in many photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.options import (
+    ForceOption,
+    JsonOption,
+    MaxMegapixelsOption,
+    ModelOption,
+    RulesOption,
+    picture_files,
+)
+from recyclenet.cli.output import say, say_left_out, say_written
+from recyclenet.core.outputs import PAGE
+from recyclenet.errors import EXIT_PARTIAL
+
+if TYPE_CHECKING:
+    from recyclenet.operations.audit import Audit
+
+
+def audit(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Photos, folders or globs; -- ends the options."),
+        Reads(picture_files),
+    ],
+    as_json: JsonOption = False,
+    model: ModelOption = None,
+    rules: RulesOption = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write an HTML page with the shares as bars."),
+        Writes(PAGE),
+    ] = None,
+    force: ForceOption = False,
+    max_megapixels: MaxMegapixelsOption = 50,
+) -> None:
+    """Estimate the share of each class and bin in many photos, corrected for confusions."""
+    from recyclenet.cli.progress import counting
+    from recyclenet.cli.rows import print_columns, print_row
+    from recyclenet.inference.classifier import Classifier
+    from recyclenet.operations.audit import audit as operation
+
+    classifier = Classifier(model, max_pixels=int(max_megapixels * 1e6), rules=rules)
+    left_out: list[str] = []
+    with counting("auditing") as progress:
+        result = operation(paths, classifier, left_out=left_out.append, progress=progress)
+    for reason in left_out:
+        say_left_out(reason)
+    for problem in result.problems:
+        say(f"error: {problem}", err=True)
+    if report is not None:
+        result.write_page(report)
+        say_written(report)
+    if as_json:
+        print_row(result.to_row())
+    else:
+        titles = ("", "photos", "counted", "corrected", "95% interval")
+        print_columns(titles, rows(result))
+    if result.warning is not None:
+        say(f"warning: {result.warning}", err=True)
+    if result.problems:
+        total = result.num_photos + len(result.problems)
+        say(f"{len(result.problems)} of {total} photos have no answer", err=True)
+    if result.problems or left_out:
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def rows(result: Audit) -> list[tuple[str, ...]]:
+    """Return one row of text for each class, then for each bin."""
+    return [
+        (
+            material.name,
+            str(material.num_photos),
+            f"{material.naive:.1%}",
+            f"{material.share:.1%}",
+            f"{material.interval[0]:.1%} to {material.interval[1]:.1%}",
+        )
+        for material in (*result.classes, *result.bins)
+    ]
