@@ -20,11 +20,11 @@ Templates = dict[str, bytes]
 
 @pytest.fixture(scope="session")
 def templates(
-    tmp_path_factory: pytest.TempPathFactory, make_model: Any, photo_folder: Path, tiny: str
+    tmp_path_factory: pytest.TempPathFactory, make_model: Any, decisive_model: Path, tiny: str
 ) -> Templates:
     """Contents by name; those of a folder have a slash in their name."""
     found = pictures()
-    found |= models(make_model)
+    found |= models(make_model, decisive_model.read_bytes())
     found["tiny.toml"] = Path(tiny).read_bytes()
     found["words"] = b"These are words.\n"
     found["empty"] = b""
@@ -86,16 +86,17 @@ def pictures() -> Templates:
     }
 
 
-def models(make_model: Any) -> Templates:
+def models(make_model: Any, good: bytes) -> Templates:
     """Return model files, good and bad."""
 
     def content(**changes: Any) -> bytes:
         return bytes(make_model(**changes).read_bytes())
 
-    good = content()
     return {
         "model": good,
         "unsealed.onnx": content(sealed=False),
+        "no statistics.onnx": content(),
+        "wrong statistics.onnx": content(statistics={"risk": [], "confusion": {"counts": 1}}),
         "wrong facts.onnx": content(facts=json.dumps({"name": None})),
         "no facts.onnx": content(facts=None),
         "too wide.onnx": content(num_outputs=5),
@@ -142,6 +143,7 @@ LIGHT = {
     "report": "evaluate --data photos --model model.onnx --report report.html "
     "--predictions predictions.csv",
     "demo": "demo --pictures photos --model model.onnx --out demo.html",
+    "audit": "audit photos --model model.onnx --report audit.html",
     "copies": "data augment photos --groups flips --copies copies --out copies.csv",
     "quarantine": "data clean faulty --apply --quarantine quarantine",
 }

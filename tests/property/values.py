@@ -76,7 +76,7 @@ RECIPE = either(
 )
 MODEL = given(
     *("model", "model", "unsealed.onnx", "wrong facts.onnx", "no facts.onnx", "nasty names.onnx"),
-    *("too wide.onnx", "words", "empty"),
+    *("too wide.onnx", "no statistics.onnx", "wrong statistics.onnx", "words", "empty"),
     suffix=".onnx",
 )
 NETWORKS = words(
@@ -103,13 +103,16 @@ VALUES: dict[str, Maker] = {
     "demo.pictures": datasets,
     "paths": pictures,
     "model": MODEL,
-    "classify.rules": either(
+    "rules": either(
         text_file(
             ".toml",
             '[bins]\nglass = "bottle bank"\n',
             "[streams]\nglass = 'kitchen'\n",
             '[bins]\nglass = "\\u001b[31m\\u202e"\n',
+            "[costs]\nabstain = 0.1\n[costs.glass]\nother = 3\n",
             '[bins]\nglass = ""\n',
+            "[costs.glass]\nother = nan\n",
+            "[costs.glass]\n'\\u001b[31m' = 1\n",
             "[streams]\nglass = 5\n",
             "streams = 3\n",
             "a = 1979-05-27\n",
@@ -209,6 +212,7 @@ VALUES: dict[str, Maker] = {
     "out": written(".csv", "scan.csv"),
     "demo.out": written(".html", "demo.html"),
     "data inspect.out": written(".html", "inspect.html"),
+    "audit.report": written(".html", "audit.html"),
     "evaluate.report": written(".html", "report.html"),
     "evaluate.predictions": written(".csv", "predictions.csv"),
     "export.out": written(".onnx", "model"),

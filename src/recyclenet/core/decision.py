@@ -75,7 +75,7 @@ class BinChooser:
 
     def most_probable(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         """Return the number of the bin of the most probable class, `(N,)`."""
-        return self.right[probabilities.argmax(1)]
+        return np.asarray(self.right[probabilities.argmax(1)])
 
     def true_costs(
         self, choices: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]

@@ -38,6 +38,7 @@ def arguments(words: tuple[str, ...], photos: Path, out: Path) -> list[str]:
     """Return what else a command needs; nothing of it exists that would take long."""
     none = out / "none"
     return {
+        "audit": [str(photos / "none.jpg")],
         "classify": [str(photos / "none.jpg")],
         "benchmark models": ["no_such_network"],
         "demo": ["--pictures", none, "--out", out / "x.html"],
