@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,7 @@ from recyclenet.core.outputs import PAGE
 from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
-    from recyclenet.operations.audit import Audit
+    from recyclenet.operations.audit import Material
 
 
 def audit(
@@ -61,8 +62,10 @@ def audit(
     if as_json:
         print_row(result.to_row())
     else:
-        titles = ("", "photos", "counted", "corrected", "95% interval")
-        print_columns(titles, rows(result))
+        titles = ("photos", "counted", "corrected", "95% interval")
+        print_columns(("class", *titles), rows(result.classes))
+        say()
+        print_columns(("bin", *titles), rows(result.bins))
     if result.warning is not None:
         say(f"warning: {result.warning}", err=True)
     if result.problems:
@@ -72,8 +75,8 @@ def audit(
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def rows(result: Audit) -> list[tuple[str, ...]]:
-    """Return one row of text for each class, then for each bin."""
+def rows(materials: Iterable[Material]) -> list[tuple[str, ...]]:
+    """Return one row of text for each class or bin."""
     return [
         (
             material.name,
@@ -82,5 +85,5 @@ def rows(result: Audit) -> list[tuple[str, ...]]:
             f"{material.share:.1%}",
             f"{material.interval[0]:.1%} to {material.interval[1]:.1%}",
         )
-        for material in (*result.classes, *result.bins)
+        for material in materials
     ]

@@ -37,9 +37,9 @@ def test_shares_of_classes_and_bins(command, decisive_model, photo_folder, tmp_p
     assert text.count("position: relative") == 5
     _, out, _ = command(*options)
     lines = out.splitlines()
-    assert lines[0].split() == ["photos", "counted", "corrected", "95%", "interval"]
+    assert lines[0].split() == ["class", "photos", "counted", "corrected", "95%", "interval"]
     assert [line.split()[0] for line in lines[1:4]] == ["glass", "metal", "paper"]
-    assert len(lines) == 6
+    assert [line.split()[0] for line in lines[5:]] == ["bin", "<b>bank</b>", "recycling"]
 
 
 def test_photos_unlike_the_training_ones_are_warned_of(command, make_model, photo_folder, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from recyclenet.core.preprocess import Preprocess
+from recyclenet.core.risk import RiskTable
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
 from recyclenet.evaluation.metrics import score
 from recyclenet.exporting import parity
@@ -70,6 +71,8 @@ def test_its_metrics_are_those_of_the_validation_photos(run: Run) -> None:
     assert info.metrics["split"] == "val"
     assert info.metrics["accuracy"] == pytest.approx(scores.accuracy)
     assert info.metrics["confusion_matrix"] == scores.confusion.tolist()
+    assert info.statistics["confusion"]["counts"] == scores.confusion.tolist()
+    assert RiskTable.from_statistics(info.statistics).total.answered[-1] == len(val)
 
 
 def test_pytorch_and_the_engine_agree_from_the_file_to_the_logits(run: Run) -> None:
