@@ -97,6 +97,7 @@ def run(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 COMMANDS = {
     "classify {photos}": (),
     "classify --json --tta {photos}/glass/*.jpg": (),
+    "audit {photos} --model {model} --report a.html": ("a.html",),
     "evaluate --data {photos} --model {model} --report r.html --predictions p.csv": (
         "r.html",
         "p.csv",
@@ -121,9 +122,9 @@ COMMANDS = {
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_writes_what_is_named_and_opens_no_socket(
-    line: str, photo_folder: Path, tiny_model: Path, run: Path, tmp_path: Path
+    line: str, photo_folder: Path, decisive_model: Path, run: Path, tmp_path: Path
 ) -> None:
-    values = {"photos": photo_folder, "model": tiny_model, "run": run, "tiny": TINY}
+    values = {"photos": photo_folder, "model": decisive_model, "run": run, "tiny": TINY}
     words = line.format(**values).split()
     done = watched("-m", "recyclenet", *words, place=tmp_path)
     assert done.returncode in (0, 1 if words[0] == "demo" else 0), done.stderr

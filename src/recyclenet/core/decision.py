@@ -98,7 +98,8 @@ def bin_chooser(rules: Rules, streams: Mapping[str, str]) -> BinChooser:
     held: dict[str, set[str]] = {}  # the streams in each bin
     for place, stream in zip(places, streams.values(), strict=True):
         held.setdefault(place, set()).add(stream)
-    for stream in STREAMS if rules.costs is not None else ():  # bins for no class of the model
+    # With costs, a bin for none of the model's classes may be the cheapest.
+    for stream in STREAMS if rules.costs is not None else ():
         held.setdefault(rules.bin_of_stream(stream), set()).add(stream)
     bins = tuple(held)
     right = np.array([bins.index(place) for place in places], np.int64)
