@@ -62,7 +62,7 @@ def write_training_output(kind: Kind, path: Path) -> None:
     from recyclenet.experiments import ablation
     from recyclenet.operations.crossval import Fold
     from recyclenet.training.recipe import load_recipe, save_recipe
-    from recyclenet.training.run import FIGURES
+    from recyclenet.training.run import METRICS
 
     if kind is outputs.RECIPE:
         save_recipe(load_recipe("default"), path)
@@ -71,7 +71,7 @@ def write_training_output(kind: Kind, path: Path) -> None:
         ablation.write_ablation([row], path.parent / "out")
         (path.parent / "out" / "ablation.md").rename(path)
     elif kind is outputs.EPOCHS:
-        write_table(path, [("epoch", *FIGURES, "lr", "seconds")])
+        write_table(path, [("epoch", *METRICS, "lr", "seconds")])
     else:
         rows = {
             outputs.FOLDS.name: Fold,
