@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
 
 from recyclenet.cli.output import mute, say
-from recyclenet.errors import EXIT_FAILURE, EXIT_INTERRUPTED, RecycleNetError
+from recyclenet.cli.stopping import Stop, stoppable
+from recyclenet.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_TERMINATED, RecycleNetError
 
 MAX_LINE = 4000
 
@@ -24,18 +26,22 @@ def main() -> None:
     # On import, PyTorch creates a folder for its compiler's cache. No command compiles, so an
     # existing folder avoids a new, empty one.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(__file__).parent))
-    try:
-        code = _run()
-    except BrokenPipeError:  # the reader of our output has closed the pipe
-        code = EXIT_FAILURE
-    except Exception as error:
-        code = _report_unexpected(error)
+    with stoppable() as stop:
+        try:
+            code = _run(stop)
+        except BrokenPipeError:  # the reader of our output has closed the pipe
+            code = EXIT_FAILURE
+        except Exception as error:
+            # A library may turn the interruption into an error of its own.
+            code = _stopped(stop) if stop.told else _report_unexpected(error)
+    if code == EXIT_INTERRUPTED and stop.told == signal.SIGTERM:
+        code = EXIT_TERMINATED
     if code != 0:
         mute(sys.stdout)  # Python would write the buffered rest at exit, and fail
     sys.exit(code)
 
 
-def _run() -> int:
+def _run(stop: Stop) -> int:
     try:
         from recyclenet.cli.app import run
 
@@ -46,13 +52,18 @@ def _run() -> int:
     except SystemExit as ended:  # raised by Typer for a broken pipe
         return int(ended.code or 0)
     except RecycleNetError as error:
+        stop.said = True
         line = " ".join(str(error).split())
         # An error may quote a value that is a megabyte long.
         say(f"error: {line if len(line) <= MAX_LINE else line[:MAX_LINE] + '...'}", err=True)
         return error.exit_code
-    if code == EXIT_INTERRUPTED:
-        say("stopped", err=True)
-    return code
+    return _stopped(stop) if code == EXIT_INTERRUPTED else code
+
+
+def _stopped(stop: Stop) -> int:
+    stop.said = True
+    say("stopped", err=True)
+    return EXIT_INTERRUPTED
 
 
 def _report_unexpected(error: Exception) -> int:

@@ -36,6 +36,7 @@ MAX_COLUMNS = 20_000
 _TOO_DEEP = f"it nests deeper than {MAX_TOML_DEPTH} levels"
 
 TableRow: TypeAlias = tuple[int, list[str]]
+_unfinished: set[Path] = set()
 
 
 @contextmanager
@@ -64,6 +65,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f".{secrets.token_hex(8)}.part"
+        _unfinished.add(temporary)
         with temporary.open("xb") as file:
             if target.exists():
                 temporary.chmod(stat.S_IMODE(target.stat().st_mode))
@@ -80,6 +82,14 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         if temporary is not None:
             with suppress(OSError):  # the folder may be unusable
                 temporary.unlink()
+            _unfinished.discard(temporary)
+
+
+def discard_unfinished() -> None:
+    """Remove the temporary files of all writers, before the process ends in the middle of them."""
+    for temporary in tuple(_unfinished):
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def is_stream(path: Path) -> bool:

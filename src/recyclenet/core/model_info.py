@@ -81,6 +81,8 @@ class ModelInfo:
             raise ModelFileError("every class name must be non-empty text")
         if len(names) < 2 or len(set(names)) != len(names):
             raise ModelFileError("a model needs at least two class names, all different")
+        if not all(type(value) in (int, float) for value in self.thresholds.values()):
+            raise ModelFileError("every threshold must be a number")
         low, high = TEMPERATURES
         if not low <= self.temperature <= high:
             raise ModelFileError(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from recyclenet.core import protobuf
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, check_seal
 from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
@@ -23,6 +24,10 @@ MAX_MODEL_BYTES = 2**31 - 1
 MAX_MEMORY_BYTES = 8 * 2**30
 
 _FLOAT = "tensor(float)"
+# Fields of ONNX: a model's graph and functions, and the field that holds the nodes of each.
+_NODES_OF = {7: 1, 25: 7}
+_OPERATOR = 4
+_CONTROL_FLOW = (b"If", b"Loop", b"Scan", b"SequenceMap")
 
 
 class Session(Protocol):
@@ -79,6 +84,7 @@ class OnnxSession:
         name = show_path(self.path)
         content = _read(self.path, name)
         check_seal(content, name)
+        _check_operators(content, name)
         self._name = name
         try:
             self._session = onnxruntime.InferenceSession(
@@ -146,6 +152,31 @@ class OnnxSession:
                 f"{expected}; export the model again"
             )
         return np.asarray(logits, np.float32)
+
+
+def _check_operators(content: bytes, name: str) -> None:
+    """Refuse operators that contain graphs: a `Loop` may never end. No export writes any.
+
+    Raises:
+        ModelFileError: the file has one, or is not ONNX.
+    """
+    try:
+        nodes = [
+            node
+            for field, part in protobuf.fields(memoryview(content))
+            if field in _NODES_OF
+            for number, node in protobuf.fields(part)
+            if number == _NODES_OF[field]
+        ]
+        for node in nodes:
+            for number, value in protobuf.fields(node):
+                if number == _OPERATOR and bytes(value) in _CONTROL_FLOW:
+                    raise ModelFileError(
+                        f"{name} uses the operator {bytes(value).decode()}, which RecycleNet does "
+                        f"not run; export the model again"
+                    )
+    except ValueError as error:
+        raise ModelFileError(f"{name} is not a valid ONNX file: {error}; copy it again") from error
 
 
 def default_model_path() -> Path:

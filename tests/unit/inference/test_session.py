@@ -63,7 +63,7 @@ def test_onnx_file_from_elsewhere_is_refused(make_model):
 def test_sealed_file_that_is_no_onnx_is_refused(tmp_path):
     path = tmp_path / "sealed.onnx"
     path.write_bytes(seal(b"this is no model" * 50))
-    assert "cannot be loaded" in refusal(path)
+    assert "not a valid ONNX file" in refusal(path)
 
 
 def test_sealed_file_without_facts_is_refused(make_model):
@@ -97,6 +97,42 @@ def test_graph_without_a_row_of_answers_is_refused(tmp_path, tiny_model):
     path = tmp_path / "scalar.onnx"
     path.write_bytes(seal(model.SerializeToString()))
     refusal(path)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_graph_that_may_never_end_is_refused(tmp_path, tiny_model, hidden):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    def value(name, kind, shape):
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Identity", ["x"], ["y"]),
+        ],
+        "body",
+        [
+            value("turn", TensorProto.INT64, []),
+            value("go", TensorProto.BOOL, []),
+            value("x", TensorProto.FLOAT, ["N", 3]),
+        ],
+        [value("go_on", TensorProto.BOOL, []), value("y", TensorProto.FLOAT, ["N", 3])],
+    )
+    loop = helper.make_node("Loop", ["", "", "logits"], ["forever"], body=body)
+    model = onnx.load(tiny_model)
+    if hidden:  # in a function that the graph calls
+        opset = [helper.make_opsetid("", 17)]
+        function = helper.make_function("own", "Turn", ["logits"], ["forever"], [loop], opset)
+        model.functions.append(function)
+        model.opset_import.append(helper.make_opsetid("own", 1))
+        loop = helper.make_node("Turn", ["logits"], ["forever"], domain="own")
+    model.graph.node.append(loop)
+    model.graph.output[0].name = "forever"
+    path = tmp_path / "endless.onnx"
+    path.write_bytes(seal(model.SerializeToString()))
+    assert "the operator Loop" in refusal(path)
 
 
 def test_model_that_is_not_there(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -111,15 +110,12 @@ def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = Fals
 @contextmanager
 def _deaf_children() -> Iterator[None]:
     """Start processes that Ctrl-C does not reach: this one hears it, and ends them quietly."""
-    if threading.current_thread() is not threading.main_thread():  # no other may set a handler
-        yield
-        return
-    # They inherit that the signal is ignored. A Ctrl-C in this tenth of a second is lost.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # They inherit that the signal is blocked; this process hears it in another thread, or later.
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
 def without_repeats(manifest: Manifest) -> tuple[Manifest, list[Problem]]:

@@ -1,0 +1,48 @@
+"""Read the fields of a protobuf message, the format of ONNX files, without a library for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MAX_SHIFT = 63
+
+
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield the number and content of each field; numeric fields have their encoded bytes.
+
+    Raises:
+        ValueError: the message is damaged.
+    """
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        start, kind = position, tag & 7
+        if kind == _VARINT:
+            _, position = _varint(message, position)
+        elif kind == _FIXED64:
+            position += 8
+        elif kind == _FIXED32:
+            position += 4
+        elif kind == _BYTES:
+            size, start = _varint(message, position)
+            position = start + size
+        else:
+            raise ValueError(f"unknown wire type {kind}")
+        if position > len(message):
+            raise ValueError("a field is longer than its message")
+        yield tag >> 3, message[start:position]
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    """Return the number that starts at a position, and the position after it."""
+    value = 0
+    for shift in range(0, _MAX_SHIFT + 1, 7):
+        if position >= len(message):
+            raise ValueError("a number is cut off")
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise ValueError("a number is too long")

@@ -1,0 +1,49 @@
+"""Protobuf messages are read as their own library reads them, and damaged ones are refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recyclenet.core.protobuf import fields
+
+
+def read(content: bytes) -> list[tuple[int, bytes]]:
+    return [(number, bytes(value)) for number, value in fields(memoryview(content))]
+
+
+def test_every_kind_of_field():
+    content = b"\x08\x96\x01" + b"\x12\x03abc" + b"\x1d1234" + b"\x2112345678" + b"\xfa\x01\x00"
+    wanted = [(1, b"\x96\x01"), (2, b"abc"), (3, b"1234"), (4, b"12345678"), (31, b"")]
+    assert read(content) == wanted
+
+
+def test_a_length_written_in_more_bytes_than_needed():
+    assert read(b"\x22\x84\x80\x00Loop") == [(4, b"Loop")]
+
+
+@pytest.mark.parametrize("content", [b"\x12\x05abc", b"\x08", b"\x0b", b"\x1d12", b"\xff" * 11])
+def test_damaged_messages_are_refused(content):
+    with pytest.raises(ValueError, match=r"a number|a field|wire type"):
+        read(content)
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_end(content):
+    try:
+        found = read(content)
+    except ValueError:
+        return
+    assert sum(len(value) for _, value in found) <= len(content)
+
+
+def test_a_model_is_read_like_the_library_reads_it(tiny_model):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(tiny_model)
+    (graph,) = [
+        value for number, value in fields(memoryview(tiny_model.read_bytes())) if number == 7
+    ]
+    nodes = [value for number, value in fields(graph) if number == 1]
+    operators = [bytes(v).decode() for node in nodes for n, v in fields(node) if n == 4]
+    assert operators == [node.op_type for node in model.graph.node]
