@@ -166,6 +166,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
         mask: np.ndarray[Any, Any] | None = None,
         facts: str | None = "",
         sealed: bool = True,
+        features: bool = False,
         **changes: Any,
     ) -> Path:
         """Write a model.
@@ -177,6 +178,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
             mask: `(S, S)`, weight of each place of the picture; all alike by default.
             facts: JSON text instead of the right one; None for none at all.
             sealed: append the digest.
+            features: also return the mean of each channel, `(N, 3)`, as `features`.
             changes: other facts.
         """
         num_outputs = num_outputs or len(class_names)
@@ -185,12 +187,17 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
             weights[row, list(CHANNELS.values())[row]] = 4.0
         place = np.ones((1, 1, image_size, image_size), np.float32) if mask is None else mask
         constants = {"mask": place.reshape(1, 1, image_size, image_size), "weights": weights}
+        flat = "features" if features else "flat"
+        outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", num_outputs])]
+        if features:
+            outputs.append(helper.make_tensor_value_info(flat, TensorProto.FLOAT, ["N", 3]))
+            changes.setdefault("num_features", 3)
         graph = helper.make_graph(
             [
                 helper.make_node("Mul", ["input", "mask"], ["masked"]),
                 helper.make_node("GlobalAveragePool", ["masked"], ["pooled"]),
-                helper.make_node("Flatten", ["pooled"], ["flat"]),
-                helper.make_node("Gemm", ["flat", "weights"], ["logits"], transB=1),
+                helper.make_node("Flatten", ["pooled"], [flat]),
+                helper.make_node("Gemm", [flat, "weights"], ["logits"], transB=1),
             ],
             "brightest channel",
             [
@@ -198,7 +205,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
                     "input", TensorProto.FLOAT, ["N", 3, image_size, image_size]
                 )
             ],
-            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", num_outputs])],
+            outputs,
             [
                 numpy_helper.from_array(value.astype(np.float32), name)
                 for name, value in constants.items()

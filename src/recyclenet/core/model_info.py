@@ -20,7 +20,9 @@ from recyclenet.errors import ModelFileError, UsageError, nearest
 
 # The schema written; earlier ones are read too. A file from a later release is readable if its
 # `needs_schema` is at most this; fields unknown here are ignored.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# The schema that a reader must support: 3 only for a file whose graph also returns features.
+_PLAIN_SCHEMA, _FEATURES_SCHEMA = 2, 3
 METADATA_KEY = "recyclenet"
 # Wider than the fitted range (0.05 to 20); beyond it, probabilities are nearly 0, 1 or 1 / K.
 TEMPERATURES = (0.001, 1000.0)
@@ -50,6 +52,8 @@ class ModelInfo:
         metrics: metrics on the validation split at export.
         recipe: the resolved training recipe.
         precision: the type that stores the weights: "float32", "float16" or "int8".
+        num_features: D, the length of the feature vector that the graph returns beside the logits;
+            0 if it returns only logits.
         licence: licence of the weights.
         version: the RecycleNet release that exported the model.
     """
@@ -67,6 +71,7 @@ class ModelInfo:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "float32"
+    num_features: int = 0
     licence: str = ""
     version: str = ""
 
@@ -83,6 +88,8 @@ class ModelInfo:
             raise ModelFileError("a model needs at least two class names, all different")
         if not all(type(value) in (int, float) for value in self.thresholds.values()):
             raise ModelFileError("every threshold must be a number")
+        if self.num_features < 0:
+            raise ModelFileError(f"num_features must be 0 or more, not {self.num_features}")
         low, high = TEMPERATURES
         if not low <= self.temperature <= high:
             raise ModelFileError(
@@ -106,7 +113,8 @@ class ModelInfo:
 
     def to_json(self) -> str:
         """Return the metadata as JSON for the model file."""
-        schema = {"schema_version": SCHEMA_VERSION, "needs_schema": SCHEMA_VERSION}
+        needed = _FEATURES_SCHEMA if self.num_features else _PLAIN_SCHEMA
+        schema = {"schema_version": SCHEMA_VERSION, "needs_schema": needed}
         values = {**self.__dict__, "preprocess": self.preprocess.to_dict()}
         return _dump(schema | values)
 
@@ -143,6 +151,7 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str, tuple[str, ...]], ...] = (
     (str, "text", ("name", "backbone", "data_fingerprint", "precision", "licence", "version")),
     (Mapping, "a table", ("streams", "metrics", "recipe", "thresholds", "statistics")),
     ((int, float), "a number", ("temperature", "threshold")),
+    (int, "an integer", ("num_features",)),
 )
 
 

@@ -6,6 +6,7 @@ import io
 import logging
 import tempfile
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -28,6 +29,8 @@ from recyclenet.evaluation.statistics import decision_statistics
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.parity import check_parity
 from recyclenet.inference.classifier import Classifier
+from recyclenet.models.network import Network
+from recyclenet.models.tracing import run_blank
 from recyclenet.training.checkpoint import backbone_preprocess, load_trained
 from recyclenet.training.run import Run
 
@@ -60,7 +63,12 @@ def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -
     val = run.manifest.select("val")
     photos = val.samples[:: max(1, len(val) // NUM_PARITY_PHOTOS)]
     draft = _draft(run, preprocess)
-    proto = to_onnx(model, preprocess.image_size)
+    features = run_blank(model, preprocess.image_size, model.pre_logits)
+    if features.ndim == 2:  # a few heads end in a convolution
+        draft = replace(draft, num_features=features.shape[1])
+        proto = to_onnx(_WithFeatures(model), preprocess.image_size, ("logits", "features"))
+    else:
+        proto = to_onnx(model, preprocess.image_size)
     check_parity(_classifier(proto, draft), photos, model)
     with suppress(RecycleNetError):  # some networks need float32 precision
         half = store_in_half(proto)
@@ -111,8 +119,27 @@ def _classifier(proto: onnx.ModelProto, info: ModelInfo) -> Classifier:
         return Classifier(path)
 
 
-def to_onnx(model: nn.Module, image_size: int) -> onnx.ModelProto:
+class _WithFeatures(nn.Module):
+    """Returns a network's logits and features."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits `(N, K)` and features `(N, D)` for images `(N, 3, H, W)`."""
+        return self.network.with_features(batch)
+
+
+def to_onnx(
+    model: nn.Module, image_size: int, outputs: Sequence[str] = ("logits",)
+) -> onnx.ModelProto:
     """Return a network as an ONNX model with embedded weights and a dynamic batch size.
+
+    Args:
+        model: the network.
+        image_size: side of the input images, pixels.
+        outputs: the names of what the network returns.
 
     Raises:
         RecycleNetError: PyTorch cannot export the network.
@@ -130,7 +157,7 @@ def to_onnx(model: nn.Module, image_size: int) -> onnx.ModelProto:
                 model.eval(),
                 (example,),
                 input_names=["batch"],
-                output_names=["logits"],
+                output_names=list(outputs),
                 dynamic_shapes=({0: torch.export.Dim("num_images", min=1)},),
                 dynamo=True,
                 external_data=False,

@@ -20,7 +20,7 @@ from recyclenet.core.risk import RiskChoice, RiskTable
 from recyclenet.core.taxonomy import UNSURE, Rules, load_rules
 from recyclenet.core.text import show_path
 from recyclenet.errors import ImageError, ModelFileError, RecycleNetError, UsageError
-from recyclenet.inference.session import open_session
+from recyclenet.inference.session import Outputs, open_session
 
 BATCH_SIZE = 16
 
@@ -98,9 +98,9 @@ class Classifier:
             ImageError: the photo cannot be read.
             ModelFileError: the model failed or returned non-finite logits.
         """
-        (logits,) = self.logits(self._prepare(source)[None])
-        self._check_finite(source, logits)
-        return self.answer(source, logits)
+        outputs = _row(self.outputs(self._prepare(source)[None]), 0)
+        self._check_finite(source, outputs)
+        return self.answer(source, outputs.logits)
 
     def classify_many(
         self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
@@ -124,12 +124,23 @@ class Classifier:
     ) -> Iterator[tuple[ImageSource, npt.NDArray[np.float32] | None, RecycleNetError | None]]:
         """Yield `(source, logits (K,) float32 or None, error or None)` for each source, in order.
 
-        The error is an `ImageError` if the photo cannot be read, and a `ModelFileError` if the
-        logits are not finite.
+        The errors are those of `outputs_many`.
+        """
+        for source, outputs, error in self.outputs_many(sources, batch_size):
+            yield source, None if outputs is None else outputs.logits, error
+
+    def outputs_many(
+        self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
+    ) -> Iterator[tuple[ImageSource, Outputs | None, RecycleNetError | None]]:
+        """Yield `(source, outputs or None, error or None)` for each source, in order.
+
+        The outputs are the logits `(K,)` and the features `(D,)` of one photo. The error is an
+        `ImageError` if the photo cannot be read, and a `ModelFileError` if an output is not finite.
 
         Raises:
             UsageError: `batch_size` is below 1.
-            ModelFileError: the model failed; or, after the last source, all logits were non-finite.
+            ModelFileError: the model failed; or, after the last source, all outputs were
+                non-finite.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size must be 1 or more, not {batch_size}")
@@ -137,33 +148,55 @@ class Classifier:
         prepared = _in_order(self._try_prepare, sources, self._workers, 2 * batch_size)
         while chunk := list(islice(prepared, batch_size)):
             arrays = [array for _, (array, _) in chunk if array is not None]
-            rows = iter(self.logits(np.stack(arrays))) if arrays else iter(())
+            batch = self.outputs(np.stack(arrays)) if arrays else None
+            number = 0
             for source, (array, error) in chunk:
-                if array is None:
+                if array is None or batch is None:
                     yield source, None, error
                     continue
-                logits = next(rows)
+                outputs = _row(batch, number)
+                number += 1
                 try:
-                    self._check_finite(source, logits)
+                    self._check_finite(source, outputs)
                 except ModelFileError as nonfinite:
                     num_nonfinite += 1
                     yield source, None, nonfinite
                 else:
                     num_finite += 1
-                    yield source, logits, None
+                    yield source, outputs, None
         if num_nonfinite and not num_finite:
             raise ModelFileError(
-                f"the model {self.info.name} returned non-finite logits for all {num_nonfinite} "
-                f"photos; use another model"
+                f"the model {self.info.name} returned non-finite logits or features for all "
+                f"{num_nonfinite} photos; use another model"
             )
 
     def logits(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return logits `(N, K)` float32 for a batch `(N, 3, S, S)` float32, with `tta` if set."""
-        logits = self._session.run(batch)
-        if self._tta:
-            mirrored = self._session.run(np.ascontiguousarray(batch[..., ::-1]))
-            logits = logits * np.float32(0.5) + mirrored * np.float32(0.5)
-        return logits
+        return self.outputs(batch).logits
+
+    def features(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return features `(N, D)` float32, the input of the network's last layer, as `logits`.
+
+        Raises:
+            UsageError: the model file has no features.
+        """
+        features = self.outputs(batch).features
+        if features is None:
+            raise UsageError(
+                f"the model {self.info.name} has no features; export it again from its run"
+            )
+        return features
+
+    def outputs(self, batch: npt.NDArray[np.float32]) -> Outputs:
+        """Return logits and features for a batch `(N, 3, S, S)` float32, with `tta` if set."""
+        outputs = self._session.run(batch)
+        if not self._tta:
+            return outputs
+        mirrored = self._session.run(np.ascontiguousarray(batch[..., ::-1]))
+        features = None
+        if outputs.features is not None and mirrored.features is not None:
+            features = _mean(outputs.features, mirrored.features)
+        return Outputs(_mean(outputs.logits, mirrored.logits), features)
 
     def decode(self, source: ImageSource) -> ImageArray:
         """Decode a photo at a resolution sufficient for the model, `(H, W, 3)` uint8.
@@ -187,11 +220,13 @@ class Classifier:
         except ImageError as error:
             return None, error
 
-    def _check_finite(self, source: ImageSource, logits: npt.NDArray[np.float32]) -> None:
-        if not np.isfinite(logits).all():
-            shown = ", ".join(f"{value:.3g}" for value in logits[:3])
+    def _check_finite(self, source: ImageSource, outputs: Outputs) -> None:
+        for kind, values in outputs._asdict().items():
+            if values is None or np.isfinite(values).all():
+                continue
+            shown = ", ".join(f"{value:.3g}" for value in values[:3])
             raise ModelFileError(
-                f"the model {self.info.name} returned non-finite logits for "
+                f"the model {self.info.name} returned non-finite {kind} for "
                 f"{show_path(_name(source) or 'the image')}: {shown}, ...; use another model"
             )
 
@@ -242,6 +277,18 @@ def as_classifier(
         ModelFileError: the model file is damaged, altered or inconsistent.
     """
     return model if isinstance(model, Classifier) else Classifier(model, tta=tta)
+
+
+def _row(outputs: Outputs, number: int) -> Outputs:
+    """Return the outputs for one image of a batch."""
+    features = outputs.features
+    return Outputs(outputs.logits[number], None if features is None else features[number])
+
+
+def _mean(
+    first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    return first * np.float32(0.5) + second * np.float32(0.5)
 
 
 def _name(source: ImageSource | None) -> str | None:

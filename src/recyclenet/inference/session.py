@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,19 @@ _OPERATOR = 4
 _CONTROL_FLOW = (b"If", b"Loop", b"Scan", b"SequenceMap")
 
 
+class Outputs(NamedTuple):
+    """What a model returns for a batch of N images, or for one image (without the first axis).
+
+    Attributes:
+        logits: `(N, K)` float32.
+        features: `(N, D)` float32, the input of the network's last layer; None if the model file
+            has no such output.
+    """
+
+    logits: npt.NDArray[np.float32]
+    features: npt.NDArray[np.float32] | None
+
+
 class Session(Protocol):
     """A loaded model, independent of the runtime.
 
@@ -39,8 +52,8 @@ class Session(Protocol):
 
     info: ModelInfo
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the logits `(N, K)` float32 of a batch `(N, *input_shape)` float32.
+    def run(self, batch: npt.NDArray[np.float32]) -> Outputs:
+        """Return the logits and features of a batch `(N, *input_shape)` float32.
 
         Raises:
             ModelFileError: the model failed.
@@ -92,7 +105,7 @@ class OnnxSession:
             )
             metadata = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
             inputs = [(i.name, i.type, i.shape) for i in self._session.get_inputs()]
-            outputs = [(o.type, o.shape) for o in self._session.get_outputs()]
+            outputs = {o.name: (o.type, o.shape) for o in self._session.get_outputs()}
         except Exception as error:  # ONNX Runtime has many exception types without a common base
             raise ModelFileError(
                 f"{name} cannot be loaded: {_reason(error)}; export the model again"
@@ -103,7 +116,7 @@ class OnnxSession:
             self.info = ModelInfo.from_json(metadata)
         except ModelFileError as error:
             raise ModelFileError(f"{name}: {error}") from error
-        shape, num_classes = self.info.preprocess.input_shape, len(self.info.class_names)
+        shape = self.info.preprocess.input_shape
         if len(inputs) != 1 or tuple(inputs[0][2][1:]) != shape:
             expected = "x".join(map(str, shape))
             received = " and ".join(str(dimensions[1:]) for _, _, dimensions in inputs)
@@ -117,41 +130,59 @@ class OnnxSession:
                 f"{name} must accept batches of any size as {_FLOAT}, not of size {batch_size} as "
                 f"{dtype}; export the model again"
             )
-        if len(outputs) != 1:
-            raise ModelFileError(
-                f"{name} must have one output, not {len(outputs)}; export the model again"
-            )
-        dtype, shape = outputs[0]
-        if dtype != _FLOAT or len(shape) != 2:
-            raise ModelFileError(
-                f"{name} must return one row of {num_classes} class logits per image as {_FLOAT}, "
-                f"not {dtype} of shape {shape}; export the model again"
-            )
-        if shape[1] != num_classes:
-            raise ModelFileError(
-                f"{name} returns {shape[1] or 'an unknown number of'} logits per image, but its "
-                f"metadata names {num_classes} classes; export the model again"
-            )
+        self._widths = {"logits": len(self.info.class_names)}
+        if self.info.num_features:
+            self._widths["features"] = self.info.num_features
+        _check_outputs(name, outputs, self._widths)
 
-    def run(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the logits `(N, K)` float32 of a batch `(N, 3, S, S)` float32.
+    def run(self, batch: npt.NDArray[np.float32]) -> Outputs:
+        """Return the logits and features of a batch `(N, 3, S, S)` float32.
 
         Raises:
-            ModelFileError: the graph failed or returned logits of the wrong shape.
+            ModelFileError: the graph failed or returned an output of the wrong shape.
         """
         try:
-            (logits,) = self._session.run(None, {self._input_name: batch})
+            arrays = self._session.run(list(self._widths), {self._input_name: batch})
         except Exception as error:  # see above
             raise ModelFileError(
                 f"{self._name} failed to run: {_reason(error)}; use another model"
             ) from error
-        expected = len(batch), len(self.info.class_names)
-        if logits.shape != expected:
+        found = dict(zip(self._widths, arrays, strict=True))
+        for output, width in self._widths.items():
+            if found[output].shape != (expected := (len(batch), width)):
+                raise ModelFileError(
+                    f"{self._name} returned {output} of shape {found[output].shape}, not one row "
+                    f"per image, {expected}; export the model again"
+                )
+        return Outputs(found["logits"], found.get("features"))
+
+
+def _check_outputs(name: str, outputs: dict[str, tuple[str, Any]], widths: dict[str, int]) -> None:
+    """Refuse a graph whose outputs are not those that the metadata promises.
+
+    Args:
+        name: the file, for error messages.
+        outputs: type and shape of each output of the graph, by name.
+        widths: the expected length of a row of each output, by name.
+    """
+    if outputs.keys() != widths.keys():
+        raise ModelFileError(
+            f"{name} must have the outputs {' and '.join(widths)}, not "
+            f"{' and '.join(sorted(outputs))[:100]}; export the model again"
+        )
+    for output, width in widths.items():
+        dtype, shape = outputs[output]
+        if dtype != _FLOAT or len(shape) != 2:
             raise ModelFileError(
-                f"{self._name} returned logits of shape {logits.shape}, not one row per image, "
-                f"{expected}; export the model again"
+                f"{name} must return one row of {width} {output} per image as {_FLOAT}, "
+                f"not {dtype} of shape {shape}; export the model again"
             )
-        return np.asarray(logits, np.float32)
+        if shape[1] != width:
+            promised = f"names {width} classes" if output == "logits" else f"says {width}"
+            raise ModelFileError(
+                f"{name} returns {shape[1] or 'an unknown number of'} {output} per image, but its "
+                f"metadata {promised}; export the model again"
+            )
 
 
 def _check_operators(content: bytes, name: str) -> None:

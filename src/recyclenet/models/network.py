@@ -66,6 +66,11 @@ class Network(nn.Module):
         logits: torch.Tensor = self.backbone.forward_head(self._features(batch))
         return logits
 
+    def with_features(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits `(N, K)` and the input of the head's last layer, `(N, D)`, float32."""
+        maps = self._features(batch)
+        return self.backbone.forward_head(maps), self.backbone.forward_head(maps, pre_logits=True)
+
     @property
     def head_names(self) -> tuple[str, ...]:
         """The module names of the head."""

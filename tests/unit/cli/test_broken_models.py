@@ -100,7 +100,7 @@ BROKEN: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
         {"inputs": [value("input", ["N", 3, 16, 16]), value("more", ["N", 3])]},
     ),
     "two outputs": (
-        "one output, not 2",
+        "outputs logits, not logits and means",
         [SAME],
         {"outputs": [value("logits", ["N", 3]), value("means", ["N", 3])]},
     ),
@@ -118,7 +118,7 @@ BROKEN: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
         {"constants": [constant("pads", 0, 0, 0, 1)], "outputs": [value("logits", ["N", "K"])]},
     ),
     "output of rank 3": (
-        "class",
+        "one row of 3 logits",
         [node("Unsqueeze", ["means", "axis"], ["logits"])],
         {"constants": [constant("axis", 1)], "outputs": [value("logits", ["N", 1, 3])]},
     ),

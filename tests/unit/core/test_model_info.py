@@ -59,6 +59,8 @@ def test_facts_survive_the_model_file():
         ({"name": 3}, "name must be text"),
         ({"licence": None}, "licence must be text"),
         ({"temperature": float("inf")}, "temperature"),
+        ({"num_features": -1}, "num_features"),
+        ({"num_features": 2.5}, "num_features must be an integer, not float"),
         ({"threshold": 1.0}, "threshold"),
         ({"threshold": -0.1}, "threshold"),
         ({"threshold": float("nan")}, "threshold"),

@@ -84,6 +84,10 @@ def test_pytorch_and_the_engine_agree_from_the_file_to_the_logits(run: Run) -> N
     found = np.stack([row for _, row, _ in classifier.logits_many(paths)])
     assert np.abs(expected - found).max() <= TOLERANCES["float16"].max_difference
     assert (expected.argmax(1) == found.argmax(1)).all()
+    with torch.inference_mode():
+        features = model.pre_logits(torch.from_numpy(batch)).numpy()
+    assert classifier.info.num_features == features.shape[1]
+    np.testing.assert_allclose(classifier.features(batch), features, rtol=0.02, atol=0.02)
 
 
 def test_the_gate_refuses_a_file_of_another_network(run: Run) -> None:

@@ -182,6 +182,26 @@ def test_tta_averages_the_picture_and_its_mirror_image(make_model):
     )
 
 
+def test_features_come_with_the_logits(make_model, photo_folder, messy_folder):
+    model = make_model(features=True)
+    plain, averaged = Classifier(model), Classifier(model, tta=True)
+    paths = [glass_of(photo_folder), messy_folder / "bad" / "empty.jpg", glass_of(photo_folder)]
+    (first, *_), (_, none, error), (*_, last) = rows = list(plain.outputs_many(paths, 2))
+    assert (first, none, last) == (paths[0], None, None)
+    assert isinstance(error, ImageError)
+    found = rows[0][1]
+    batch = plain.info.preprocess(plain.decode(paths[0]))[None]
+    np.testing.assert_allclose(plain.features(batch)[0], found.features, atol=1e-6)
+    np.testing.assert_allclose(found.features, batch[0].mean((1, 2)), atol=1e-5)
+    np.testing.assert_array_equal(found.logits, next(plain.logits_many(paths))[1])
+    np.testing.assert_allclose(averaged.features(batch), plain.features(batch), atol=1e-5)
+
+
+def test_a_model_without_features_says_so(classifier):
+    with pytest.raises(UsageError, match="has no features; export it again"):
+        classifier.features(np.zeros((1, 3, 16, 16), np.float32))
+
+
 def test_size_cap_of_the_caller(tiny_model):
     picture = np.zeros((20, 20, 3), np.uint8)
     with pytest.raises(ImageError, match="20x20"):

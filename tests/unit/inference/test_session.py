@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,15 @@ def test_model_runs_and_knows_its_facts(tiny_model):
     assert session.info.class_names == ("glass", "metal", "paper")
     batch = np.zeros((2, 3, 16, 16), np.float32)
     batch[0, 1], batch[1, 2] = 1, 1
-    logits = session.run(batch)
+    logits, features = session.run(batch)
     assert logits.dtype == np.float32
+    assert features is None
     np.testing.assert_allclose(logits, [[4, 0, 0], [0, 4, 0]], atol=1e-5)
 
 
 def test_same_pictures_give_the_same_bits(tiny_model):
     batch = np.random.default_rng(0).normal(size=(5, 3, 16, 16)).astype(np.float32)
-    first, second = OnnxSession(tiny_model).run(batch), OnnxSession(tiny_model).run(batch)
+    first, second = (OnnxSession(tiny_model).run(batch).logits for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -81,6 +83,30 @@ def test_graph_that_disagrees_with_its_facts_is_refused(make_model):
     assert "returns 4 logits per image" in refusal(make_model(num_outputs=4))
     other_size = make_model(image_size=16, preprocess=Preprocess(image_size=32))
     assert "3x32x32" in refusal(other_size)
+
+
+def test_features_are_read_by_name_and_need_schema_3(make_model):
+    session = OnnxSession(make_model(features=True))
+    batch = np.zeros((2, 3, 16, 16), np.float32)
+    batch[0, 1], batch[1, 2] = 1, 2
+    logits, features = session.run(batch)
+    assert features is not None
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(features, [[0, 1, 0], [0, 0, 2]], atol=1e-6)
+    np.testing.assert_allclose(logits, [[4, 0, 0], [0, 8, 0]], atol=1e-5)
+    assert json.loads(session.info.to_json())["needs_schema"] == 3
+    plain = OnnxSession(make_model()).info
+    assert json.loads(plain.to_json())["needs_schema"] == 2
+
+
+def test_features_that_differ_from_the_metadata_are_refused(make_model):
+    assert "outputs logits, not" in refusal(make_model(features=True, num_features=0))
+    assert "outputs logits and features, not logits" in refusal(make_model(num_features=3))
+    message = refusal(make_model(features=True, num_features=5))
+    assert "returns 3 features per image, but its metadata says 5" in message
+    for value in (-1, 2.0, True, "3"):
+        facts = json.loads(OnnxSession(make_model(features=True)).info.to_json())
+        refusal(make_model(features=True, facts=json.dumps({**facts, "num_features": value})))
 
 
 def test_graph_without_a_row_of_answers_is_refused(tmp_path, tiny_model):
