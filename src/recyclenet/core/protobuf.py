@@ -1,21 +1,37 @@
-"""Read the fields of a protobuf message, the format of ONNX files, without a library for it."""
+"""The fields of protobuf messages, the format of ONNX files, without a library for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_SHIFT = 63
 
 
-def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield the number and content of each field; numeric fields have their encoded bytes.
+class Field(NamedTuple):
+    """One field of a message.
+
+    Attributes:
+        number: which field it is.
+        value: its content; a number is still encoded.
+        whole: all its bytes, with the tag.
+    """
+
+    number: int
+    value: memoryview
+    whole: memoryview
+
+
+def fields(message: memoryview) -> Iterator[Field]:
+    """Yield each field of a message.
 
     Raises:
         ValueError: the message is damaged.
     """
     position = 0
     while position < len(message):
+        first = position
         tag, position = _varint(message, position)
         start, kind = position, tag & 7
         if kind == _VARINT:
@@ -31,7 +47,21 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             raise ValueError(f"unknown wire type {kind}")
         if position > len(message):
             raise ValueError("a field is longer than its message")
-        yield tag >> 3, message[start:position]
+        yield Field(tag >> 3, message[start:position], message[first:position])
+
+
+def encode(number: int, value: bytes) -> bytes:
+    """Return a field of bytes, text or a message."""
+    return _number(number << 3 | _BYTES) + _number(len(value)) + value
+
+
+def _number(value: int) -> bytes:
+    """Return a number of variable length."""
+    content = bytearray()
+    while value > 0x7F:
+        content.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*content, value])
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:

@@ -207,18 +207,18 @@ def _check_operators(content: bytes, name: str) -> None:
     """
     try:
         nodes = [
-            node
-            for field, part in protobuf.fields(memoryview(content))
-            if field in _NODES_OF
-            for number, node in protobuf.fields(part)
-            if number == _NODES_OF[field]
+            part.value
+            for holder in protobuf.fields(memoryview(content))
+            if holder.number in _NODES_OF
+            for part in protobuf.fields(holder.value)
+            if part.number == _NODES_OF[holder.number]
         ]
         for node in nodes:
-            for number, value in protobuf.fields(node):
-                if number == _OPERATOR and bytes(value) in _CONTROL_FLOW:
+            for part in protobuf.fields(node):
+                if part.number == _OPERATOR and bytes(part.value) in _CONTROL_FLOW:
                     raise ModelFileError(
-                        f"{name} uses the operator {bytes(value).decode()}, which RecycleNet does "
-                        f"not run; export the model again"
+                        f"{name} uses the operator {bytes(part.value).decode()}, which RecycleNet "
+                        f"does not run; export the model again"
                     )
     except ValueError as error:
         raise ModelFileError(f"{name} is not a valid ONNX file: {error}; copy it again") from error

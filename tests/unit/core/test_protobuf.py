@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recyclenet.core.protobuf import fields
+from recyclenet.core.protobuf import encode, fields
 
 
 def read(content: bytes) -> list[tuple[int, bytes]]:
-    return [(number, bytes(value)) for number, value in fields(memoryview(content))]
+    return [(part.number, bytes(part.value)) for part in fields(memoryview(content))]
 
 
 def test_every_kind_of_field():
@@ -42,8 +42,15 @@ def test_a_model_is_read_like_the_library_reads_it(tiny_model):
     onnx = pytest.importorskip("onnx")
     model = onnx.load(tiny_model)
     (graph,) = [
-        value for number, value in fields(memoryview(tiny_model.read_bytes())) if number == 7
+        part.value for part in fields(memoryview(tiny_model.read_bytes())) if part.number == 7
     ]
-    nodes = [value for number, value in fields(graph) if number == 1]
-    operators = [bytes(v).decode() for node in nodes for n, v in fields(node) if n == 4]
+    nodes = [part.value for part in fields(graph) if part.number == 1]
+    operators = [bytes(p.value).decode() for node in nodes for p in fields(node) if p.number == 4]
     assert operators == [node.op_type for node in model.graph.node]
+
+
+@given(number=st.integers(1, 2**28), value=st.binary(max_size=300))
+def test_a_field_is_read_as_it_was_written(number, value):
+    content = encode(number, value)
+    (found,) = fields(memoryview(content))
+    assert (found.number, bytes(found.value), bytes(found.whole)) == (number, value, content)
