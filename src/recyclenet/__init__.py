@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
     from recyclenet.data.dataset import load_dataset
     from recyclenet.data.manifest import Manifest
+    from recyclenet.data.merge import merge_datasets
     from recyclenet.errors import RecycleNetError
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.ablate import ablate
@@ -63,6 +64,7 @@ __all__ = [
     "export",
     "load_dataset",
     "lr_find",
+    "merge_datasets",
     "resume",
     "train",
 ]
@@ -79,6 +81,7 @@ _LIGHT = {
     "evaluate": "operations.evaluate",
     "explain": "operations.explain",
     "load_dataset": "data.dataset",
+    "merge_datasets": "data.merge",
 }
 _FULL = {
     "Run": "training.run",

@@ -36,6 +36,7 @@ ONE_OF = {
     "train": (("data", "resume"),),
     "data scan": (("out", "dry_run"),),
     "data split": (("out", "dry_run"),),
+    "data merge": (("out", "dry_run"),),
     "data balance": (("out", "dry_run"), ("most", "least")),
     "data augment": (("out", "dry_run"),),
     "data download": (("to", "origin"), ("source", "origin")),

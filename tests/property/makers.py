@@ -103,6 +103,14 @@ def datasets(draw: Draw, world: World) -> Value:
     return _read(draw, world, path, slash)
 
 
+def named_datasets(draw: Draw, world: World) -> Value:
+    """A data set, or NAME=SOURCE."""
+    value = datasets(draw, world)
+    if not draw(st.booleans()):
+        return value
+    return Value(f"{name(draw).replace('=', '')}={value.text}", read=value.read)
+
+
 def pictures(draw: Draw, world: World) -> Value:
     ways = ("photo", "photo", "photo", "folder", "glob", "any", "nothing")
     way = draw(st.sampled_from(ways[:5] if world.sober else ways))

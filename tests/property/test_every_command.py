@@ -20,7 +20,7 @@ from property.values import VALUES, is_described
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 COMMANDS = commands()
-DATA = ("scan", "inspect", "clean", "undo", "split", "balance", "augment")
+DATA = ("scan", "inspect", "clean", "undo", "merge", "split", "balance", "augment")
 TRAINS = ("train", "lr-find", "crossval", "ablate", "export")
 # Commands that write and take no long time.
 WRITES = ("demo", "audit", "evaluate", *(f"data {name}" for name in DATA))

@@ -16,6 +16,7 @@ from property.makers import (
     folders_of,
     given,
     listed,
+    named_datasets,
     pictures,
     text_file,
     words,
@@ -95,11 +96,17 @@ SETTINGS = words(
     ),
 )
 
+MAPS = words(
+    *("glass=metal", "glass=_", "paper=metal,glass=_"),
+    odd=("", "=", "a", "glass=", "x:glass=metal", ":", "glass=_,metal=_,paper=_", HOSTILE, "a=b"),
+)
 TINY = f'recipe = "{ROOT}/tiny.toml"\n'
 VALUES: dict[str, Maker] = {
     # what commands read
     "dataset": datasets,
     "data": datasets,
+    "data merge.sources": named_datasets,
+    "data merge.maps": MAPS,
     "demo.pictures": datasets,
     "paths": pictures,
     "model": MODEL,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +32,14 @@ def picture_files(paths: list[str]) -> Iterator[Path]:
         yield from map(Path, expand(paths, lambda _: None))
 
 
+def source_files(sources: Iterable[str]) -> Iterator[Path]:
+    """Yield the files of data sets given as SOURCE or NAME=SOURCE."""
+    from recyclenet.data.merge import parse_source
+
+    for source in sources:
+        yield from dataset_files(parse_source(source)[1])
+
+
 def run_files(run: Path) -> Iterator[Path]:
     """Yield the files of a run that a command may read."""
     yield from (run / "recipe.toml", *(run / "checkpoints").glob("*"))
@@ -45,6 +53,14 @@ ForceOption = Annotated[
     bool, typer.Option("--force", help="Also replace files that RecycleNet did not write.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="[DOMAIN:]OLD=NEW,...",
+        help="Rename or merge labels; the new label _ leaves photos out. May be repeated.",
+    ),
+]
 MaxMegapixelsOption = Annotated[
     float,
     typer.Option("--max-megapixels", min=0.01, max=178, help="Refuse larger photos."),

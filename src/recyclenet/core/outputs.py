@@ -243,6 +243,7 @@ MANIFEST = Kind(
         "path", "label", "split", "sha256",
         more={
             "width", "height", "num_bytes", "taken", "source", "licence", "phash", "group",
+            "domain",
         }.__contains__,
     ),
 )  # fmt: skip

@@ -22,7 +22,7 @@ MANIFEST_NAME = "manifest.csv"
 COLUMNS = ("path", "label", "split", "sha256")
 # What a scan and a collection add; a manifest has such a column where some row fills it.
 NUMBERS = ("width", "height", "num_bytes")
-TEXTS = ("taken", "source", "licence", "phash", "group")
+TEXTS = ("taken", "source", "licence", "phash", "group", "domain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Sample:
         licence: under which terms.
         phash: perceptual hashes of the photo and its mirror images; see `quality.duplicates`.
         group: rows with the same one belong into one split.
+        domain: the data set a photo is from, with its cameras, places and way of labelling.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Sample:
     licence: str = ""
     phash: str = ""
     group: str = ""
+    domain: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ class Manifest:
     def class_names(self) -> tuple[str, ...]:
         """The labels that occur, sorted."""
         return tuple(sorted({sample.label for sample in self.samples}))
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains that occur, sorted; `("",)` where no row has one."""
+        return tuple(sorted({sample.domain for sample in self.samples}))
 
     @property
     def counts(self) -> dict[str, int]:

@@ -19,7 +19,7 @@ def decision_statistics(table: PredictionTable, temperature: float) -> dict[str,
     """
     probabilities, targets = softmax(table.logits, temperature), table.targets
     right = probabilities.argmax(axis=1) == targets
-    domains = [str(getattr(sample, "domain", "")) for sample in table.samples]
+    domains = [sample.domain for sample in table.samples]
     return {
         "risk": risk_table(probabilities.max(axis=1), right, domains).to_statistics(),
         "confusion": Confusions.count(probabilities, targets).to_statistics(),

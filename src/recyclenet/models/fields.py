@@ -40,7 +40,7 @@ def explain(
                 section = section.model_fields[part].annotation
             new_name = (renamed or {}).get(location[-1])
             if new_name in section.model_fields:
-                hint = f"now called {new_name!r}"
+                hint = f"now called {new_name!r}: {section.model_fields[new_name].description}"
             else:
                 hint = nearest(location[-1], section.model_fields)
             reasons.append(f"unknown field {dotted!r}, {hint}")

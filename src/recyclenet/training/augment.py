@@ -165,6 +165,7 @@ def write_copies(
                     source=str(sample.path),
                     licence=sample.licence,
                     group=group_ids[sample.path],
+                    domain=sample.domain,
                 )
             )
             progress(len(copies), len(sources) * len(groups))

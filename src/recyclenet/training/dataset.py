@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from recyclenet.core.preprocess import Preprocess
 from recyclenet.data.manifest import Manifest
 from recyclenet.training.augment import change
 from recyclenet.training.machine import device, memory_bytes, num_workers
-from recyclenet.training.recipe import AugmentSection
+from recyclenet.training.recipe import AugmentSection, Sampling
 
 # Largest share of the machine's memory for one dataset's decoded photos.
 MEMORY_SHARE = 0.15
@@ -201,11 +202,24 @@ def _processes() -> tuple[int, int]:
     return distributed.get_rank(), distributed.get_world_size()
 
 
-def balanced_probabilities(targets: Sequence[int]) -> list[float]:
-    """Return sampling probabilities that draw every class equally often."""
-    counts = np.bincount(targets)
-    present = np.count_nonzero(counts)
-    return [1 / (present * counts[target]) for target in targets]
+def sampling_probabilities(manifest: Manifest, sampling: Sampling) -> list[float]:
+    """Return the sampling probability of each photo; empty for "none".
+
+    With n photos in its class ("class"), its domain ("domain") or its class within its domain
+    ("domain-class"), the probability of a photo is proportional to 1/n, 1/n or 1/sqrt(n). The root
+    is a compromise: the photos of a small cell come up more often, but four photos are not
+    repeated as often as four hundred are drawn.
+    """
+    if sampling == "none":
+        return []
+    cells = [
+        (sample.label if sampling != "domain" else "", sample.domain if sampling != "class" else "")
+        for sample in manifest
+    ]
+    counts = Counter(cells)
+    power = 0.5 if sampling == "domain-class" else 1.0
+    weights = np.array([counts[cell] ** -power for cell in cells])
+    return [float(weight) for weight in weights / weights.sum()]
 
 
 def training_loader(
@@ -213,7 +227,7 @@ def training_loader(
     batch_size: int,
     seed: int,
     *,
-    balanced: bool = False,
+    probabilities: Sequence[float] = (),
     num_branches: int = 1,
     num_processes: int = 1,
 ) -> DataLoader[Example]:
@@ -226,11 +240,11 @@ def training_loader(
         photos: the training photos.
         batch_size: photos per step and branch, over all processes.
         seed: random seed of the order.
-        balanced: draw every class equally often, with replacement.
+        probabilities: sampling probability of each photo, with replacement; empty to draw each
+            photo once.
         num_branches: number of branches; a batch has one block of `batch_size` photos for each.
         num_processes: number of processes that share each batch.
     """
-    probabilities = balanced_probabilities(photos.targets) if balanced else ()
     sampler = SeededSampler(len(photos), seed, probabilities, num_branches, batch_size)
     size = num_branches * batch_size // num_processes
     return _loader(photos, size, sampler=sampler, drop_last=len(photos) >= batch_size)

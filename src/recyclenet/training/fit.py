@@ -28,6 +28,7 @@ from recyclenet.training.dataset import (
     Photos,
     TrainingPhotos,
     evaluation_loader,
+    sampling_probabilities,
     training_loader,
 )
 from recyclenet.training.machine import (
@@ -192,7 +193,7 @@ def prepare(
         examples,
         fit.batch_size,
         fit.seed,
-        balanced=fit.balanced_sampling,
+        probabilities=sampling_probabilities(train, fit.sampling),
         num_branches=recipe.model.branches,
         num_processes=devices.num_processes,
     )

@@ -24,7 +24,13 @@ from recyclenet.models.fields import OrNone, Section, explain
 MANY = 100_000
 MAX_SEED = 2**32 - 1
 # Old field names and their new names, without sections.
-RENAMED = {"accumulate": "micro_batches", "fit": "resize_mode", "wise": "wise_ft_alpha"}
+RENAMED = {
+    "accumulate": "micro_batches",
+    "balanced_sampling": "sampling",
+    "fit": "resize_mode",
+    "wise": "wise_ft_alpha",
+}
+Sampling = Literal["none", "class", "domain", "domain-class"]
 ChangeGroup = Literal["basic", "affine", "blur-distortion", "flips"]
 
 
@@ -123,8 +129,11 @@ class FitSection(Section):
         description="augmented views per photo whose feature maps after the frozen layers are "
         "cached; 0: off",
     )
-    balanced_sampling: bool = Field(
-        False, description="sample every class equally often, with replacement"
+    sampling: Sampling = Field(
+        "none",
+        description="'class' or 'domain' samples every class or domain equally often, with "
+        "replacement; 'domain-class' is a compromise between the cells of both; 'none': each photo "
+        "once per epoch",
     )
     probe: bool = Field(False, description="first fit the head alone (linear probe)")
     unfreeze_every: int = Field(

@@ -26,6 +26,59 @@ def photos(photo_folder: Path, tmp_path: Path) -> Path:
     return place
 
 
+def test_merge_and_split_several_sources(command: Command, photos: Path, tmp_path: Path) -> None:
+    web = tmp_path / "web"
+    shutil.copytree(photos, web)
+    (web / "metal").rename(web / "can")
+    (web / "paper" / "broken.jpg").write_bytes(b"x")
+    out = tmp_path / "out" / "merged.csv"
+    code, printed, err = command(
+        "data", "merge", photos, f"abroad={web}", "--map", "abroad:can=metal,paper=_", "--out", out
+    )
+    assert code == 3
+    assert [line.split() for line in printed.splitlines()] == [
+        ["class", "abroad", "photos", "all"],
+        ["glass", "12", "12", "24"],
+        ["metal", "12", "12", "24"],
+        ["paper", "0", "12", "12"],
+        ["all", "24", "36", "60"],
+    ]
+    assert "broken.jpg" in err
+    assert "left out: 12 photos of abroad labelled paper (label map)" in err
+    assert "24 pairs of copies across domains share a group" in err
+    code, _, err = command("data", "split", out, "--out", tmp_path / "split.csv")
+    assert code == 0, err
+    written = rows(tmp_path / "split.csv")
+    assert {row["domain"] for row in written} == {"photos", "abroad"}
+    assert command("data", "check-leaks", tmp_path / "split.csv")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["photos", "elsewhere/photos"], "there is no folder or manifest elsewhere/photos"),
+        (["photos", "=photos"], "a data set must be SOURCE or NAME=SOURCE, not '=photos'"),
+        (["photos", "./photos"], "2 data sets are called 'photos'; name them: NAME=FOLDER"),
+        (["photos", "--map", "glas=x"], "names 'glas', but no photo has this label: did you mean"),
+        (["photos", "--map", "glass"], "must look like OLD=NEW,OLD=_ or DOMAIN:OLD=NEW"),
+    ],
+)
+def test_a_wrong_merge_is_refused_in_one_line(
+    command: Command,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    reason: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("data", "merge", *words, "--out", "merged.csv")
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert len(err.splitlines()) == 1
+    assert not Path("merged.csv").exists()
+
+
 def test_scan_split_balance_and_augment(command: Command, photos: Path, tmp_path: Path) -> None:
     first = next((photos / "glass").iterdir())
     shutil.copy(first, photos / "glass" / "copy.jpg")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from recyclenet.core.images import decode_image
 from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.data.merge import with_domain
 from recyclenet.data.quality.scan import scan_dataset
 from recyclenet.data.splits.split import fill_splits, find_leaks
 from recyclenet.errors import ImageError, UsageError
@@ -56,7 +57,8 @@ def test_tiny_pictures_change_too(group, size):
 
 
 def test_every_photo_has_a_copy_of_each_group(photo_folder, tmp_path):
-    manifest = fill_splits(scan_dataset(photo_folder).manifest, (0.7, 0.15, 0.15), 0)
+    scanned = with_domain(scan_dataset(photo_folder).manifest, "web")
+    manifest = fill_splits(scanned, (0.7, 0.15, 0.15), 0)
     calls: list[tuple[int, int]] = []
     more = write_copies(
         manifest, ["affine", "flips"], 0.9, tmp_path / "a", 0, lambda *n: calls.append(n)
@@ -71,6 +73,7 @@ def test_every_photo_has_a_copy_of_each_group(photo_folder, tmp_path):
         original = originals[copy.source]
         assert copy.group == original.group != ""
         assert copy.label == original.label
+        assert copy.domain == original.domain == "web"
         assert decode_image(copy.path).shape == decode_image(original.path).shape
     # Divided anew, a photo and its copies still are on one side.
     blank = Manifest(tuple(replace(sample, split="") for sample in more))

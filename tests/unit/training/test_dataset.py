@@ -9,15 +9,17 @@ import torch
 from recyclenet.core.images import decode_image
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.data.dataset import load_dataset
+from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.training import dataset as subject
 from recyclenet.training.dataset import (
     EvaluationPhotos,
     SeededSampler,
     TrainingPhotos,
     evaluation_loader,
+    sampling_probabilities,
     training_loader,
 )
-from recyclenet.training.recipe import AugmentSection
+from recyclenet.training.recipe import AugmentSection, Sampling
 
 PREPROCESS = Preprocess(image_size=32)
 NAMES = ("glass", "metal", "paper")
@@ -32,6 +34,34 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert draws(1, 2) == draws(1, 2)
     assert len({str(draws(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
     assert sorted(index for index, _ in draws(3, 0)) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "shares"),
+    [
+        ("class", {"glass": 1 / 2, "metal": 1 / 2}),
+        ("domain", {"web": 1 / 2, "home": 1 / 2}),
+        # Cells of 16, 4 and 1 photos: in proportion to the roots of their sizes.
+        ("domain-class", {"web glass": 4 / 7, "web metal": 2 / 7, "home metal": 1 / 7}),
+    ],
+)
+def test_classes_and_domains_are_sampled_as_the_recipe_says(
+    sampling: Sampling, shares: dict[str, float]
+) -> None:
+    cells = ["web glass"] * 16 + ["web metal"] * 4 + ["home metal"]
+    manifest = Manifest(
+        tuple(
+            Sample(Path(f"{n}.jpg"), cell.split()[1], domain=cell.split()[0])
+            for n, cell in enumerate(cells)
+        )
+    )
+    probabilities = sampling_probabilities(manifest, sampling)
+    for name, share in shares.items():
+        found = sum(p for p, cell in zip(probabilities, cells, strict=True) if name in cell)
+        assert found == pytest.approx(share)
+    drawn = [cells[index] for index, _ in SeededSampler(21, 0, probabilities)]
+    assert len(drawn) == 21
+    assert sampling_probabilities(manifest, "none") == []
 
 
 def test_a_draw_always_gives_the_same_picture_and_leaves_the_random_state_alone(

@@ -220,7 +220,7 @@ def changed(recipe: Recipe, **fields: object) -> Recipe:
     [
         {"optim__sharpness": "asam", "optim__rho": 1.0, "fit__micro_batches": 2},
         {"optim__optimizer": "sgd", "optim__schedule": "plateau", "optim__step_epochs": 1},
-        {"optim__schedule": "cosine", "optim__layer_decay": 0.7, "fit__balanced_sampling": True},
+        {"optim__schedule": "cosine", "optim__layer_decay": 0.7, "fit__sampling": "domain-class"},
         {"augment__cutmix": 1.0, "optim__class_weights": "balanced", "fit__freeze_norm": True},
         {"fit__unfreeze_every": 1, "fit__probe": True, "fit__wise_ft_alpha": 0.5},
         {"fit__cached_views": 2, "fit__probe": True},

@@ -59,11 +59,19 @@ def test_a_loaded_recipe_takes_settings_too(name: str) -> None:
         ("model.fit", "resize_mode"),
         ("fit.accumulate", "micro_batches"),
         ("fit.wise", "wise_ft_alpha"),
+        ("fit.balanced_sampling", "sampling"),
     ],
 )
 def test_fields_of_earlier_releases_are_named_with_their_new_names(old: str, new: str) -> None:
     with pytest.raises(UsageError, match=f"unknown field '{old}', now called '{new}'"):
         load_recipe("default", {old: 1})
+
+
+def test_the_new_name_of_balanced_sampling_comes_with_its_values() -> None:
+    with pytest.raises(UsageError, match=r"now called 'sampling': 'class' or 'domain' samples"):
+        load_recipe("default", {"fit.balanced_sampling": True})
+    with pytest.raises(UsageError, match=r"should be 'none', 'class', 'domain' or .*, not True"):
+        load_recipe("default", {"fit.sampling": True})
 
 
 def test_all_mistakes_are_reported_at_once_with_the_nearest_names(tmp_path: Path) -> None:

@@ -8,7 +8,17 @@ from __future__ import annotations
 import typer
 
 from recyclenet.cli.command import Command
-from recyclenet.cli.data import augment, balance, clean, collect, download, inspect, scan, split
+from recyclenet.cli.data import (
+    augment,
+    balance,
+    clean,
+    collect,
+    download,
+    inspect,
+    merge,
+    scan,
+    split,
+)
 
 app = typer.Typer(
     name="data", help="Collect, inspect, clean and split photos.", no_args_is_help=True
@@ -17,6 +27,7 @@ app = typer.Typer(
 for command in (
     download.download,
     collect.collect,
+    merge.merge,
     scan.scan,
     inspect.inspect,
     clean.clean,

@@ -40,7 +40,7 @@ def split(
     dry_run: DryRunOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Split photos by class into train, val and test, keeping groups of copies together.
+    """Split photos by domain and class into train, val, test, keeping groups of copies together.
 
     Photos keep a split that they already have. Exit code 3: unreadable photos were left out; stderr
     names them.

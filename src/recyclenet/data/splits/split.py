@@ -23,21 +23,23 @@ def with_splits(
 
     With `shares` of train, val and test, all splits are drawn anew instead.
 
-    A dataset without splits is divided 70/13/17. One with training but no validation photos gives
-    up part of its training photos. Stratified by label; the same photos and seed give the same
-    splits; files with the same bytes stay together.
+    Photos without splits are divided 70/13/17. A dataset with training but no validation photos
+    gives up part of its training photos. Stratified by domain and label; the same photos and seed
+    give the same splits; files with the same bytes stay together.
 
     Raises:
-        DataError: some rows have a split and some have none, or none is for training.
+        DataError: some rows of a domain have a split and some have none, or none is for training.
     """
     if shares is not None:
         blank = Manifest(tuple(replace(sample, split="") for sample in manifest))
         return _draw(blank, "", dict(zip(SPLITS, shares, strict=True)), seed)
     present = {sample.split for sample in manifest}
-    if present == {""}:
-        return _draw(manifest, "", RATIOS, seed)
     if "" in present:
-        raise DataError("some rows have no split; fill the whole column or remove it")
+        undivided = {sample.domain for sample in manifest if not sample.split}
+        if any(sample.split and sample.domain in undivided for sample in manifest):
+            raise DataError("some rows have no split; fill the whole column or remove it")
+        manifest = _draw(manifest, "", RATIOS, seed)
+        present = {sample.split for sample in manifest}
     if "train" not in present:
         raise DataError("no photo is in the split 'train'")
     if "val" in present:
@@ -185,13 +187,20 @@ def find_leaks(manifest: Manifest) -> list[tuple[Sample, Sample]]:
 
 
 def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) -> Manifest:
-    """Divide the rows whose split is `source`, label by label, in an order drawn from the seed."""
-    drawn = [sample for sample in manifest if sample.split == source]
+    """Divide the rows whose split is `source`, in an order drawn from the seed.
+
+    Each label of each domain is divided by itself.
+    """
     # The same picture under two labels is one photo: what is first decides.
     chosen = {} if source else {_key(s): s.split for s in reversed(manifest.samples) if s.split}
-    for label in sorted({sample.label for sample in drawn}):
-        sizes = Counter(_key(sample) for sample in drawn if sample.label == label)
-        kept = Counter(s.split for s in manifest if s.label == label) if not source else Counter()
+    cells: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for sample in manifest:
+        cells[sample.domain, sample.label].append(sample)
+    for _, cell in sorted(cells.items()):
+        sizes = Counter(_key(sample) for sample in cell if sample.split == source)
+        if not sizes:
+            continue
+        kept = Counter(s.split for s in cell) if not source else Counter()
         total = sizes.total() + sum(kept[split] for split in SPLITS)
         wanted = {
             # Validation gets at least one of a class, where there are enough.

@@ -93,6 +93,30 @@ def test_copies_of_one_photo_stay_together_even_under_two_labels(rows, seed):
         assert len({sample.split for sample in divided if sample.sha256 == digest}) == 1
 
 
+def test_each_domain_is_divided_by_itself():
+    web = [replace(s, domain="web", sha256=f"w{s.sha256}") for s in photos(glass=100)]
+    home = [replace(s, domain="home") for s in photos(glass=20)]
+    divided = with_splits(Manifest((*web, *home)), 0)
+    assert Counter((s.domain, s.split) for s in divided) == {
+        ("web", "train"): 70,
+        ("web", "val"): 13,
+        ("web", "test"): 17,
+        ("home", "train"): 14,
+        ("home", "val"): 3,
+        ("home", "test"): 3,
+    }
+
+
+def test_a_domain_without_splits_gets_some_and_the_others_keep_theirs():
+    given_ones = (*photos("train", glass=10), *photos("val", metal=2), *photos("test", paper=3))
+    new = [replace(s, domain="new", sha256=f"n{s.sha256}") for s in photos(glass=100)]
+    copy = replace(new[0], sha256="paper0")
+    divided = with_splits(Manifest((*given_ones, *new, copy)), 0)
+    assert divided.samples[:15] == given_ones
+    assert divided.samples[-1].split == "test"
+    assert {s.split for s in divided.samples[15:]} == {"train", "val", "test"}
+
+
 def test_splits_that_are_there_are_kept():
     manifest = Manifest((*photos("train", a=5), *photos("val", b=2), *photos("test", c=3)))
     assert with_splits(manifest, 0) == manifest

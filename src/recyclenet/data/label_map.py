@@ -1,0 +1,94 @@
+"""Label maps: rename, merge and leave out labels, of all photos or of one domain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+from recyclenet.data.manifest import Manifest
+from recyclenet.errors import DataError, UsageError, nearest
+
+# In place of a new label: leave the photos out. In place of a domain: all domains.
+LEAVE_OUT = "_"
+EVERY_DOMAIN = "*"
+# Domain to old label to new label.
+LabelMaps: TypeAlias = Mapping[str, Mapping[str, str]]
+
+
+def parse_maps(texts: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Read label maps such as "can=metal,shoe=_" (all domains) or "web:can=metal" (one domain).
+
+    Raises:
+        UsageError: a text is no label map, or maps a label twice.
+    """
+    maps: dict[str, dict[str, str]] = {}
+    for text in texts:
+        head, equals, _ = text.partition("=")
+        domain, colon, _ = head.partition(":")
+        pairs = text[len(domain) + 1 :] if colon else text
+        if not equals or (colon and not domain.strip()):
+            raise _malformed(text)
+        labels = maps.setdefault(domain.strip() if colon else EVERY_DOMAIN, {})
+        for pair in pairs.split(","):
+            old, equals, new = (part.strip() for part in pair.partition("="))
+            if not old or not new:
+                raise _malformed(text)
+            if labels.setdefault(old, new) != new:
+                raise UsageError(f"the label map {text!r} maps {old!r} to {labels[old]!r}, too")
+    return maps
+
+
+def map_labels(manifest: Manifest, maps: LabelMaps) -> tuple[Manifest, Counter[tuple[str, str]]]:
+    """Apply label maps; a map of one domain goes before that of all domains.
+
+    Args:
+        manifest: photos with their own labels.
+        maps: domain (or `EVERY_DOMAIN`) to old label to new label (or `LEAVE_OUT`).
+
+    Returns:
+        The manifest, and the number of photos left out by domain and old label.
+
+    Raises:
+        UsageError: a map names a domain or a label that does not occur.
+        DataError: every photo is left out.
+    """
+    _check(manifest, maps)
+    kept = []
+    left_out: Counter[tuple[str, str]] = Counter()
+    everywhere = maps.get(EVERY_DOMAIN, {})
+    for sample in manifest:
+        own = maps.get(sample.domain, {})
+        label = own.get(sample.label, everywhere.get(sample.label, sample.label))
+        if label == LEAVE_OUT:
+            left_out[sample.domain, sample.label] += 1
+        else:
+            kept.append(sample if label == sample.label else replace(sample, label=label))
+    if not kept:
+        raise DataError(f"the label map leaves out all {len(manifest)} photos; keep some labels")
+    return Manifest(tuple(kept)), left_out
+
+
+def _check(manifest: Manifest, maps: LabelMaps) -> None:
+    for domain, labels in maps.items():
+        rows = [s for s in manifest if domain in (EVERY_DOMAIN, s.domain)]
+        if not rows:
+            known = [name for name in manifest.domains if name]
+            raise UsageError(
+                f"a label map is for {domain!r}, but no photo is from it: {nearest(domain, known)}"
+            )
+        present = {sample.label for sample in rows}
+        for label in labels:
+            if label not in present:
+                where = "" if domain == EVERY_DOMAIN else f" of {domain!r}"
+                raise UsageError(
+                    f"a label map names {label!r}, but no photo{where} has this label: "
+                    f"{nearest(label, present)}"
+                )
+
+
+def _malformed(text: str) -> UsageError:
+    return UsageError(
+        f"a label map must look like OLD=NEW,OLD=_ or DOMAIN:OLD=NEW,OLD=_, not {text!r}"
+    )
