@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from recyclenet.exporting.onnx import to_onnx
 from recyclenet.models.attention import attention_names, find_attention
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.network import Network, create_model
+from recyclenet.models.onnx import to_onnx
 
 # Family: a small network of it, and where attention can go.
 BACKBONES = {

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from recyclenet.exporting.onnx import to_onnx
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.network import create_model
+from recyclenet.models.onnx import to_onnx
 from recyclenet.models.seeds import SEED_MODELS
 
 

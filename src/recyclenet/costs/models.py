@@ -23,10 +23,10 @@ import torch
 from recyclenet.core.files import write_table
 from recyclenet.core.progress import Progress, silent
 from recyclenet.errors import RecycleNetError, UsageError
-from recyclenet.exporting.onnx import to_onnx
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.cost import multiply_adds, num_parameters
 from recyclenet.models.network import Network, create_model
+from recyclenet.models.onnx import to_onnx
 
 NUM_CLASSES = 6
 BATCH = 16

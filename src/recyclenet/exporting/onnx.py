@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
 from torch import nn
@@ -32,13 +27,15 @@ from recyclenet.exporting.parity import check_parity
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import EXEMPLARS
 from recyclenet.models.network import Network
+from recyclenet.models.onnx import store_in_half, store_in_int8, to_onnx
 from recyclenet.models.tracing import run_blank
 from recyclenet.training.checkpoint import backbone_preprocess, load_trained
 from recyclenet.training.run import Run
 
 NUM_PARITY_PHOTOS = 32
-# Tensors become float16 if they have at least this many values and no larger magnitude.
-_MIN_HALF, _MAX_HALF = 1024, 6e4
+# From the smallest file to the largest.
+_PRECISIONS = ("int8", "float16")
+_STORE = {"int8": store_in_int8, "float16": store_in_half}
 
 
 def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -> ModelInfo:
@@ -72,10 +69,12 @@ def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -
     else:
         proto = to_onnx(model, preprocess.image_size)
     check_parity(_classifier(proto, draft), photos, model)
-    with suppress(RecycleNetError):  # some networks need float32 precision
-        half = store_in_half(proto)
-        check_parity(_classifier(half, draft), photos, model, "float16")
-        proto, draft = half, replace(draft, precision="float16")
+    for precision in _PRECISIONS[_PRECISIONS.index(run.recipe.model.precision) :]:
+        with suppress(RecycleNetError):  # some networks need more digits
+            small = _STORE[precision](proto)
+            check_parity(_classifier(small, draft), photos, model, precision)
+            proto, draft = small, replace(draft, precision=precision)
+            break
     classifier = _classifier(proto, draft)
     if draft.num_features:
         exemplars = choose_exemplars(classifier, run.manifest, model, progress)
@@ -136,79 +135,6 @@ class _WithFeatures(nn.Module):
     def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits `(N, K)` and features `(N, D)` for images `(N, 3, H, W)`."""
         return self.network.with_features(batch)
-
-
-def to_onnx(
-    model: nn.Module, image_size: int, outputs: Sequence[str] = ("logits",)
-) -> onnx.ModelProto:
-    """Return a network as an ONNX model with embedded weights and a dynamic batch size.
-
-    Args:
-        model: the network.
-        image_size: side of the input images, pixels.
-        outputs: the names of what the network returns.
-
-    Raises:
-        RecycleNetError: PyTorch cannot export the network.
-    """
-    example = torch.zeros(2, 3, image_size, image_size)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    output = io.StringIO()
-    try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            redirect_stdout(output),
-            redirect_stderr(output),
-        ):
-            program = torch.onnx.export(
-                model.eval(),
-                (example,),
-                input_names=["batch"],
-                output_names=list(outputs),
-                dynamic_shapes=({0: torch.export.Dim("num_images", min=1)},),
-                dynamo=True,
-                external_data=False,
-            )
-    except torch.onnx.OnnxExporterError as error:
-        reason = str(error).strip().splitlines()[-1][:200]
-        raise RecycleNetError(f"PyTorch cannot export this network to ONNX: {reason}") from error
-    if program is None:
-        raise RecycleNetError("PyTorch cannot export this network to ONNX")
-    proto: onnx.ModelProto = program.model_proto
-    del proto.metadata_props[:]
-    # The exporter attaches source paths and stack traces to every node.
-    for node in proto.graph.node:
-        del node.metadata_props[:]
-        node.ClearField("doc_string")
-    return proto
-
-
-def store_in_half(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of a model that stores its large tensors as float16, which halves the file.
-
-    The runtime casts them to float32 once, when it loads the model. Tensors with values beyond the
-    range of float16 stay float32.
-    """
-    half = onnx.ModelProto()
-    half.CopyFrom(proto)
-    casts = []
-    for tensor in half.graph.initializer:
-        values = onnx.numpy_helper.to_array(tensor)
-        if (
-            values.dtype != np.float32
-            or values.size < _MIN_HALF
-            or np.abs(values).max() > _MAX_HALF
-        ):
-            continue
-        stored = f"{tensor.name}.half"
-        casts.append(
-            onnx.helper.make_node("Cast", [stored], [tensor.name], to=onnx.TensorProto.FLOAT)
-        )
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), stored))
-    nodes = [*casts, *half.graph.node]
-    del half.graph.node[:]
-    half.graph.node.extend(nodes)
-    return half
 
 
 def _to_bytes(proto: onnx.ModelProto, info: ModelInfo) -> bytes:

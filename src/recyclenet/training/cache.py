@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnxruntime
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from recyclenet.core.progress import Progress, silent
-from recyclenet.errors import UsageError
+from recyclenet.errors import RecycleNetError, UsageError
 from recyclenet.models.cost import count_layers, multiply_adds
 from recyclenet.models.network import Network, freeze_first
+from recyclenet.models.onnx import to_onnx
 from recyclenet.models.prefix import FrozenPrefix, frozen_prefix
 from recyclenet.training.dataset import Draw, Example, Photos
 from recyclenet.training.machine import autocast, device, memory_bytes, num_workers, precision
@@ -161,9 +164,10 @@ def _compute_maps(
     found = torch.empty(0)
     batches = DataLoader(photos, _BATCH, sampler=draws, num_workers=num_workers())
     done = 0
+    run: Callable[[torch.Tensor], torch.Tensor] | None = None
     for images, _ in batches:
-        with torch.no_grad(), autocast(recipe):
-            maps = prefix(images.to(device(), memory_format=torch.channels_last)).cpu()
+        run = run or _runner(prefix, images.shape[-1], recipe)
+        maps = run(images)
         if not done:
             size = maps[0].nbytes * len(draws)
             if size > MEMORY_SHARE * memory_bytes():
@@ -177,3 +181,30 @@ def _compute_maps(
         done += len(maps)
         progress(done, len(draws), "frozen layers")
     return found
+
+
+def _runner(
+    prefix: FrozenPrefix, image_size: int, recipe: Recipe
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a function from images to feature maps; on a CPU, ONNX Runtime is the faster one."""
+
+    def with_torch(images: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad(), autocast(recipe):
+            return prefix(images.to(device(), memory_format=torch.channels_last)).cpu()
+
+    if device() != "cpu":
+        return with_torch
+    try:
+        proto = to_onnx(nn.Sequential(*prefix.stages.values()), image_size, ("maps",))
+    except RecycleNetError:  # not every network can be exported
+        return with_torch
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options)
+    dtype = torch.bfloat16 if precision(recipe) == "bf16" else torch.float32
+
+    def with_onnx(images: torch.Tensor) -> torch.Tensor:
+        (maps,) = session.run(None, {"batch": images.numpy()})
+        return torch.from_numpy(maps).to(dtype)
+
+    return with_onnx

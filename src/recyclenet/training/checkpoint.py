@@ -47,20 +47,23 @@ def load_trained(run: Run) -> Network:
     path = run.best
     if not path.is_file():
         raise UsageError(f"no checkpoint {path}; train first: recyclenet train --out {run.folder}")
-    config = run.recipe.model.model_copy(update={"weights": "none"})
+    fit = run.recipe.fit
+    num_branches = run.recipe.model.branches + fit.keep_start
+    config = run.recipe.model.model_copy(update={"weights": "none", "branches": num_branches})
     model = create_model(config, len(run.manifest.class_names))
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        model.load_state_dict(
-            {name.removeprefix("model."): tensor for name, tensor in stored.items()}
-        )
+        state = {name.removeprefix("model."): tensor for name, tensor in stored.items()}
+        if fit.wise_ft_alpha < 1:
+            _average_with_start(state, run.start, fit.wise_ft_alpha)
+        if fit.keep_start:
+            _add_start(state, run.start, num_branches - 1)
+        model.load_state_dict(state)
     except Exception as error:
         reason = str(error).splitlines()[0][:200]
         raise ModelFileError(
             f"{path} is damaged or belongs to another recipe: {reason}; train again"
         ) from error
-    if run.recipe.fit.wise_ft_alpha < 1:
-        _average_with_start(model, run.start, run.recipe.fit.wise_ft_alpha)
     return model.eval()
 
 
@@ -108,10 +111,17 @@ def save_start(model: Network, run: Run) -> None:
     write_bytes(run.start, content)
 
 
-def _average_with_start(model: Network, path: Path, alpha: float) -> None:
+def _average_with_start(state: dict[str, torch.Tensor], path: Path, alpha: float) -> None:
     """Average trained and initial weights (WiSE-FT, https://arxiv.org/abs/2109.01903)."""
     start = local_weights(path)
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if tensor.is_floating_point():
-                tensor.copy_(torch.lerp(start[name], tensor, alpha))
+    for name, tensor in state.items():
+        if tensor.is_floating_point():
+            state[name] = torch.lerp(start[name], tensor, alpha)
+
+
+def _add_start(state: dict[str, torch.Tensor], path: Path, number: int) -> None:
+    """Add a branch with the initial weights, which were the same in all branches."""
+    first, added = "backbone.branches.0.", f"backbone.branches.{number}."
+    for name, tensor in local_weights(path).items():
+        if name.startswith(first):
+            state[added + name.removeprefix(first)] = tensor

@@ -155,6 +155,8 @@ def prepare(
     """
     fit = recipe.fit
     devices.check(fit.batch_size)
+    if fit.keep_start and not (fit.probe and recipe.model.branches > 1):
+        raise UsageError("fit.keep_start needs fit.probe = true and model.branches of 2 or more")
     if devices.num_processes > 1 and fit.unfreeze_every:
         raise UsageError(
             f"fit.unfreeze_every needs a single device, not {devices.num_processes}; set it to 0 "
@@ -187,7 +189,8 @@ def prepare(
     val_batches = evaluation_loader(checked, fit.batch_size)
     if fit.probe:
         with autocast(recipe):
-            accuracy = fit_head(model, evaluation_loader(unchanged, fit.batch_size), val_batches)
+            unchanged_batches = evaluation_loader(unchanged, fit.batch_size)
+            accuracy = fit_head(model, unchanged_batches, val_batches, fit.probe_penalty)
         _log.info("linear probe: validation accuracy %.2f%%", 100 * accuracy)
     batches = training_loader(
         examples,
@@ -204,7 +207,8 @@ def _fit(
     ready: Preparation, recipe: Recipe, run: Run, progress: Progress, devices: Devices
 ) -> None:
     last = run.last
-    if recipe.fit.wise_ft_alpha < 1 and not last.is_file() and process_rank() == 0:
+    needs_start = recipe.fit.wise_ft_alpha < 1 or recipe.fit.keep_start
+    if needs_start and not last.is_file() and process_rank() == 0:
         save_start(ready.module.model, run)
     with _quiet():
         trainer = _trainer(recipe, run, progress, devices)

@@ -19,15 +19,20 @@ from recyclenet.training.dataset import Example
 PENALTIES = (1e-4, 1e-3, 1e-2)
 
 
-def fit_head(model: Network, train: DataLoader[Example], val: DataLoader[Example]) -> float:
+def fit_head(
+    model: Network,
+    train: DataLoader[Example],
+    val: DataLoader[Example],
+    penalty: float = 0.0,
+) -> float:
     """Fit the head by logistic regression, in place; return its validation accuracy.
-
-    The L2 penalty is the one of `PENALTIES` with the lowest validation loss.
 
     Args:
         model: the network; only its head changes. All branches get the same head.
         train: training photos with the evaluation transform.
         val: validation photos with the evaluation transform.
+        penalty: of the squared weights; 0 for the one of `PENALTIES` with the lowest validation
+            loss.
 
     Raises:
         UsageError: the head is not a single linear layer.
@@ -47,8 +52,9 @@ def fit_head(model: Network, train: DataLoader[Example], val: DataLoader[Example
     # Standardised features speed up convergence; the head absorbs the scaling afterwards.
     mean, std = train_features.mean(0), train_features.std(0) + 1e-6
     best = (float("inf"), 0.0)
-    for penalty in PENALTIES:
-        weight, bias = _regress((train_features - mean) / std, train_targets, num_classes, penalty)
+    standardised = (train_features - mean) / std
+    for strength in [penalty] if penalty else PENALTIES:
+        weight, bias = _regress(standardised, train_targets, num_classes, strength)
         weight = weight / std
         bias = bias - weight @ mean
         logits = val_features @ weight.T + bias

@@ -40,6 +40,10 @@ class ModelSection(ModelConfig):
     resize_mode: Literal["crop", "stretch"] = Field(
         "crop", description="how the trained model makes an image square: 'crop' or 'stretch'"
     )
+    precision: Literal["float16", "int8"] = Field(
+        "float16",
+        description="type that stores large weights in the model file, if the export check allows",
+    )
 
 
 class AugmentSection(Section):
@@ -136,6 +140,17 @@ class FitSection(Section):
         "once per epoch",
     )
     probe: bool = Field(False, description="first fit the head alone (linear probe)")
+    probe_penalty: float = Field(
+        0.0,
+        ge=0,
+        description="L2 penalty of the linear probe; 0 chooses the one with the lowest "
+        "validation loss",
+    )
+    keep_start: bool = Field(
+        False,
+        description="add the network before fine-tuning as one more branch; needs `probe` and "
+        "two or more `model.branches`",
+    )
     unfreeze_every: int = Field(
         0,
         ge=0,

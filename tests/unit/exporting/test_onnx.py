@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from recyclenet.core.risk import RiskTable
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError
 from recyclenet.evaluation.metrics import score
 from recyclenet.exporting import parity
-from recyclenet.exporting.onnx import export_run, store_in_half, to_onnx
+from recyclenet.exporting.onnx import export_run
 from recyclenet.exporting.parity import TOLERANCES, Tolerance, check_parity
 from recyclenet.inference.exemplars import Exemplars
+from recyclenet.models.onnx import store_in_half, store_in_int8, to_onnx
 from recyclenet.operations.train import train
 from recyclenet.training.checkpoint import load_trained
 from recyclenet.training.run import Run
@@ -153,27 +155,42 @@ def test_a_network_that_no_graph_expresses_ends_in_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_half_the_size_and_nearly_the_same_answers() -> None:
+@pytest.mark.parametrize(
+    ("store", "share", "suffix", "kind"),
+    [
+        (store_in_half, 0.6, "half", onnx.TensorProto.FLOAT16),
+        (store_in_int8, 0.35, "int8", onnx.TensorProto.INT8),
+    ],
+)
+def test_a_smaller_file_gives_nearly_the_same_answers(
+    store: Callable[[onnx.ModelProto], onnx.ModelProto], share: float, suffix: str, kind: int
+) -> None:
     torch.manual_seed(0)
     layers = [torch.nn.Conv2d(3, 64, 5), torch.nn.ReLU(), torch.nn.Conv2d(64, 64, 5)]
     network = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(64 * 8 * 8, 3))
-    with torch.no_grad():
-        layers[0].weight[0, 0, 0, 0] = 1e5  # does not fit into float16
     whole = to_onnx(network, 16)
-    half = store_in_half(whole)
-    assert len(half.SerializeToString()) < 0.6 * len(whole.SerializeToString())
-    kinds = {tensor.name: tensor.data_type for tensor in half.graph.initializer}
-    assert kinds["0.weight"] == onnx.TensorProto.FLOAT
-    assert kinds["2.weight.half"] == onnx.TensorProto.FLOAT16
+    small = store(whole)
+    assert len(small.SerializeToString()) < share * len(whole.SerializeToString())
+    kinds = {tensor.name: tensor.data_type for tensor in small.graph.initializer}
+    assert kinds[f"2.weight.{suffix}"] == kind
     batch = np.random.default_rng(0).normal(size=(4, 3, 16, 16)).astype(np.float32) / 100
     answers = [
         ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"]).run(
             None, {"batch": batch}
         )[0]
-        for proto in (whole, half)
+        for proto in (whole, small)
     ]
-    np.testing.assert_allclose(answers[1], answers[0], rtol=5e-3, atol=1e-2 * abs(answers[0]).max())
+    np.testing.assert_allclose(answers[1], answers[0], atol=0.02 * abs(answers[0]).max())
     assert not np.array_equal(answers[0], answers[1])
+
+
+def test_a_number_beyond_float16_keeps_its_tensor_whole() -> None:
+    layer = torch.nn.Conv2d(3, 64, 5)
+    with torch.no_grad():
+        layer.weight[0, 0, 0, 0] = 1e5
+    half = store_in_half(to_onnx(layer, 16))
+    kinds = {tensor.name: tensor.data_type for tensor in half.graph.initializer}
+    assert kinds["weight"] == onnx.TensorProto.FLOAT
 
 
 def test_a_network_that_needs_all_its_digits_keeps_them(

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from recyclenet.errors import UsageError
-from recyclenet.exporting.onnx import to_onnx
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.network import (
     Network,
@@ -14,6 +13,7 @@ from recyclenet.models.network import (
     freeze_first,
     layer_groups,
 )
+from recyclenet.models.onnx import to_onnx
 from recyclenet.models.prefix import frozen_prefix
 
 SIZE = 64

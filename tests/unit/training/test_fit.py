@@ -272,6 +272,24 @@ def test_a_share_of_the_start_comes_back(
             torch.testing.assert_close(tensor, (start[name] + trained[name]) / 2)
 
 
+def test_the_network_before_fine_tuning_can_be_one_more_branch(
+    photo_folder: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    settings = {"model__branches": 2, "model__freeze_groups": 2, "fit__epochs": 2}
+    kept = changed(recipe, fit__probe=True, fit__keep_start=True, **settings)
+    start_run(load_dataset(photo_folder), kept, run)
+    start, trained = load_file(run.start), load_trained(run)
+    added = trained.backbone.branches[2].state_dict()
+    assert len(trained.backbone.branches) == 3
+    for name, tensor in added.items():
+        torch.testing.assert_close(tensor, start[f"backbone.branches.0.{name}"])
+    tuned = trained.backbone.branches[0].state_dict()
+    assert any(not torch.equal(tuned[name], tensor) for name, tensor in added.items())
+    with pytest.raises(UsageError, match=r"fit\.keep_start needs"):
+        start_run(load_dataset(photo_folder), changed(kept, fit__probe=False), Run(tmp_path / "no"))
+
+
 def test_a_run_stops_early_without_progress(
     photo_folder: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
