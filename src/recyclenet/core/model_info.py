@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import IO, Any
@@ -89,8 +90,11 @@ class ModelInfo:
             raise ModelFileError("every class name must be non-empty text")
         if len(names) < 2 or len(set(names)) != len(names):
             raise ModelFileError("a model needs at least two class names, all different")
-        if not all(type(value) in (int, float) for value in self.thresholds.values()):
-            raise ModelFileError("every threshold must be a number")
+        if not all(
+            type(value) in (int, float) and abs(value) <= sys.float_info.max
+            for value in self.thresholds.values()
+        ):
+            raise ModelFileError("every threshold must be a finite number")
         if self.num_features < 0:
             raise ModelFileError(f"num_features must be 0 or more, not {self.num_features}")
         low, high = TEMPERATURES

@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Container, Iterator
+from typing import NamedTuple, TypeAlias
+
+Place: TypeAlias = tuple[int, ...]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_SHIFT = 63
+_MAX_TAG = 2**32 - 1
+
+
+def walk(
+    message: memoryview, inside: Container[Place], place: Place = ()
+) -> Iterator[tuple[Place, memoryview]]:
+    """Yield the place and content of each field, also of the messages within the message.
+
+    Args:
+        message: the encoded message.
+        inside: the places of the messages to enter.
+        place: the numbers of the fields that lead to the message.
+
+    Raises:
+        ValueError: a message is damaged.
+    """
+    for number, value, _ in fields(message):
+        here = (*place, number)
+        yield here, value
+        if here in inside:
+            yield from walk(value, inside, here)
 
 
 class Field(NamedTuple):
@@ -33,6 +56,8 @@ def fields(message: memoryview) -> Iterator[Field]:
     while position < len(message):
         first = position
         tag, position = _varint(message, position)
+        if tag > _MAX_TAG:  # other readers drop the excess bits, and see another field
+            raise ValueError("a field number is too large")
         start, kind = position, tag & 7
         if kind == _VARINT:
             _, position = _varint(message, position)

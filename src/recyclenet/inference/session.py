@@ -25,10 +25,16 @@ MAX_MODEL_BYTES = 2**31 - 1
 MAX_MEMORY_BYTES = 8 * 2**30
 
 _FLOAT = "tensor(float)"
-# Fields of ONNX: a model's graph and functions, and the field that holds the nodes of each.
-_NODES_OF = {7: 1, 25: 7}
-_OPERATOR = 4
-_CONTROL_FLOW = (b"If", b"Loop", b"Scan", b"SequenceMap")
+# Far above what any network has; reading so many takes about a second.
+MAX_FIELDS = 1_000_000
+# Places of ONNX's fields: the graph, its operators, their names and their attributes.
+_GRAPH, _NODE = (7,), (7, 1)
+_OPERATOR, _ATTRIBUTE = (*_NODE, 4), (*_NODE, 5)
+_REFUSED = {
+    (25,): "a function",
+    (*_ATTRIBUTE, 6): "a subgraph in {}",
+    (*_ATTRIBUTE, 11): "subgraphs in {}",
+}
 
 
 class Outputs(NamedTuple):
@@ -200,26 +206,30 @@ def _check_outputs(
 
 
 def _check_operators(content: bytes, name: str) -> None:
-    """Refuse operators that contain graphs: a `Loop` may never end. No export writes any.
+    """Refuse functions and subgraphs, which no export writes.
 
-    Raises:
-        ModelFileError: the file has one, or is not ONNX.
+    A `Loop`, which has a subgraph, may never end. Nor may the loading of functions, because ONNX
+    Runtime replaces each call by the function's operators.
+
+    Args:
+        content: the model file.
+        name: the file, for error messages.
     """
+    operator = "an operator"
+    places = protobuf.walk(memoryview(content), (_GRAPH, _NODE, _ATTRIBUTE))
     try:
-        nodes = [
-            part.value
-            for holder in protobuf.fields(memoryview(content))
-            if holder.number in _NODES_OF
-            for part in protobuf.fields(holder.value)
-            if part.number == _NODES_OF[holder.number]
-        ]
-        for node in nodes:
-            for part in protobuf.fields(node):
-                if part.number == _OPERATOR and bytes(part.value) in _CONTROL_FLOW:
-                    raise ModelFileError(
-                        f"{name} uses the operator {bytes(part.value).decode()}, which RecycleNet "
-                        f"does not run; export the model again"
-                    )
+        for count, (place, value) in enumerate(places):
+            if count == MAX_FIELDS:
+                raise ModelFileError(
+                    f"{name} has more than {MAX_FIELDS:,} fields; export the model again"
+                )
+            if place == _OPERATOR:
+                operator = bytes(value[:40]).decode(errors="replace")
+            elif place in _REFUSED:
+                raise ModelFileError(
+                    f"{name} contains {_REFUSED[place].format(operator)}, which RecycleNet does "
+                    f"not run; export the model again"
+                )
     except ValueError as error:
         raise ModelFileError(f"{name} is not a valid ONNX file: {error}; copy it again") from error
 
@@ -234,6 +244,8 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.add_session_config_entry("session.use_env_allocators", "1")
+    # Otherwise a file in ONNX Runtime's own format would be loaded, unchecked.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # The seal covers only this file, so loading weights from other files must fail.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"

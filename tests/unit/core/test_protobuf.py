@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recyclenet.core.protobuf import encode, fields
+from recyclenet.core.protobuf import encode, fields, walk
 
 
 def read(content: bytes) -> list[tuple[int, bytes]]:
@@ -23,10 +23,25 @@ def test_a_length_written_in_more_bytes_than_needed():
     assert read(b"\x22\x84\x80\x00Loop") == [(4, b"Loop")]
 
 
-@pytest.mark.parametrize("content", [b"\x12\x05abc", b"\x08", b"\x0b", b"\x1d12", b"\xff" * 11])
+@pytest.mark.parametrize(
+    "content",
+    [b"\x12\x05abc", b"\x08", b"\x0b", b"\x1d12", b"\xff" * 11, b"\x88\x80\x80\x80\x10\0"],
+)
 def test_damaged_messages_are_refused(content):
-    with pytest.raises(ValueError, match=r"a number|a field|wire type"):
+    with pytest.raises(ValueError, match=r"number|a field|wire type"):
         read(content)
+
+
+def test_messages_within_are_read_where_asked():
+    content = b"\x3a\x06\x0a\x02\x20\x07\x10\x01" + b"\x0a\x01\x99"
+    found = [(place, bytes(value)) for place, value in walk(memoryview(content), {(7,), (7, 1)})]
+    assert found == [
+        ((7,), content[2:8]),
+        ((7, 1), b"\x20\x07"),
+        ((7, 1, 4), b"\x07"),
+        ((7, 2), b"\x01"),
+        ((1,), b"\x99"),
+    ]
 
 
 @given(st.binary(max_size=40))
