@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from recyclenet.operations.evaluate import evaluate
     from recyclenet.operations.explain import explain
     from recyclenet.operations.export import export
+    from recyclenet.operations.lodo import lodo
     from recyclenet.operations.lr_find import lr_find
     from recyclenet.operations.train import resume, train
     from recyclenet.training.run import Run
@@ -63,6 +64,7 @@ __all__ = [
     "explain",
     "export",
     "load_dataset",
+    "lodo",
     "lr_find",
     "merge_datasets",
     "resume",
@@ -89,6 +91,7 @@ _FULL = {
     "benchmark": "operations.benchmark",
     "crossval": "operations.crossval",
     "export": "operations.export",
+    "lodo": "operations.lodo",
     "lr_find": "operations.lr_find",
     "resume": "operations.train",
     "train": "operations.train",

@@ -107,12 +107,14 @@ COMMANDS = {
     "data scan {photos} --out m.csv": ("m.csv",),
     "data inspect {photos} --out i.html": ("i.html",),
     "data clean {photos} --report faults --out c.csv": ("faults", "c.csv"),
+    "data merge {photos} {samples} --out merged.csv": ("merged.csv",),
     "data split {photos} --out s.csv": ("s.csv",),
     "data check-leaks {run}/manifest.csv": (),
     "data balance {photos} --cap 5 --out b.csv": ("b.csv",),
     "data augment {photos} --groups flips --copies copies --out a.csv": ("copies", "a.csv"),
     "export {run} --out model.onnx": ("model.onnx",),
     "crossval --data {photos} --recipe {tiny} --folds 2 --out folds": ("folds",),
+    "lodo --data a={photos} --data {samples} --recipe {tiny} --out domains": ("domains",),
     "lr-find --data {photos} --recipe {tiny} --steps 20 --out lr.png": ("lr.png",),
     "models list": (),
     "models show test_efficientnet": (),
@@ -125,6 +127,7 @@ def test_a_command_writes_what_is_named_and_opens_no_socket(
     line: str, photo_folder: Path, decisive_model: Path, run: Path, tmp_path: Path
 ) -> None:
     values = {"photos": photo_folder, "model": decisive_model, "run": run, "tiny": TINY}
+    values["samples"] = TINY.parents[1] / "samples"
     words = line.format(**values).split()
     done = watched("-m", "recyclenet", *words, place=tmp_path)
     assert done.returncode in (0, 1 if words[0] == "demo" else 0), done.stderr

@@ -43,7 +43,7 @@ ONE_OF = {
     "data collect": (("classes", "urls"),),
 }
 APART = {
-    "train": {"resume": ("data", "out", "settings", "seed", "recipe")},
+    "train": {"resume": ("data", "maps", "out", "settings", "seed", "recipe")},
     "data split": {"lists": ("ratios", "legacy", "redraw", "seed"), "legacy": ("redraw", "seed")},
     "data download": {"origin": ("source",)},
     "data collect": {"classes": ("urls",), "urls": SEARCH},

@@ -21,7 +21,7 @@ from property.values import VALUES, is_described
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
 COMMANDS = commands()
 DATA = ("scan", "inspect", "clean", "undo", "merge", "split", "balance", "augment")
-TRAINS = ("train", "lr-find", "crossval", "ablate", "export")
+TRAINS = ("train", "lr-find", "crossval", "lodo", "ablate", "export")
 # Commands that write and take no long time.
 WRITES = ("demo", "audit", "evaluate", *(f"data {name}" for name in DATA))
 # Commands that ask a server: real processes of theirs would not be kept on this machine.

@@ -19,6 +19,7 @@ from recyclenet.cli import (
     doctor,
     evaluate,
     export,
+    lodo,
     lr_find,
     models,
     train,
@@ -36,7 +37,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, classify, audit, evaluate, train, lr_find, crossval, ablate, export, doctor):
+for module in (
+    demo,
+    classify,
+    audit,
+    evaluate,
+    train,
+    lr_find,
+    crossval,
+    lodo,
+    ablate,
+    export,
+    doctor,
+):
     app.command(cls=Command)(getattr(module, module.__name__.rpartition(".")[2]))
 for group in (data, models, benchmark):
     app.add_typer(group.app)

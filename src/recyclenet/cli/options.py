@@ -48,7 +48,13 @@ def run_files(run: Path) -> Iterator[Path]:
 
 _DATA = typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
 DataOption = Annotated[Path, _DATA, Reads(dataset_files)]
-DataOptionOrNone = Annotated[Path | None, _DATA, Reads(dataset_files)]
+_SOURCES = typer.Option(
+    "--data",
+    metavar="[NAME=]DATASET",
+    help="Folder of class folders, or a CSV manifest; repeat it to merge several domains.",
+)
+SourcesOption = Annotated[list[str], _SOURCES, Reads(source_files)]
+SourcesOptionOrNone = Annotated[list[str] | None, _SOURCES, Reads(source_files)]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Also replace files that RecycleNet did not write.")
 ]

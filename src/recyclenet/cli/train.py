@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.command import Reads, Writes
-from recyclenet.cli.options import DataOptionOrNone, ForceOption, RecipeOption, SettingsOption
+from recyclenet.cli.options import (
+    ForceOption,
+    MapOption,
+    RecipeOption,
+    SettingsOption,
+    SourcesOptionOrNone,
+)
 from recyclenet.cli.output import say
 from recyclenet.core.outputs import EPOCHS, MANIFEST, MODEL, RECIPE, Folder
 from recyclenet.errors import UsageError
@@ -18,10 +24,11 @@ RUN = Folder(lambda: {**RESUMED.files(), "manifest.csv": MANIFEST, "recipe.toml"
 
 
 def train(
-    data: DataOptionOrNone = None,
+    data: SourcesOptionOrNone = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="The run folder to create."), Writes(RUN)
     ] = None,
+    maps: MapOption = None,
     recipe: RecipeOption = "default",
     settings: SettingsOption = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Same as fit.seed.")] = None,
@@ -43,6 +50,7 @@ def train(
     require_train("training")
     from recyclenet.cli.options import read_settings
     from recyclenet.cli.progress import counting
+    from recyclenet.data.merge import read_sources
     from recyclenet.operations import train as operation
     from recyclenet.training.machine import process_rank
 
@@ -50,19 +58,19 @@ def train(
     is_main = process_rank() == 0
     with counting("training", quiet=not is_main) as progress:
         if resume is not None:
-            if data is not None or out is not None or settings or seed is not None:
+            if data or maps or out is not None or settings or seed is not None:
                 raise UsageError(
                     "--resume takes all settings from the run folder; omit "
-                    "--data, --out, --set and --seed"
+                    "--data, --map, --out, --set and --seed"
                 )
             run = operation.resume(resume, devices=devices, progress=progress)
         else:
-            if data is None or out is None:
+            if not data or out is None:
                 raise UsageError(
                     "a new run needs --data and --out; to continue a run, give --resume"
                 )
             run = operation.train(
-                data,
+                read_sources(data, maps or ()),
                 out,
                 recipe,
                 settings=read_settings(settings),

@@ -256,6 +256,13 @@ MOVES = Kind(
     _columns("path", "place", "reason", "sha256", more={"link"}.__contains__),
 )
 FOLDS = Kind("table of folds", _columns("fold", "num_photos", "accuracy", "nll"))
+DOMAINS = Kind(
+    "table of domains",
+    _columns(
+        "domain", "num_photos", "num_left_out", "num_copies", "accuracy", "balanced_accuracy",
+        "nll", "ece", "refused", "num_home", "home_accuracy",
+    ),
+)  # fmt: skip
 ABLATION = Kind(
     "ablation table",
     _columns(

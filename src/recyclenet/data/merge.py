@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain
@@ -15,7 +15,7 @@ from pathlib import Path
 from recyclenet.core.text import show_path
 from recyclenet.data.dataset import as_manifest
 from recyclenet.data.identity import find_repeats
-from recyclenet.data.label_map import LabelMaps, map_labels
+from recyclenet.data.label_map import LabelMaps, map_labels, parse_maps
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample
 from recyclenet.data.quality.duplicates import find_pairs, with_groups
 from recyclenet.errors import UsageError
@@ -52,7 +52,7 @@ class Merge:
     def notes(self) -> list[str]:
         """Return, one line each, what a user must know about the merge."""
         notes = [
-            f"left out: {count} photos of {domain} labelled {label} (label map)"
+            f"left out: {count} photos{domain and f' of {domain}'} labelled {label} (label map)"
             for (domain, label), count in sorted(self.left_out.items())
         ]
         if self.repeats:
@@ -65,7 +65,9 @@ class Merge:
                 f"left out: {len(self.leaks)} photos with a copy that another domain keeps for "
                 f"val or test; {_example(self.leaks[0])}"
             )
-        if not self.has_searched:
+        if len(self.manifest.domains) < 2:
+            pass  # no copies across domains
+        elif not self.has_searched:
             notes.append("did not look for copies: not all photos have perceptual hashes")
         elif not self.copies:
             notes.append("no copies across domains found")
@@ -96,7 +98,29 @@ def merge_datasets(
         UsageError: a data set does not exist, or a map names an unknown domain or label.
         DataError: a manifest cannot be used, or no photo is left.
     """
-    merged = merge([with_domain(as_manifest(data), name) for name, data in sources.items()], maps)
+    return _logged(
+        merge([with_domain(as_manifest(data), name) for name, data in sources.items()], maps)
+    )
+
+
+def read_sources(texts: Sequence[str], maps: Iterable[str] = ()) -> Manifest:
+    """Merge data sets given as SOURCE or NAME=SOURCE, with label maps as typed by the user.
+
+    A single data set without a name keeps its domains, or has none. What is left out goes to the
+    log.
+
+    Raises:
+        UsageError: a data set does not exist, or a map names an unknown domain or label.
+        DataError: a manifest cannot be used, or no photo is left.
+    """
+    label_maps = parse_maps(maps)
+    if len(texts) > 1 or parse_source(texts[0])[0]:
+        return _logged(merge(load_sources(texts, as_manifest), label_maps))
+    manifest = as_manifest(texts[0])
+    return _logged(merge([manifest], label_maps)) if label_maps else manifest
+
+
+def _logged(merged: Merge) -> Manifest:
     for note in merged.notes():
         _log.info(note)
     return merged.manifest

@@ -9,6 +9,7 @@ from typing import Any
 
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.dataset import as_manifest
+from recyclenet.data.identity import identity
 from recyclenet.data.manifest import Manifest
 from recyclenet.errors import UsageError
 from recyclenet.exporting.onnx import export_run
@@ -92,8 +93,8 @@ def check_run(manifest: Manifest, recipe: Recipe, folder: Path, *, force: bool =
         return
     if run.recipe != recipe:
         raise UsageError(f"{folder} is a run of another recipe; choose another --out")
-    splits = {sample.path: sample.split for sample in manifest}
-    if any(splits.get(sample.path) not in ("", sample.split) for sample in run.manifest):
+    splits = {identity(sample.path): sample.split for sample in manifest}
+    if any(splits.get(identity(s.path)) not in ("", s.split) for s in run.manifest):
         raise UsageError(f"{folder} is a run on other photos or splits; choose another --out")
 
 

@@ -26,6 +26,17 @@ def check_photos(manifest: Manifest, recipe: Recipe, progress: Progress = silent
             there is no validation photo.
     """
     manifest = with_splits(drop_unreadable(manifest, progress), recipe.fit.seed, recipe.split)
+    check_trainable(manifest)
+    return manifest
+
+
+def check_trainable(manifest: Manifest) -> None:
+    """Check that photos with splits suffice for training.
+
+    Raises:
+        DataError: there is only one class, or a class has no training photo.
+        UsageError: there is no training or no validation photo.
+    """
     names = manifest.class_names
     if len(names) < 2:
         raise DataError(
@@ -36,7 +47,6 @@ def check_photos(manifest: Manifest, recipe: Recipe, progress: Progress = silent
     if missing:
         raise DataError(f"no training photo of {', '.join(sorted(missing))}; add photos or splits")
     manifest.select("val")  # raises if the validation split is empty
-    return manifest
 
 
 def drop_unreadable(manifest: Manifest, progress: Progress = silent) -> Manifest:

@@ -45,6 +45,7 @@ def arguments(words: tuple[str, ...], photos: Path, out: Path) -> list[str]:
         "evaluate": ["--data", none],
         "models show": ["no_such_network"],
         "crossval": ["--data", none, "--out", out],
+        "lodo": ["--data", none, "--out", out],
         "lr-find": ["--data", none, "--out", out / "x.png"],
         "train": ["--data", none, "--out", out],
         "data collect": ["--classes", none, "--out", out],

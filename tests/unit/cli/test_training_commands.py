@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+
+from recyclenet.data.manifest import read_manifest
 
 Command = Callable[..., tuple[int, str, str]]
 CACHED = ("--set", "model.freeze_groups=2", "--set", "fit.cached_views=2")
@@ -44,6 +47,52 @@ def test_crossval_prints_each_fold_and_the_mean(
     )
     assert code == 2
     assert "another recipe" in err
+
+
+def two_domains(photo_folder: Path, tmp_path: Path) -> list[str]:
+    """Return two data sets of different photos; the second calls one class by another name."""
+    for number, path in enumerate(sorted(photo_folder.rglob("*.jpg"))):
+        label = path.parent.name
+        place = ("web", "can" if label == "metal" else label) if number % 2 else ("home", label)
+        (tmp_path / Path(*place)).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / Path(*place))
+    return ["--data", f"abroad={tmp_path / 'web'}", "--data", str(tmp_path / "home")]
+
+
+def test_training_on_several_data_sets_keeps_their_names(
+    command: Command, photo_folder: Path, tiny: str, tmp_path: Path
+) -> None:
+    options = [*two_domains(photo_folder, tmp_path), "--map", "abroad:can=metal", "--recipe", tiny]
+    sampling = ("--set", "fit.sampling=domain-class")
+    code, _, err = command("train", *options, *sampling, "--out", tmp_path / "run")
+    assert code == 0, err
+    assert "did not look for copies: not all photos have perceptual hashes" in err
+    manifest = read_manifest(tmp_path / "run" / "manifest.csv")
+    assert manifest.counts == {"glass": 12, "metal": 12, "paper": 12}
+    cells = {(s.domain, s.split) for s in manifest}
+    assert cells == {(d, s) for d in ("abroad", "home") for s in ("train", "val", "test")}
+    code, _, err = command("train", "--resume", tmp_path / "run", "--map", "a=b")
+    assert code == 2
+    assert "--map" in err
+
+
+def test_lodo_prints_each_domain_and_the_mean(
+    command: Command, photo_folder: Path, tiny: str, tmp_path: Path
+) -> None:
+    options = [*two_domains(photo_folder, tmp_path), "--recipe", tiny, "--out", tmp_path / "out"]
+    for _ in range(2):  # the second time, all is done
+        code, out, err = command("lodo", *options)
+        assert code == 0, err
+        lines = [line.split() for line in out.splitlines()]
+        assert [line[0] for line in lines] == ["domain", "abroad", "home", "mean"]
+        assert [line[1] for line in lines[1:3]] == ["12", "12"]
+        assert "abroad: 6 photos with labels that no training photo has were not tested" in err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "folds.csv", "predictions.csv", "without-abroad", "without-home",
+    }  # fmt: skip
+    code, _, err = command("lodo", "--data", tmp_path / "home", "--out", tmp_path / "x")
+    assert code == 2
+    assert "photos of two domains or more" in err
 
 
 def test_ablate_prints_and_writes_the_table(

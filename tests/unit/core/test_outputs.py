@@ -61,6 +61,7 @@ def write_training_output(kind: Kind, path: Path) -> None:
     from recyclenet.costs.models import CostRow
     from recyclenet.experiments import ablation
     from recyclenet.operations.crossval import Fold
+    from recyclenet.operations.lodo import DomainFold
     from recyclenet.training.recipe import load_recipe, save_recipe
     from recyclenet.training.run import METRICS
 
@@ -74,6 +75,7 @@ def write_training_output(kind: Kind, path: Path) -> None:
         write_table(path, [("epoch", *METRICS, "lr", "seconds")])
     else:
         rows = {
+            outputs.DOMAINS.name: DomainFold,
             outputs.FOLDS.name: Fold,
             outputs.ABLATION.name: ablation.AblationRow,
             outputs.COSTS.name: CostRow,

@@ -38,6 +38,14 @@ def test_every_photo_is_judged_once_by_a_model_new_to_it(
     assert crossval(manifest, tmp_path, recipe, num_folds=3).folds == folds
 
 
+def test_folds_of_a_relative_folder_are_found_finished(
+    photo_folder: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photo_folder.parent)
+    first = crossval(photo_folder.name, tmp_path, tiny, num_folds=2)
+    assert crossval(photo_folder.name, tmp_path, tiny, num_folds=2).folds == first.folds
+
+
 def test_a_folder_of_the_last_fold_that_cannot_be_used_is_refused_before_the_first(
     photo_folder: Path, tiny: str, tmp_path: Path
 ) -> None:
