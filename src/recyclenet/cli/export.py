@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.command import Reads, Writes
-from recyclenet.cli.options import ForceOption, run_files
-from recyclenet.cli.output import say
+from recyclenet.cli.options import ForceOption, picture_files, run_files
+from recyclenet.cli.output import say, say_left_out
 from recyclenet.core.outputs import MODEL
 
 
@@ -22,6 +22,15 @@ def export(
         typer.Option("--out", help="The model file; default: RUN/model.onnx."),
         Writes(MODEL, default=lambda values: Path(values["run"]) / "model.onnx"),
     ] = None,
+    negatives: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--negatives",
+            metavar="PATH",
+            help="Photos of other things, or a folder of them, for the unknown score.",
+        ),
+        Reads(picture_files),
+    ] = None,
     force: ForceOption = False,
 ) -> None:
     """Export the best checkpoint of a run, checked against PyTorch on real photos."""
@@ -33,7 +42,9 @@ def export(
     from recyclenet.operations.export import export as operation
 
     with counting("exporting") as progress:
-        target = operation(run, out, progress=progress)
+        target = operation(
+            run, out, negatives=negatives or (), left_out=say_left_out, progress=progress
+        )
     info = Classifier(target).info
     say(
         f"{target}: {len(info.class_names)} classes, {target.stat().st_size / 1e6:.1f} MB, "

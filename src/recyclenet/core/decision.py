@@ -14,6 +14,27 @@ from recyclenet.core.taxonomy import STREAMS, Rules
 ASK = -1
 
 
+def sigmoid(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return probabilities of the same shape, without overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * values)), np.float32)
+
+
+def trust(
+    probabilities: npt.NDArray[np.float64], unknown: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float64]:
+    """Return the score that decides whether an answer counts as known, `(N,)`, 0 to 1.
+
+    It is the confidence times the probability that the photo shows one of the classes.
+
+    Args:
+        probabilities: calibrated probabilities, `(N, K)`.
+        unknown: probability that a photo shows none of the classes, `(N,)`; None if the model has
+            no unknown score.
+    """
+    confidence: npt.NDArray[np.float64] = probabilities.max(axis=1)
+    return confidence if unknown is None else confidence * (1 - unknown.astype(np.float64))
+
+
 def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.float64]:
     """Return calibrated probabilities.
 

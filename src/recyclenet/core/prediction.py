@@ -26,7 +26,10 @@ class Prediction:
         bin: name of the bin under the rules in use, or the advice to ask a person: if the rules
             give the cost of asking, where that is cheapest; otherwise if `known` is False. None if
             there is no answer.
-        known: whether the confidence reaches the threshold in use.
+        known: whether the confidence, times the probability that the photo shows one of the
+            classes, reaches the threshold in use.
+        unknown: probability that the photo shows none of the classes; None if the model has no
+            unknown score.
         expected_cost: expected cost of what `bin` says; None if the rules do not give it.
         error: why there is no answer; None if there is one.
         source: the classified photo, for display in a notebook.
@@ -39,6 +42,7 @@ class Prediction:
     stream: str | None = None
     bin: str | None = None
     known: bool = False
+    unknown: float | None = None
     expected_cost: float | None = None
     error: str | None = None
     source: ImageSource | None = field(default=None, repr=False, compare=False)
@@ -54,6 +58,7 @@ class Prediction:
             "stream": self.stream,
             "bin": self.bin,
             "known": self.known,
+            "unknown": _rounded(self.unknown),
             "expected_cost": _rounded(self.expected_cost),
             "error": self.error,
         }

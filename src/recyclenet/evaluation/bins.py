@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.decision import ASK, softmax
+from recyclenet.core.decision import ASK, softmax, trust
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.inference.classifier import Classifier
 
@@ -85,9 +85,9 @@ def score_bins(table: PredictionTable, classifier: Classifier) -> BinScores:
     """Return how well a classifier's rules sort the photos of a prediction table."""
     chooser, targets = classifier.bins, table.targets
     probabilities = softmax(table.logits, classifier.info.temperature)
-    choices, _ = classifier.choose_bins(probabilities)
+    choices, _ = classifier.choose_bins(probabilities, table.unknown)
     truth = chooser.right[targets]
-    known = probabilities.max(axis=1) >= classifier.threshold
+    known = trust(probabilities, table.unknown) >= classifier.threshold
     usual = np.where(known, chooser.most_probable(probabilities), ASK)
 
     def counts(rows: npt.NDArray[np.bool_]) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.decision import softmax
+from recyclenet.core.decision import softmax, trust
 
 # Share of the validation photos whose confidence reaches the threshold.
 KEPT_SHARE = 0.95
@@ -50,13 +50,17 @@ def negative_log_likelihood(
     return float(-np.log(np.maximum(chosen, 1e-300)).mean())
 
 
-def fit_threshold(logits: npt.NDArray[np.float32], temperature: float) -> float:
-    """Return the confidence below which an answer counts as not known.
+def fit_threshold(
+    logits: npt.NDArray[np.float32],
+    temperature: float,
+    unknown: npt.NDArray[np.float32] | None = None,
+) -> float:
+    """Return the trust (see `core.decision.trust`) below which an answer counts as not known.
 
     At least `KEPT_SHARE` of the validation photos reach it.
 
     Returns:
         The threshold, 0 to `MAX_THRESHOLD`.
     """
-    confidence = softmax(logits, temperature).max(axis=1)
-    return min(float(np.quantile(confidence, 1 - KEPT_SHARE)), MAX_THRESHOLD)
+    scores = trust(softmax(logits, temperature), unknown)
+    return min(float(np.quantile(scores, 1 - KEPT_SHARE)), MAX_THRESHOLD)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.decision import softmax
+from recyclenet.core.decision import softmax, trust
 
 Z95 = 1.959963984540054
 
@@ -97,6 +97,7 @@ def score(
     *,
     temperature: float = 1.0,
     threshold: float = 0.0,
+    unknown: npt.NDArray[np.float32] | None = None,
 ) -> Scores:
     """Return the metrics of a prediction table.
 
@@ -105,12 +106,13 @@ def score(
         targets: indices of the true classes, `(N,)`.
         class_names: the K classes.
         temperature: divisor of the logits before the softmax.
-        threshold: lowest confidence that counts as known.
+        threshold: lowest trust that counts as known; see `core.decision.trust`.
+        unknown: probability that a photo shows none of the classes, `(N,)`.
     """
     probabilities = softmax(logits, temperature)
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     correct = predicted == targets
-    known = confidence >= threshold
+    known = trust(probabilities, unknown) >= threshold
     num_classes = len(class_names)
     confusion = np.zeros((num_classes, num_classes), np.int64)
     np.add.at(confusion, (targets, predicted), 1)

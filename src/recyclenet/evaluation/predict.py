@@ -26,20 +26,25 @@ def predict(
         ModelFileError: the model returned non-finite logits for every photo.
     """
     manifest.check_labels(classifier.info.class_names)
-    samples, rows = [], []
+    samples, rows, unknown = [], [], []
     problems: list[RecycleNetError] = []
-    answers = classifier.logits_many(sample.path for sample in manifest)
-    for done, (sample, (_, logits, error)) in enumerate(zip(manifest, answers, strict=True), 1):
+    answers = classifier.outputs_many(sample.path for sample in manifest)
+    for done, (sample, (_, outputs, error)) in enumerate(zip(manifest, answers, strict=True), 1):
         if error is not None:
             problems.append(error)
-        elif logits is not None:
+        elif outputs is not None:
             samples.append(sample)
-            rows.append(logits)
+            rows.append(outputs.logits)
+            unknown.append(outputs.unknown)
         progress(done, len(manifest), "evaluating")
     if not rows:
         raise DataError(
             f"none of the {len(manifest)} photos can be read; first error: {problems[0]}"
         )
     return PredictionTable(
-        tuple(samples), np.stack(rows), classifier.info.class_names, tuple(problems)
+        tuple(samples),
+        np.stack(rows),
+        classifier.info.class_names,
+        tuple(problems),
+        None if unknown[0] is None else np.array(unknown, np.float32),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recyclenet.core.decision import softmax
+from recyclenet.core.decision import softmax, trust
 from recyclenet.core.risk import risk_table
 from recyclenet.evaluation.shares import Confusions
 from recyclenet.evaluation.table import PredictionTable
@@ -21,6 +21,6 @@ def decision_statistics(table: PredictionTable, temperature: float) -> dict[str,
     right = probabilities.argmax(axis=1) == targets
     domains = [sample.domain for sample in table.samples]
     return {
-        "risk": risk_table(probabilities.max(axis=1), right, domains).to_statistics(),
+        "risk": risk_table(trust(probabilities, table.unknown), right, domains).to_statistics(),
         "confusion": Confusions.count(probabilities, targets).to_statistics(),
     }

@@ -23,12 +23,15 @@ class PredictionTable:
         logits: `(N, K)` float32.
         class_names: the K classes.
         problems: one error for each photo without logits.
+        unknown: `(N,)` float32, the probability that a photo shows none of the classes; None if
+            the model has no unknown score.
     """
 
     samples: tuple[Sample, ...]
     logits: npt.NDArray[np.float32]
     class_names: tuple[str, ...]
     problems: tuple[RecycleNetError, ...] = ()
+    unknown: npt.NDArray[np.float32] | None = None
 
     @property
     def targets(self) -> npt.NDArray[np.int64]:
@@ -40,7 +43,7 @@ class PredictionTable:
 
         Args:
             temperature: divisor of the logits before the softmax.
-            threshold: lowest confidence that counts as known.
+            threshold: lowest trust that counts as known; see `core.decision.trust`.
         """
         return score(
             self.logits,
@@ -48,6 +51,7 @@ class PredictionTable:
             self.class_names,
             temperature=temperature,
             threshold=threshold,
+            unknown=self.unknown,
         )
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -17,15 +18,17 @@ from recyclenet.core.model_info import METADATA_KEY, ModelInfo, seal
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.progress import Progress, silent
 from recyclenet.core.taxonomy import assign_streams
-from recyclenet.errors import RecycleNetError
+from recyclenet.errors import RecycleNetError, UsageError
 from recyclenet.evaluation.calibration import fit_temperature, fit_threshold
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.statistics import decision_statistics
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.exemplars import choose_exemplars
 from recyclenet.exporting.parity import check_parity
+from recyclenet.exporting.unknown import fit_unknown
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import EXEMPLARS
+from recyclenet.inference.head import UNKNOWN
 from recyclenet.models.network import Network
 from recyclenet.models.onnx import store_in_half, store_in_int8, to_onnx
 from recyclenet.models.tracing import run_blank
@@ -38,7 +41,12 @@ _PRECISIONS = ("int8", "float16")
 _STORE = {"int8": store_in_int8, "float16": store_in_half}
 
 
-def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -> ModelInfo:
+def export_run(
+    run: Run,
+    out: Path | None = None,
+    progress: Progress = silent,
+    negatives: Sequence[Path] = (),
+) -> ModelInfo:
     """Export the best checkpoint of a run.
 
     The file is written only if PyTorch and ONNX Runtime agree. Its temperature, threshold and
@@ -48,13 +56,16 @@ def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -
         run: a trained run.
         out: path of the model file; None for the run folder.
         progress: reports the number of validation photos done.
+        negatives: photos of things that are none of the classes, for the unknown score.
 
     Returns:
         The metadata in the file.
 
     Raises:
-        UsageError: the folder holds no trained run.
+        UsageError: the folder holds no trained run, or its network has no features for the unknown
+            score.
         ModelFileError: the checkpoint is damaged.
+        DataError: too few of the negatives can be read.
         RecycleNetError: PyTorch cannot export the network, or PyTorch and ONNX Runtime disagree.
     """
     model = load_trained(run)
@@ -80,6 +91,15 @@ def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -
         exemplars = choose_exemplars(classifier, run.manifest, model, progress)
         if exemplars is not None:
             draft = replace(draft, statistics={EXEMPLARS: exemplars.to_statistics()})
+    if negatives:
+        if not draft.num_features:
+            raise UsageError(
+                f"{run.recipe.model.name} has no features for an unknown score; omit the negatives"
+            )
+        unknown = fit_unknown(classifier, run.manifest.select("train"), negatives, progress)
+        found = {**draft.statistics, UNKNOWN: unknown.to_statistics()}
+        draft = replace(draft, statistics=found)
+        classifier = _classifier(proto, draft)
     info = _calibrated(draft, predict(classifier, val, progress))
     write_bytes(out or run.model, _to_bytes(proto, info))
     return info
@@ -105,7 +125,7 @@ def _calibrated(draft: ModelInfo, table: PredictionTable) -> ModelInfo:
     """Return the metadata with what comes from the validation photos."""
     logits, targets = table.logits, table.targets
     temperature = round(fit_temperature(logits, targets), 6)
-    threshold = round(fit_threshold(logits, temperature), 6)
+    threshold = round(fit_threshold(logits, temperature, table.unknown), 6)
     scores = table.score(temperature, threshold)
     metrics = {"split": "val", **scores.to_row()}
     return replace(

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.decision import ASK, bin_chooser, softmax
+from recyclenet.core.decision import ASK, bin_chooser, softmax, trust
 from recyclenet.core.images import MAX_PIXELS, ImageArray, ImageSource, decode_image, decoded
 from recyclenet.core.prediction import Prediction
 from recyclenet.core.risk import RiskChoice, RiskTable
@@ -100,7 +100,7 @@ class Classifier:
         """
         outputs = _row(self.outputs(self._prepare(source)[None]), 0)
         self._check_finite(source, outputs)
-        return self.answer(source, outputs.logits)
+        return self.answer(source, outputs.logits, outputs.unknown)
 
     def classify_many(
         self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
@@ -111,13 +111,13 @@ class Classifier:
         the others are classified. Memory use does not grow with the number of sources.
 
         Raises:
-            ModelFileError: as for `logits_many`.
+            ModelFileError: as for `outputs_many`.
         """
-        for source, logits, error in self.logits_many(sources, batch_size):
-            if logits is None:
+        for source, outputs, error in self.outputs_many(sources, batch_size):
+            if outputs is None:
                 yield Prediction(path=_name(source), error=str(error))
             else:
-                yield self.answer(source, logits)
+                yield self.answer(source, outputs.logits, outputs.unknown)
 
     def logits_many(
         self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
@@ -193,10 +193,11 @@ class Classifier:
         if not self._tta:
             return outputs
         mirrored = self._session.run(np.ascontiguousarray(batch[..., ::-1]))
-        features = None
-        if outputs.features is not None and mirrored.features is not None:
-            features = _mean(outputs.features, mirrored.features)
-        return Outputs(_mean(outputs.logits, mirrored.logits), features)
+        return Outputs(
+            _mean(outputs.logits, mirrored.logits),
+            _mean_or_none(outputs.features, mirrored.features),
+            _mean_or_none(outputs.unknown, mirrored.unknown),
+        )
 
     def decode(self, source: ImageSource) -> ImageArray:
         """Decode a photo at a resolution sufficient for the model, `(H, W, 3)` uint8.
@@ -230,14 +231,27 @@ class Classifier:
                 f"{show_path(_name(source) or 'the image')}: {shown}, ...; use another model"
             )
 
-    def answer(self, source: ImageSource | None, logits: npt.NDArray[np.float32]) -> Prediction:
-        """Return the prediction for a photo with finite `logits` (K,) float32."""
+    def answer(
+        self,
+        source: ImageSource | None,
+        logits: npt.NDArray[np.float32],
+        unknown: npt.NDArray[np.float32] | None = None,
+    ) -> Prediction:
+        """Return the prediction for a photo with finite `logits` (K,) float32.
+
+        Args:
+            source: the photo.
+            logits: the model's logits.
+            unknown: probability that the photo shows none of the classes, `()`; None if the model
+                has no unknown score.
+        """
         probabilities = softmax(logits, self.info.temperature)
+        unknowns = None if unknown is None else np.reshape(unknown, 1)
         order = np.argsort(-probabilities, kind="stable")
         names = self.info.class_names
         label, confidence = names[order[0]], float(probabilities[order[0]])
-        known = confidence >= self.threshold
-        choices, costs = self.choose_bins(probabilities[None])
+        known = bool(trust(probabilities[None], unknowns)[0] >= self.threshold)
+        choices, costs = self.choose_bins(probabilities[None], unknowns)
         choice, cost = int(choices[0]), float(costs[0])
         return Prediction(
             path=_name(source),
@@ -247,24 +261,32 @@ class Classifier:
             stream=self.streams[label],
             bin=UNSURE if choice == ASK else self.bins.bins[choice],
             known=known,
+            unknown=None if unknown is None else float(unknown),
             expected_cost=None if np.isnan(cost) else cost,
             source=source,
         )
 
     def choose_bins(
-        self, probabilities: npt.NDArray[np.float64]
+        self,
+        probabilities: npt.NDArray[np.float64],
+        unknown: npt.NDArray[np.float32] | None = None,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Choose bins under the rules and the threshold in use, as `BinChooser.choose` does.
 
         A photo that is not known goes to a person, unless the rules give the cost of asking one:
-        then the costs decide. An explicit `max_risk` applies in any case.
+        then the costs decide. An explicit `max_risk` applies in any case, and so does the unknown
+        score.
 
         Args:
             probabilities: calibrated probabilities, `(N, K)`.
+            unknown: probability that a photo shows none of the classes, `(N,)`; None if the model
+                has no unknown score.
         """
-        unknown = probabilities.max(axis=1) < self.threshold
-        costs_decide = self.bins.abstain is not None and self.risk is None
-        return self.bins.choose(probabilities, unknown & (not costs_decide))
+        asks = trust(probabilities, unknown) < self.threshold
+        if self.bins.abstain is not None and self.risk is None:
+            foreign = np.zeros(len(probabilities)) if unknown is None else unknown
+            asks = 1 - foreign < self.threshold
+        return self.bins.choose(probabilities, asks)
 
 
 def as_classifier(
@@ -281,8 +303,18 @@ def as_classifier(
 
 def _row(outputs: Outputs, number: int) -> Outputs:
     """Return the outputs for one image of a batch."""
-    features = outputs.features
-    return Outputs(outputs.logits[number], None if features is None else features[number])
+    features, unknown = outputs.features, outputs.unknown
+    return Outputs(
+        outputs.logits[number],
+        None if features is None else features[number],
+        None if unknown is None else unknown[number],
+    )
+
+
+def _mean_or_none(
+    first: npt.NDArray[np.float32] | None, second: npt.NDArray[np.float32] | None
+) -> npt.NDArray[np.float32] | None:
+    return None if first is None or second is None else _mean(first, second)
 
 
 def _mean(

@@ -1,4 +1,7 @@
-"""A head in a model file's metadata, which replaces the last layer of its graph."""
+"""Linear layers over the features, kept in a model file's metadata.
+
+One replaces the last layer of the graph; another one scores how unlike the classes a photo is.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import numpy.typing as npt
 from recyclenet.core.arrays import pack_array, unpack_array
 from recyclenet.errors import ModelFileError
 
-HEAD = "head"
+HEAD, UNKNOWN = "head", "unknown"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +64,14 @@ class Head:
             ) from error
 
 
-def read_head(statistics: Mapping[str, Any], num_classes: int, num_features: int) -> Head | None:
-    """Return the replaced head of a model file; None if it uses its graph's last layer.
+def read_head(
+    statistics: Mapping[str, Any], name: str, num_outputs: int, num_features: int
+) -> Head | None:
+    """Return the head called `name` in a model file's statistics; None if there is none.
 
     Raises:
         ModelFileError: the head is invalid.
     """
-    if HEAD not in statistics:
+    if name not in statistics:
         return None
-    return Head.read(statistics[HEAD], num_classes, num_features)
+    return Head.read(statistics[name], num_outputs, num_features)

@@ -15,10 +15,11 @@ import numpy.typing as npt
 import onnxruntime
 
 from recyclenet.core import protobuf
+from recyclenet.core.decision import sigmoid
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, check_seal
 from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
-from recyclenet.inference.head import read_head
+from recyclenet.inference.head import HEAD, UNKNOWN, read_head
 
 MAX_MODEL_BYTES = 2**31 - 1
 # Memory limit for all models of a process together, including weights and activations.
@@ -44,10 +45,13 @@ class Outputs(NamedTuple):
         logits: `(N, K)` float32.
         features: `(N, D)` float32, the input of the network's last layer; None if the model file
             has no such output.
+        unknown: `(N,)` float32, 0 to 1, the probability that an image shows none of the classes;
+            None if the model file has no unknown score.
     """
 
     logits: npt.NDArray[np.float32]
-    features: npt.NDArray[np.float32] | None
+    features: npt.NDArray[np.float32] | None = None
+    unknown: npt.NDArray[np.float32] | None = None
 
 
 class Session(Protocol):
@@ -139,7 +143,8 @@ class OnnxSession:
             )
         num_classes, num_features = len(self.info.class_names), self.info.num_features
         try:
-            self._head = read_head(self.info.statistics, num_classes, num_features)
+            self._head = read_head(self.info.statistics, HEAD, num_classes, num_features)
+            self._unknown = read_head(self.info.statistics, UNKNOWN, 1, num_features)
         except ModelFileError as error:
             raise ModelFileError(f"{name}: {error}") from error
         # A replaced head takes the place of the graph's logits, which then are not computed.
@@ -168,9 +173,11 @@ class OnnxSession:
                     f"{self._name} returned {output} of shape {found[output].shape}, not one row "
                     f"per image, {expected}; export the model again"
                 )
-        if self._head is not None:
-            return Outputs(self._head(found["features"]), found["features"])
-        return Outputs(found["logits"], found.get("features"))
+        logits = found["logits"] if self._head is None else self._head(found["features"])
+        if self._unknown is None:
+            return Outputs(logits, found.get("features"))
+        unknown = sigmoid(self._unknown(found["features"])[:, 0])
+        return Outputs(logits, found["features"], unknown)
 
 
 def _check_outputs(

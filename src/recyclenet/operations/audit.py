@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.decision import softmax
+from recyclenet.core.decision import softmax, trust
 from recyclenet.core.files import write_text
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.pages import render_page
@@ -147,12 +147,13 @@ def audit(
     confusions = Confusions.from_statistics(info.statistics, len(info.class_names))
     paths = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     found = list(expand([os.fspath(path) for path in paths], left_out))
-    rows, problems = [], []
-    for done, (_, logits, error) in enumerate(classifier.logits_many(found), 1):
+    rows, scores, problems = [], [], []
+    for done, (_, outputs, error) in enumerate(classifier.outputs_many(found), 1):
         if error is not None:
             problems.append(error)
-        elif logits is not None:
-            rows.append(logits)
+        elif outputs is not None:
+            rows.append(outputs.logits)
+            scores.append(outputs.unknown)
         progress(done, len(found), "auditing")
     if not rows:
         reason = f"; first error: {problems[0]}" if problems else ""
@@ -160,7 +161,8 @@ def audit(
     probabilities = softmax(np.stack(rows), info.temperature)
     shares = estimate_shares(probabilities, confusions, seed=seed)
     predicted = probabilities.argmax(axis=1)
-    num_unknown = int((probabilities.max(axis=1) < classifier.threshold).sum())
+    unknown = None if scores[0] is None else np.array(scores, np.float32)
+    num_unknown = int((trust(probabilities, unknown) < classifier.threshold).sum())
     classes, chooser = np.arange(len(info.class_names)), classifier.bins
     return Audit(
         tuple(

@@ -67,7 +67,11 @@ class Evaluation:
             sample = table.samples[row]
             cards.append(
                 Card(
-                    prediction=self.classifier.answer(sample.path, table.logits[row]),
+                    prediction=self.classifier.answer(
+                        sample.path,
+                        table.logits[row],
+                        None if table.unknown is None else table.unknown[row],
+                    ),
                     image=thumbnail(self.classifier.decode(sample.path)),
                     truth=sample.label,
                 )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from recyclenet.core.progress import Progress, silent
+from recyclenet.data.folders import LeftOut
+from recyclenet.data.pictures import expand
 from recyclenet.exporting.onnx import export_run
 from recyclenet.training.run import Run
 
@@ -14,6 +17,8 @@ def export(
     run: str | os.PathLike[str] | Run,
     out: str | os.PathLike[str] | None = None,
     *,
+    negatives: Sequence[str | os.PathLike[str]] = (),
+    left_out: LeftOut = lambda _: None,
     progress: Progress = silent,
 ) -> Path:
     """Export the best checkpoint of a run to one sealed `.onnx` file.
@@ -21,17 +26,22 @@ def export(
     Args:
         run: a run, or its folder.
         out: the model file to write; None for `model.onnx` in the run folder.
+        negatives: photos of things that are none of the classes, or folders of them. With them,
+            the model file gets an unknown score, so that it can say "none of these".
+        left_out: is called with one line for each folder or file that is not searched.
         progress: reports the validation photos evaluated.
 
     Returns:
         The model file.
 
     Raises:
-        UsageError: the folder holds no trained run.
+        UsageError: the folder holds no trained run, or there are no such negatives.
+        DataError: too few of the negatives can be read.
         ModelFileError: its checkpoint is damaged.
         RecycleNetError: ONNX Runtime and PyTorch disagree; nothing is written.
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     target = run.model if out is None else Path(out)
-    export_run(run, target, progress)
+    found = list(expand([os.fspath(path) for path in negatives], left_out)) if negatives else []
+    export_run(run, target, progress, [Path(path) for path in found])
     return target

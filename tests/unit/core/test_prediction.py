@@ -7,7 +7,7 @@ import json
 from recyclenet.core.prediction import Prediction
 
 FIELDS = [
-    *("path", "label", "confidence", "probabilities", "stream", "bin", "known"),
+    *("path", "label", "confidence", "probabilities", "stream", "bin", "known", "unknown"),
     *("expected_cost", "error"),
 ]
 
@@ -42,6 +42,7 @@ def test_row_of_a_picture_that_could_not_be_read():
         "stream": None,
         "bin": None,
         "known": False,
+        "unknown": None,
         "expected_cost": None,
         "error": "it is empty",
     }

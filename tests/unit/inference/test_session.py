@@ -34,7 +34,7 @@ def test_model_runs_and_knows_its_facts(tiny_model):
     assert opened.info.class_names == ("glass", "metal", "paper")
     batch = np.zeros((2, 3, 16, 16), np.float32)
     batch[0, 1], batch[1, 2] = 1, 1
-    logits, features = opened.run(batch)
+    logits, features, _ = opened.run(batch)
     assert logits.dtype == np.float32
     assert features is None
     np.testing.assert_allclose(logits, [[4, 0, 0], [0, 4, 0]], atol=1e-5)
@@ -91,7 +91,7 @@ def test_features_are_read_by_name_and_need_schema_3(make_model):
     opened = OnnxSession(make_model(features=True))
     batch = np.zeros((2, 3, 16, 16), np.float32)
     batch[0, 1], batch[1, 2] = 1, 2
-    logits, features = opened.run(batch)
+    logits, features, _ = opened.run(batch)
     assert features is not None
     assert features.dtype == np.float32
     np.testing.assert_allclose(features, [[0, 1, 0], [0, 0, 2]], atol=1e-6)
