@@ -27,8 +27,10 @@ from recyclenet.evaluation.calibration import fit_temperature, fit_threshold
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.statistics import decision_statistics
 from recyclenet.evaluation.table import PredictionTable
+from recyclenet.exporting.exemplars import choose_exemplars
 from recyclenet.exporting.parity import check_parity
 from recyclenet.inference.classifier import Classifier
+from recyclenet.inference.exemplars import EXEMPLARS
 from recyclenet.models.network import Network
 from recyclenet.models.tracing import run_blank
 from recyclenet.training.checkpoint import backbone_preprocess, load_trained
@@ -74,7 +76,12 @@ def export_run(run: Run, out: Path | None = None, progress: Progress = silent) -
         half = store_in_half(proto)
         check_parity(_classifier(half, draft), photos, model, "float16")
         proto, draft = half, replace(draft, precision="float16")
-    info = _calibrated(draft, predict(_classifier(proto, draft), val, progress))
+    classifier = _classifier(proto, draft)
+    if draft.num_features:
+        exemplars = choose_exemplars(classifier, run.manifest, model, progress)
+        if exemplars is not None:
+            draft = replace(draft, statistics={EXEMPLARS: exemplars.to_statistics()})
+    info = _calibrated(draft, predict(classifier, val, progress))
     write_bytes(out or run.model, _to_bytes(proto, info))
     return info
 

@@ -18,6 +18,7 @@ from recyclenet.core import protobuf
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, check_seal
 from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
+from recyclenet.inference.head import read_head
 
 MAX_MODEL_BYTES = 2**31 - 1
 # Memory limit for all models of a process together, including weights and activations.
@@ -130,10 +131,17 @@ class OnnxSession:
                 f"{name} must accept batches of any size as {_FLOAT}, not of size {batch_size} as "
                 f"{dtype}; export the model again"
             )
-        self._widths = {"logits": len(self.info.class_names)}
-        if self.info.num_features:
-            self._widths["features"] = self.info.num_features
-        _check_outputs(name, outputs, self._widths)
+        num_classes, num_features = len(self.info.class_names), self.info.num_features
+        try:
+            self._head = read_head(self.info.statistics, num_classes, num_features)
+        except ModelFileError as error:
+            raise ModelFileError(f"{name}: {error}") from error
+        # A replaced head takes the place of the graph's logits, which then are not computed.
+        widths = {"logits": num_classes if self._head is None else None}
+        if num_features:
+            widths["features"] = num_features
+        _check_outputs(name, outputs, widths)
+        self._widths = {output: width for output, width in widths.items() if width is not None}
 
     def run(self, batch: npt.NDArray[np.float32]) -> Outputs:
         """Return the logits and features of a batch `(N, 3, S, S)` float32.
@@ -154,16 +162,20 @@ class OnnxSession:
                     f"{self._name} returned {output} of shape {found[output].shape}, not one row "
                     f"per image, {expected}; export the model again"
                 )
+        if self._head is not None:
+            return Outputs(self._head(found["features"]), found["features"])
         return Outputs(found["logits"], found.get("features"))
 
 
-def _check_outputs(name: str, outputs: dict[str, tuple[str, Any]], widths: dict[str, int]) -> None:
+def _check_outputs(
+    name: str, outputs: dict[str, tuple[str, Any]], widths: dict[str, int | None]
+) -> None:
     """Refuse a graph whose outputs are not those that the metadata promises.
 
     Args:
         name: the file, for error messages.
         outputs: type and shape of each output of the graph, by name.
-        widths: the expected length of a row of each output, by name.
+        widths: the expected length of a row of each output, by name; None for an unused output.
     """
     if outputs.keys() != widths.keys():
         raise ModelFileError(
@@ -171,6 +183,8 @@ def _check_outputs(name: str, outputs: dict[str, tuple[str, Any]], widths: dict[
             f"{' and '.join(sorted(outputs))[:100]}; export the model again"
         )
     for output, width in widths.items():
+        if width is None:
+            continue
         dtype, shape = outputs[output]
         if dtype != _FLOAT or len(shape) != 2:
             raise ModelFileError(

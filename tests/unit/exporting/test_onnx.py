@@ -16,6 +16,7 @@ from recyclenet.evaluation.metrics import score
 from recyclenet.exporting import parity
 from recyclenet.exporting.onnx import export_run, store_in_half, to_onnx
 from recyclenet.exporting.parity import TOLERANCES, Tolerance, check_parity
+from recyclenet.inference.exemplars import Exemplars
 from recyclenet.operations.train import train
 from recyclenet.training.checkpoint import load_trained
 from recyclenet.training.run import Run
@@ -88,6 +89,18 @@ def test_pytorch_and_the_engine_agree_from_the_file_to_the_logits(run: Run) -> N
         features = model.pre_logits(torch.from_numpy(batch)).numpy()
     assert classifier.info.num_features == features.shape[1]
     np.testing.assert_allclose(classifier.features(batch), features, rtol=0.02, atol=0.02)
+
+
+def test_the_file_keeps_exemplars_whose_head_is_the_network_s(run: Run) -> None:
+    classifier, manifest = run.classifier(), run.manifest
+    info = classifier.info
+    found = Exemplars.from_statistics(info.statistics, 3, info.num_features)
+    assert len(found.train) == len(manifest.select("train"))
+    assert len(found.held_out) == len(manifest.select("val"))
+    paths = [s.path for name in info.class_names for s in manifest.select("val") if s.label == name]
+    logits = np.stack([row for _, row, _ in classifier.logits_many(paths)])
+    np.testing.assert_array_equal(found.predicted, logits.argmax(1))
+    np.testing.assert_allclose(found.head(found.held_out), logits, atol=0.1 * abs(logits).max())
 
 
 def test_the_gate_refuses_a_file_of_another_network(run: Run) -> None:
