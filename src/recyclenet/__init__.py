@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from recyclenet.operations.explain import explain
     from recyclenet.operations.export import export
     from recyclenet.operations.lr_find import lr_find
+    from recyclenet.operations.teach import teach
     from recyclenet.operations.train import resume, train
     from recyclenet.training.run import Run
 
@@ -64,6 +65,7 @@ __all__ = [
     "load_dataset",
     "lr_find",
     "resume",
+    "teach",
     "train",
 ]
 
@@ -79,6 +81,7 @@ _LIGHT = {
     "evaluate": "operations.evaluate",
     "explain": "operations.explain",
     "load_dataset": "data.dataset",
+    "teach": "operations.teach",
 }
 _FULL = {
     "Run": "training.run",

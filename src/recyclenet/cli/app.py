@@ -21,6 +21,7 @@ from recyclenet.cli import (
     export,
     lr_find,
     models,
+    teach,
     train,
 )
 from recyclenet.cli.command import Command
@@ -36,7 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, classify, audit, evaluate, train, lr_find, crossval, ablate, export, doctor):
+for module in (
+    demo, classify, audit, evaluate, teach, train, lr_find, crossval, ablate, export, doctor
+):  # fmt: skip
     app.command(cls=Command)(getattr(module, module.__name__.rpartition(".")[2]))
 for group in (data, models, benchmark):
     app.add_typer(group.app)

@@ -1,0 +1,398 @@
+"""Teaching a model file a new class, or correcting it, from about ten photos; no training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from math import ceil, log
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from recyclenet.core.decision import softmax
+from recyclenet.core.files import write_bytes
+from recyclenet.core.images import MAX_PIXELS
+from recyclenet.core.model_info import ModelInfo, check_seal, replace_info
+from recyclenet.core.progress import Progress, silent
+from recyclenet.core.taxonomy import assign_streams
+from recyclenet.core.text import show_path
+from recyclenet.data.folders import LeftOut
+from recyclenet.data.pictures import expand
+from recyclenet.errors import DataError, ImageError, ModelFileError, RecycleNetError, UsageError
+from recyclenet.evaluation.calibration import fit_temperature, fit_threshold
+from recyclenet.evaluation.metrics import wilson_interval
+from recyclenet.evaluation.shares import Confusions
+from recyclenet.inference.classifier import Classifier
+from recyclenet.inference.exemplars import EXEMPLARS, NUM_TRAIN, Exemplars
+from recyclenet.inference.head import HEAD, Head
+from recyclenet.inference.lesson import Lesson
+from recyclenet.inference.session import default_model_path
+
+MIN_PHOTOS, ENOUGH_PHOTOS, MAX_PHOTOS = 3, 10, 500
+MAX_LOST = 0.01
+MAX_LABEL = 100
+# Sizes at which the learning curve is measured, on random choices of photos.
+_SIZES = (3, 5, 10, 20, 40, 80, 160, 320)
+_NUM_CHOICES = 6
+# Leaving out one photo at a time takes one fit per photo; above this number, ten groups are left
+# out instead.
+_MAX_FITS = 40
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Teaching:
+    """What a model has learned and forgotten.
+
+    Attributes:
+        label: the taught class.
+        is_new: whether the model did not know it before.
+        num_photos: number of photos used; copies count once.
+        recall_before: share of them that the model gave the label before, 0 to 1.
+        recall: share that gets the label when it is left out, 0 to 1.
+        interval: 95% Wilson interval of that.
+        curve: number of photos taught, and recall on those left out.
+        num_held_out: number of held-out photos of all classes that the model kept.
+        accuracy_before: share of these answered right before; None if there are none.
+        accuracy: the share now.
+        classes: recall of each class on its held-out photos, before and now.
+        problems: one error for each photo that cannot be read.
+        info: the new model's metadata.
+        content: the new model file.
+    """
+
+    label: str
+    is_new: bool
+    num_photos: int
+    recall_before: float
+    recall: float
+    interval: tuple[float, float]
+    curve: tuple[tuple[int, float], ...]
+    num_held_out: int
+    accuracy_before: float | None
+    accuracy: float | None
+    classes: dict[str, tuple[float, float]]
+    problems: tuple[RecycleNetError, ...]
+    info: ModelInfo
+    content: bytes
+
+    @property
+    def warning(self) -> str | None:
+        """Why the estimates are rough; None if there are enough photos."""
+        if self.num_photos >= ENOUGH_PHOTOS:
+            return None
+        return (
+            f"only {self.num_photos} photos; the estimates are rough, take {ENOUGH_PHOTOS} or more"
+        )
+
+    @property
+    def advice(self) -> str:
+        """How many more photos would help, from the learning curve."""
+        if self.recall >= 0.95:
+            return "More photos of this kind would help little."
+        wrong = [(size, 1 - recall) for size, recall in self.curve]
+        (first, many), (last, few) = wrong[0], wrong[-1]
+        if len(wrong) < 2 or few <= 0 or many <= 0:
+            return f"Take {ENOUGH_PHOTOS} or more photos to see how much more of them would help."
+        slope = log(many / few) / log(last / first)
+        if slope < 0.15:
+            return (
+                "The curve is flat: more photos of the same kind would help little. Photograph "
+                "other objects, backgrounds and light, or train anew."
+            )
+        more = round(self.num_photos * (2 ** (1 / slope) - 1))
+        if more > 20 * self.num_photos:
+            return "The curve is nearly flat: halving the misses would take hundreds of photos."
+        return f"About {more} more photos may halve the misses (a rough estimate)."
+
+    def to_row(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "label": self.label,
+            "is_new": self.is_new,
+            "stream": self.info.streams[self.label],
+            "num_photos": self.num_photos,
+            "num_unreadable": len(self.problems),
+            "recall_before": round(self.recall_before, 6),
+            "recall": round(self.recall, 6),
+            "recall_interval95": [round(bound, 6) for bound in self.interval],
+            "curve": [
+                {"num_photos": size, "recall": round(recall, 6)} for size, recall in self.curve
+            ],
+            "num_held_out": self.num_held_out,
+            "accuracy_before": _rounded(self.accuracy_before),
+            "accuracy": _rounded(self.accuracy),
+            "classes": [
+                {"name": name, "recall_before": round(before, 6), "recall": round(now, 6)}
+                for name, (before, now) in self.classes.items()
+            ],
+            "warning": self.warning,
+            "advice": self.advice,
+        }
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the new model file, atomically."""
+        write_bytes(Path(path), self.content)
+
+    def __repr__(self) -> str:
+        return f"Teaching({self.label!r}, {self.num_photos} photos, recall {self.recall:.0%})"
+
+
+def teach(
+    pictures: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    label: str,
+    model: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    stream: str | None = None,
+    max_lost: float = MAX_LOST,
+    max_pixels: int = MAX_PIXELS,
+    left_out: LeftOut = lambda _: None,
+    progress: Progress = silent,
+) -> Teaching:
+    """Teach a model a new class, or correct an existing one, from about ten photos.
+
+    Args:
+        pictures: one or several paths; folders are searched, globs (`**` too) expanded.
+        label: the class of all of them; a new one, or one of the model's.
+        model: a model file with exemplars; None for the model in the package.
+        out: where to write the new model file; None for nowhere.
+        stream: disposal stream of a new class; None for that of the taxonomies, else "other".
+        max_lost: the largest share of the held-out photos of other classes that may be lost.
+        max_pixels: reject photos with more pixels.
+        left_out: is called with one line for each folder or file that is not searched.
+        progress: reports the number of photos done.
+
+    Raises:
+        UsageError: an argument is invalid, the model file has no exemplars, or there are too few
+            or too many photos.
+        DataError: fewer than three photos can be read.
+        ModelFileError: the model file is damaged, altered or inconsistent.
+    """
+    path = default_model_path() if model is None else Path(model)
+    classifier = Classifier(path, max_pixels=max_pixels)
+    content = path.read_bytes()
+    check_seal(content, show_path(path))
+    info = classifier.info
+    exemplars = Exemplars.from_statistics(info.statistics, len(info.class_names), info.num_features)
+    draft = _named(info, label, stream)
+    if not 0 <= max_lost <= 0.5:
+        raise UsageError(f"max_lost must be 0 to 0.5, not {max_lost}")
+    paths = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+    names = list(dict.fromkeys(expand([os.fspath(path) for path in paths], left_out)))
+    _check_count(len(names))
+    photos, answers, problems = _views(classifier, names, progress)
+    photos, numbers = _without_copies(photos)
+    answers = answers[numbers]
+    if len(photos) < MIN_PHOTOS:
+        reason = f"; first error: {problems[0]}" if problems else ""
+        raise DataError(
+            f"only {len(photos)} of {len(names)} different photos can be read, but teaching needs "
+            f"{MIN_PHOTOS}{reason}"
+        )
+    target = draft.class_index(label)
+    lesson = Lesson(exemplars, photos, target, max_lost)
+    logits = _left_out_logits(lesson, photos[:, 0])
+    recalled = logits.argmax(axis=1) == target
+    kept = _held_out_logits(lesson, exemplars, len(photos), logits.shape[1])
+    head = lesson.fit(range(len(photos)))
+    after = _extended(exemplars, photos[:, 0], target, head)
+    new = _finished(draft, after, head, np.concatenate([kept, logits]), target)
+    before, now = exemplars.predicted, kept.argmax(axis=1)
+    truth = exemplars.held_out_targets
+    result = Teaching(
+        label=label,
+        is_new=label not in info.class_names,
+        num_photos=len(photos),
+        recall_before=float((answers == target).mean()),
+        recall=float(recalled.mean()),
+        interval=wilson_interval(int(recalled.sum()), len(photos)),
+        curve=_curve(lesson, photos[:, 0], target, float(recalled.mean())),
+        num_held_out=len(truth),
+        accuracy_before=float((before == truth).mean()) if len(truth) else None,
+        accuracy=float((now == truth).mean()) if len(truth) else None,
+        classes={
+            name: (
+                float((before[truth == k] == k).mean()),
+                float((now[truth == k] == k).mean()),
+            )
+            for k, name in enumerate(info.class_names)
+            if (truth == k).any()
+        },
+        problems=tuple(problems),
+        info=new,
+        content=replace_info(content, new),
+    )
+    if out is not None:
+        result.write(out)
+    return result
+
+
+def _named(info: ModelInfo, label: str, stream: str | None) -> ModelInfo:
+    """Return the metadata with the label among the classes."""
+    if not label.strip() or not label.isprintable() or len(label) > MAX_LABEL:
+        raise UsageError(
+            f"the label must be 1 to {MAX_LABEL} printable characters, not {label[:MAX_LABEL]!r}"
+        )
+    if label in info.class_names:
+        if stream is not None and stream != info.streams[label]:
+            raise UsageError(
+                f"the model has the class {label!r} already, with the stream "
+                f"{info.streams[label]!r}; omit --stream, or change the stream with --rules"
+            )
+        return info
+    own = {} if stream is None else {label: stream}
+    return replace(
+        info,
+        class_names=(*info.class_names, label),
+        streams={**info.streams, **assign_streams([label], own)},
+    )
+
+
+def _check_count(count: int) -> None:
+    if not MIN_PHOTOS <= count <= MAX_PHOTOS:
+        advice = "take more" if count < MIN_PHOTOS else "use fewer, or `recyclenet train`"
+        raise UsageError(
+            f"teaching takes {MIN_PHOTOS} to {MAX_PHOTOS} photos, best {ENOUGH_PHOTOS} or more, "
+            f"not {count}; {advice}"
+        )
+
+
+def _without_copies(photos: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Return the photos whose features differ from all earlier ones, and their numbers."""
+    _, first = np.unique(photos[:, 0], axis=0, return_index=True)
+    numbers = np.sort(first).astype(np.int64)
+    return photos[numbers], numbers
+
+
+def _views(
+    classifier: Classifier, paths: Sequence[str], progress: Progress
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], list[RecycleNetError]]:
+    """Return the features of each photo and its mirror, the present answers, and the errors.
+
+    Returns:
+        Features `(P, 2, D)`, the most probable class of each photo `(P,)`, one error for each photo
+        without features.
+    """
+    rows, answers = [], []
+    problems: list[RecycleNetError] = []
+    for done, path in enumerate(paths, 1):
+        try:
+            image = classifier.info.preprocess(classifier.decode(path))
+        except ImageError as error:
+            problems.append(error)
+        else:
+            logits, features = classifier.outputs(np.stack([image, image[..., ::-1]]))
+            if features is None or not np.isfinite(features).all():
+                raise ModelFileError(
+                    f"the model {classifier.info.name} returned non-finite features for "
+                    f"{show_path(path)}; use another model"
+                )
+            rows.append(features)
+            answers.append(int(logits[0].argmax()))
+        progress(done, len(paths), "reading")
+    size = classifier.info.num_features
+    return np.array(rows, np.float32).reshape(-1, 2, size), np.array(answers, np.int64), problems
+
+
+def _left_out_logits(lesson: Lesson, photos: Floats) -> Floats:
+    """Return the logits `(P, K)` of each photo from a head fitted without it."""
+    count = len(photos)
+    groups = np.array_split(np.arange(count), count if count <= _MAX_FITS else 10)
+    parts = [lesson.fit([n for n in range(count) if n not in group]) for group in groups]
+    return np.concatenate([head(photos[g]) for head, g in zip(parts, groups, strict=True)])
+
+
+def _held_out_logits(
+    lesson: Lesson, exemplars: Exemplars, num_photos: int, num_classes: int
+) -> Floats:
+    """Return the logits of the held-out photos, `(M, K)`.
+
+    Each half's come from a head whose bias only the other half has limited.
+    """
+    is_even = np.arange(len(exemplars.held_out)) % 2 == 0
+    logits = np.zeros((len(is_even), num_classes), np.float32)
+    for part in (is_even, ~is_even):
+        logits[part] = lesson.fit(range(num_photos), ~part)(exemplars.held_out[part])
+    return logits
+
+
+def _curve(
+    lesson: Lesson, photos: Floats, target: int, recall: float
+) -> tuple[tuple[int, float], ...]:
+    """Return numbers of photos taught, with the recall on the photos left out.
+
+    Args:
+        lesson: with all photos.
+        photos: their features `(P, D)`.
+        target: their class.
+        recall: with one photo left out.
+    """
+    count, generator = len(photos), np.random.default_rng(0)
+    curve = []
+    for size in (size for size in _SIZES if size < count - 1):
+        shares = []
+        for _ in range(_NUM_CHOICES):
+            order = generator.permutation(count)
+            answers = lesson.fit(order[:size].tolist())(photos[order[size:]]).argmax(axis=1)
+            shares.append(float((answers == target).mean()))
+        curve.append((size, float(np.mean(shares))))
+    left_out = 1 if count <= _MAX_FITS else ceil(count / 10)
+    return (*curve, (count - left_out, recall))
+
+
+def _extended(exemplars: Exemplars, photos: Floats, target: int, head: Head) -> Exemplars:
+    """Return the exemplars with the taught photos among them, for the next lesson."""
+    photos = photos[:NUM_TRAIN]
+    return replace(
+        exemplars,
+        train=np.concatenate([exemplars.train, photos]),
+        train_targets=np.append(exemplars.train_targets, np.full(len(photos), target)),
+        predicted=head(exemplars.held_out).argmax(axis=1).astype(np.int64),
+        head=head,
+    )
+
+
+def _finished(
+    draft: ModelInfo, exemplars: Exemplars, head: Head, logits: Floats, target: int
+) -> ModelInfo:
+    """Return the metadata with the new head and what depends on it.
+
+    Statistics that no longer hold, such as the risk table, are dropped.
+
+    Args:
+        draft: the metadata with the new class.
+        exemplars: with the taught photos.
+        head: the new head.
+        logits: of the held-out photos, then of the taught ones, each left out.
+        target: the taught class.
+    """
+    held_out = exemplars.held_out_targets
+    targets = np.append(held_out, np.full(len(logits) - len(held_out), target))
+    temperature = round(fit_temperature(logits, targets), 6)
+    return replace(
+        draft,
+        temperature=temperature,
+        threshold=round(fit_threshold(logits, temperature), 6),
+        thresholds={},
+        statistics={
+            HEAD: head.to_statistics(),
+            EXEMPLARS: exemplars.to_statistics(),
+            "confusion": Confusions.count(softmax(logits, temperature), targets).to_statistics(),
+        },
+        metrics={
+            "split": "held-out exemplars and taught photos",
+            "num_photos": len(targets),
+            "accuracy": float((logits.argmax(axis=1) == targets).mean()),
+        },
+        version=version("recyclenet"),
+    )
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 6)
