@@ -1,9 +1,10 @@
 """Fit a head to a few photos of one class beside the exemplars of the others.
 
-Logistic regression, with an L2 penalty on each row's distance from where it starts: the old rows
-stay near the old ones. The taught row's bias is then lowered until few held-out photos of other
-classes are lost to it. All fits of a lesson share one coordinate system, the span of its rows, so
-that a fit takes a fraction of a second.
+Logistic regression, with an L2 penalty on each row's distance from where it starts. The taught
+photos' targets are their label; the exemplars' are the model's own probabilities, so that its other
+answers stay (Li and Hoiem 2016, https://arxiv.org/abs/1606.09282). The taught row's bias is then
+lowered until few held-out photos of other classes are lost to it. All fits of a lesson share one
+coordinate system, the span of its rows, so that a fit takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from recyclenet.core.decision import softmax
 from recyclenet.inference.exemplars import Exemplars
 from recyclenet.inference.head import Head
 
-# Penalties on the change of an old row and of the taught row, for standardised features.
-OLD_PENALTY, NEW_PENALTY = 0.05, 2.0
+# On the squared change of a row, for standardised features.
+PENALTY = 1.0
 _NUM_STEPS = 300
 
 Floats = npt.NDArray[np.float64]
@@ -31,6 +32,7 @@ class Lesson:
         exemplars: of the model.
         photos: features of P photos in V views each, `(P, V, D)` float32.
         target: the class of the photos; the number of classes for a new one.
+        temperature: divisor of the logits before the softmax.
         max_lost: the largest share of the held-out photos of other classes, 0 to 1, that the
             taught class may take over.
     """
@@ -40,8 +42,10 @@ class Lesson:
         exemplars: Exemplars,
         photos: npt.NDArray[np.float32],
         target: int,
+        temperature: float = 1.0,
         max_lost: float = 0.01,
     ) -> None:
+        self._temperature = temperature
         self._exemplars = exemplars
         self._max_lost = max_lost
         old = exemplars.head
@@ -58,7 +62,12 @@ class Lesson:
         self._targets = np.append(
             exemplars.train_targets, np.full(self._num_photos * self._num_views, target)
         )
-        self._base: Floats = rows @ self._start.weight.T + self._start.bias
+        self._base: Floats = (rows @ self._start.weight.T + self._start.bias) / temperature
+        num_exemplars, num_classes = len(exemplars.train), len(self._start.bias)
+        self._wanted: Floats = np.eye(num_classes)[self._targets]
+        self._wanted[:num_exemplars, : self._num_old] = softmax(
+            self._base[:num_exemplars, : self._num_old]
+        )
         self._mean, std = exemplars.train.mean(axis=0), exemplars.train.std(axis=0)
         # A feature that is nearly always the same must not count for much.
         self._scale = std + 0.1 * std.mean() + 1e-12
@@ -100,7 +109,7 @@ class Lesson:
         views = np.arange(self._num_views)
         photos = [num_exemplars + number * self._num_views + views for number in chosen]
         taken = np.concatenate([np.arange(num_exemplars), *photos]).astype(np.int64)
-        change, offset = self._solve(taken)
+        change, offset = (self._temperature * part for part in self._solve(taken))
         weight = change @ self._axes / self._scale
         return Head(
             (self._start.weight + weight).astype(np.float32),
@@ -115,21 +124,19 @@ class Lesson:
         targets = self._targets[taken]
         rows, base = self._rows[taken], self._base[taken]
         num_classes = base.shape[1]
-        truth = np.eye(num_classes)[targets]
+        wanted = self._wanted[taken]
         # Every class counts the same, however many rows it has.
         counts = np.bincount(targets, minlength=num_classes)
         weights = (1 / counts[targets] / num_classes)[:, None]
-        penalty = np.full((num_classes, 1), OLD_PENALTY)
-        penalty[self._target] = NEW_PENALTY
         rows = np.column_stack([rows, np.ones(len(rows))])
-        curvature = 0.5 * np.linalg.eigvalsh(rows.T @ (weights * rows))[-1] + OLD_PENALTY
-        mask = np.ones(rows.shape[1])
-        mask[-1] = 0  # the bias is free
+        curvature = 0.5 * np.linalg.eigvalsh(rows.T @ (weights * rows))[-1] + PENALTY
+        penalty = np.full((num_classes, rows.shape[1]), PENALTY)
+        penalty[self._target, -1] = 0  # the taught row's bias is free
         now = ahead = np.zeros((num_classes, rows.shape[1]))
         momentum = 1.0
         for _ in range(_NUM_STEPS):
-            error = (softmax(base + rows @ ahead.T, 1.0) - truth) * weights
-            gradient = error.T @ rows + penalty * mask * ahead
+            error = (softmax(base + rows @ ahead.T) - wanted) * weights
+            gradient = error.T @ rows + penalty * ahead
             following = ahead - gradient / curvature
             if (gradient * (following - now)).sum() > 0:
                 momentum = 1.0

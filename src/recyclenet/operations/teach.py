@@ -196,7 +196,7 @@ def teach(
             f"{MIN_PHOTOS}{reason}"
         )
     target = draft.class_index(label)
-    lesson = Lesson(exemplars, photos, target, max_lost)
+    lesson = Lesson(exemplars, photos, target, info.temperature, max_lost)
     logits = _left_out_logits(lesson, photos[:, 0])
     recalled = logits.argmax(axis=1) == target
     kept = _held_out_logits(lesson, exemplars, len(photos), logits.shape[1])
