@@ -20,7 +20,7 @@ from recyclenet.inference.head import Head
 
 # On the squared change of a row, for standardised features.
 PENALTY = 1.0
-_NUM_STEPS = 300
+_NUM_STEPS, _SMALLEST_STEP = 300, 1e-6
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,11 +72,7 @@ class Lesson:
         # A feature that is nearly always the same must not count for much.
         self._scale = std + 0.1 * std.mean() + 1e-12
         rows = (rows - self._mean) / self._scale
-        values, vectors = np.linalg.eigh(rows @ rows.T)
-        kept = values > 1e-9 * values[-1]
-        roots = np.sqrt(values[kept])
-        self._rows: Floats = vectors[:, kept] * roots
-        self._axes: Floats = (vectors[:, kept] / roots).T @ rows
+        self._rows, self._axes = _spanned(rows)
 
     def fit(
         self, chosen: Sequence[int], guards: npt.NDArray[np.bool_] | slice = slice(None)
@@ -140,7 +136,19 @@ class Lesson:
             following = ahead - gradient / curvature
             if (gradient * (following - now)).sum() > 0:
                 momentum = 1.0
+            if np.abs(following - now).max() < _SMALLEST_STEP:
+                break
             grown = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
             ahead = following + (momentum - 1) / grown * (following - now)
             now, momentum = following, grown
         return now[:, :-1], now[:, -1]
+
+
+def _spanned(rows: Floats) -> tuple[Floats, Floats]:
+    """Return N rows `(N, D)` as coordinates `(N, R)` along orthonormal axes `(R, D)`, R <= N."""
+    if len(rows) >= rows.shape[1]:
+        return rows, np.eye(rows.shape[1])
+    values, vectors = np.linalg.eigh(rows @ rows.T)
+    kept = values > 1e-9 * values[-1]
+    roots = np.sqrt(values[kept])
+    return vectors[:, kept] * roots, (vectors[:, kept] / roots).T @ rows

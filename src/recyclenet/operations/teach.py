@@ -32,15 +32,15 @@ from recyclenet.inference.head import HEAD, Head
 from recyclenet.inference.lesson import Lesson
 from recyclenet.inference.session import default_model_path
 
-MIN_PHOTOS, ENOUGH_PHOTOS, MAX_PHOTOS = 3, 10, 500
+MIN_PHOTOS, ENOUGH_PHOTOS, MAX_PHOTOS = 3, 10, 200
 MAX_LOST = 0.01
 MAX_LABEL = 100
 # Sizes at which the learning curve is measured, on random choices of photos.
-_SIZES = (3, 5, 10, 20, 40, 80, 160, 320)
+_SIZES = (3, 5, 10, 20, 40, 80, 160)
 _NUM_CHOICES = 6
 # Leaving out one photo at a time takes one fit per photo; above this number, ten groups are left
 # out instead.
-_MAX_FITS = 40
+_MAX_FITS = 20
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

@@ -130,7 +130,7 @@ def test_few_photos_are_refused_or_warned_of(model, batteries, run_cli, tmp_path
     command = ["teach", "--label", "battery", "--model", model, "--out", tmp_path / "m.onnx"]
     done = run_cli(*command, *paths[:2])
     assert (done.code, done.out) == (2, "")
-    assert "3 to 500 photos, best 10 or more, not 2" in done.err
+    assert "3 to 200 photos, best 10 or more, not 2" in done.err
     assert not (tmp_path / "m.onnx").exists()
     done = run_cli(*command, *paths[:4])
     assert done.code == 0
