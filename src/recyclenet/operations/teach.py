@@ -51,25 +51,23 @@ class Teaching:
 
     Attributes:
         label: the taught class.
-        is_new: whether the model did not know it before.
         num_photos: number of photos used; copies count once.
-        recall_before: share of them that the model gave the label before, 0 to 1.
-        recall: share that gets the label when it is left out, 0 to 1.
+        recall: share of them that gets the label when it is left out, 0 to 1.
         interval: 95% Wilson interval of that.
         curve: number of photos taught, and recall on those left out.
         num_held_out: number of held-out photos of all classes that the model kept.
         accuracy_before: share of these answered right before; None if there are none.
         accuracy: the share now.
         classes: recall of each class on its held-out photos, before and now.
-        problems: one error for each photo that cannot be read.
         info: the new model's metadata.
         content: the new model file.
+        is_new: whether the model did not know the class before.
+        recall_before: share of the photos that got the label before, 0 to 1.
+        problems: one error for each photo that cannot be read.
     """
 
     label: str
-    is_new: bool
     num_photos: int
-    recall_before: float
     recall: float
     interval: tuple[float, float]
     curve: tuple[tuple[int, float], ...]
@@ -77,9 +75,11 @@ class Teaching:
     accuracy_before: float | None
     accuracy: float | None
     classes: dict[str, tuple[float, float]]
-    problems: tuple[RecycleNetError, ...]
     info: ModelInfo
     content: bytes
+    is_new: bool = True
+    recall_before: float = 0.0
+    problems: tuple[RecycleNetError, ...] = ()
 
     @property
     def warning(self) -> str | None:
@@ -187,8 +187,6 @@ def teach(
     names = list(dict.fromkeys(expand([os.fspath(path) for path in paths], left_out)))
     _check_count(len(names))
     photos, answers, problems = _views(classifier, names, progress)
-    photos, numbers = _without_copies(photos)
-    answers = answers[numbers]
     if len(photos) < MIN_PHOTOS:
         reason = f"; first error: {problems[0]}" if problems else ""
         raise DataError(
@@ -197,40 +195,62 @@ def teach(
         )
     target = draft.class_index(label)
     lesson = Lesson(exemplars, photos, target, info.temperature, max_lost)
-    logits = _left_out_logits(lesson, photos[:, 0])
-    recalled = logits.argmax(axis=1) == target
-    kept = _held_out_logits(lesson, exemplars, len(photos), logits.shape[1])
-    head = lesson.fit(range(len(photos)))
-    after = _extended(exemplars, photos[:, 0], target, head)
-    new = _finished(draft, after, head, np.concatenate([kept, logits]), target)
-    before, now = exemplars.predicted, kept.argmax(axis=1)
-    truth = exemplars.held_out_targets
-    result = Teaching(
-        label=label,
+    result = _learn(lesson, exemplars, photos[:, 0], draft, label, content)
+    result = replace(
+        result,
         is_new=label not in info.class_names,
-        num_photos=len(photos),
         recall_before=float((answers == target).mean()),
-        recall=float(recalled.mean()),
-        interval=wilson_interval(int(recalled.sum()), len(photos)),
-        curve=_curve(lesson, photos[:, 0], target, float(recalled.mean())),
-        num_held_out=len(truth),
-        accuracy_before=float((before == truth).mean()) if len(truth) else None,
-        accuracy=float((now == truth).mean()) if len(truth) else None,
-        classes={
-            name: (
-                float((before[truth == k] == k).mean()),
-                float((now[truth == k] == k).mean()),
-            )
-            for k, name in enumerate(info.class_names)
-            if (truth == k).any()
-        },
         problems=tuple(problems),
-        info=new,
-        content=replace_info(content, new),
     )
     if out is not None:
         result.write(out)
     return result
+
+
+def _learn(
+    lesson: Lesson,
+    exemplars: Exemplars,
+    photos: Floats,
+    draft: ModelInfo,
+    label: str,
+    content: bytes,
+) -> Teaching:
+    """Fit the head, and measure what is learned and forgotten.
+
+    Args:
+        lesson: with all photos.
+        exemplars: of the old model.
+        photos: features `(P, D)` of the photos.
+        draft: the metadata with the taught class.
+        label: the taught class.
+        content: the old model file.
+    """
+    target = draft.class_index(label)
+    logits = _left_out_logits(lesson, photos)
+    recalled = logits.argmax(axis=1) == target
+    kept = _held_out_logits(lesson, exemplars, len(photos), logits.shape[1])
+    head = lesson.fit(range(len(photos)))
+    after = _extended(exemplars, photos, target, head)
+    info = _finished(draft, after, head, np.concatenate([kept, logits]), target)
+    truth = exemplars.held_out_targets
+    before, now = exemplars.predicted == truth, kept.argmax(axis=1) == truth
+    return Teaching(
+        label=label,
+        num_photos=len(photos),
+        recall=float(recalled.mean()),
+        interval=wilson_interval(int(recalled.sum()), len(photos)),
+        curve=_curve(lesson, photos, target, float(recalled.mean())),
+        num_held_out=len(truth),
+        accuracy_before=float(before.mean()) if len(truth) else None,
+        accuracy=float(now.mean()) if len(truth) else None,
+        classes={
+            name: (float(before[truth == k].mean()), float(now[truth == k].mean()))
+            for k, name in enumerate(draft.class_names)
+            if (truth == k).any()
+        },
+        info=info,
+        content=replace_info(content, info),
+    )
 
 
 def _named(info: ModelInfo, label: str, stream: str | None) -> ModelInfo:
@@ -263,17 +283,12 @@ def _check_count(count: int) -> None:
         )
 
 
-def _without_copies(photos: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Return the photos whose features differ from all earlier ones, and their numbers."""
-    _, first = np.unique(photos[:, 0], axis=0, return_index=True)
-    numbers = np.sort(first).astype(np.int64)
-    return photos[numbers], numbers
-
-
 def _views(
     classifier: Classifier, paths: Sequence[str], progress: Progress
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], list[RecycleNetError]]:
     """Return the features of each photo and its mirror, the present answers, and the errors.
+
+    Copies of an earlier photo are left out.
 
     Returns:
         Features `(P, 2, D)`, the most probable class of each photo `(P,)`, one error for each photo
@@ -296,8 +311,10 @@ def _views(
             rows.append(features)
             answers.append(int(logits[0].argmax()))
         progress(done, len(paths), "reading")
-    size = classifier.info.num_features
-    return np.array(rows, np.float32).reshape(-1, 2, size), np.array(answers, np.int64), problems
+    photos = np.array(rows, np.float32).reshape(-1, 2, classifier.info.num_features)
+    _, first = np.unique(photos[:, 0], axis=0, return_index=True)  # copies have equal features
+    numbers = np.sort(first)
+    return photos[numbers], np.array(answers, np.int64)[numbers], problems
 
 
 def _left_out_logits(lesson: Lesson, photos: Floats) -> Floats:
