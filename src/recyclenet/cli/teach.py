@@ -20,7 +20,7 @@ from recyclenet.core.outputs import MODEL
 from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
-    from recyclenet.operations.teach import Teaching
+    from recyclenet.evaluation.teaching import Teaching
 
 
 def teach(
