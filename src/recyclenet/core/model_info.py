@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import IO, Any
 
+from recyclenet.core import protobuf
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.taxonomy import STREAMS
 from recyclenet.errors import ModelFileError, UsageError, nearest
@@ -180,68 +181,17 @@ def replace_info(content: bytes, info: ModelInfo) -> bytes:
         ModelFileError: the content is no protobuf.
     """
     own = (METADATA_KEY.encode(), _SEAL_KEY)
-    kept = [
-        content[start:end]
-        for number, start, value, end in _fields(content)
-        if number != _PROPS or _entry_key(content[value:end]) not in own
-    ]
-    entry = _field(_KEY, METADATA_KEY.encode()) + _field(_KEY + 1, info.to_json().encode())
-    return seal(b"".join([*kept, _field(_PROPS, entry)]))
-
-
-def _entry_key(entry: bytes) -> bytes:
-    keys = [entry[value:end] for number, _, value, end in _fields(entry) if number == _KEY]
-    return keys[-1] if keys else b""
-
-
-def _field(number: int, value: bytes) -> bytes:
-    """Return a protobuf field of bytes."""
-    header = bytearray()
-    for rest in (number << 3 | 2, len(value)):
-        while rest > 127:
-            header.append(rest & 127 | 128)
-            rest >>= 7
-        header.append(rest)
-    return bytes(header) + value
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield number, start, start of the value and end of each field of a protobuf message.
-
-    Raises:
-        ModelFileError: the message is no protobuf.
-    """
-    at = 0
-    while at < len(message):
-        start = at
-        tag, at = _varint(message, at)
-        value = at
-        if (kind := tag & 7) == 0:
-            _, at = _varint(message, at)
-        elif kind == 2:
-            size, value = _varint(message, at)
-            at = value + size
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            raise ModelFileError(f"the model file has a field of the unknown type {kind}")
-        if at > len(message):
-            raise ModelFileError("the model file ends within a field; copy it again")
-        yield tag >> 3, start, value, at
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Return the number of variable length at an offset, and the offset after it."""
-    number = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            break
-        byte = message[at]
-        at += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, at
-    raise ModelFileError("the model file ends within a number; copy it again")
+    try:
+        kept = [
+            bytes(whole)
+            for number, whole, value in protobuf.whole_fields(memoryview(content))
+            if number != _PROPS or bytes(dict(protobuf.fields(value)).get(_KEY, b"")) not in own
+        ]
+    except ValueError as error:
+        raise ModelFileError(f"the model file is damaged: {error}; copy it again") from error
+    entry = protobuf.bytes_field(_KEY, METADATA_KEY.encode())
+    entry += protobuf.bytes_field(_KEY + 1, info.to_json().encode())
+    return seal(b"".join([*kept, protobuf.bytes_field(_PROPS, entry)]))
 
 
 def seal(model: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Read the fields of a protobuf message, the format of ONNX files, without a library for it."""
+"""Read and write fields of protobuf, the format of ONNX files, without a library for it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,19 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     Raises:
         ValueError: the message is damaged.
     """
+    for number, _, content in whole_fields(message):
+        yield number, content
+
+
+def whole_fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+    """Yield the number of each field, the whole field, and its content as `fields` does.
+
+    Raises:
+        ValueError: the message is damaged.
+    """
     position = 0
     while position < len(message):
+        first = position
         tag, position = _varint(message, position)
         start, kind = position, tag & 7
         if kind == _VARINT:
@@ -31,7 +42,18 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             raise ValueError(f"unknown wire type {kind}")
         if position > len(message):
             raise ValueError("a field is longer than its message")
-        yield tag >> 3, message[start:position]
+        yield tag >> 3, message[first:position], message[start:position]
+
+
+def bytes_field(number: int, content: bytes) -> bytes:
+    """Return a field that holds bytes, text or a message."""
+    header = bytearray()
+    for value in (number << 3 | _BYTES, len(content)):
+        while value > 0x7F:
+            header.append(value & 0x7F | 0x80)
+            value >>= 7
+        header.append(value)
+    return bytes(header) + content
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
