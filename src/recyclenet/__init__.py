@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from recyclenet.operations.export import export
     from recyclenet.operations.lodo import lodo
     from recyclenet.operations.lr_find import lr_find
+    from recyclenet.operations.teach import teach
     from recyclenet.operations.train import resume, train
     from recyclenet.training.run import Run
 
@@ -68,6 +69,7 @@ __all__ = [
     "lr_find",
     "merge_datasets",
     "resume",
+    "teach",
     "train",
 ]
 
@@ -84,6 +86,7 @@ _LIGHT = {
     "explain": "operations.explain",
     "load_dataset": "data.dataset",
     "merge_datasets": "data.merge",
+    "teach": "operations.teach",
 }
 _FULL = {
     "Run": "training.run",

@@ -28,6 +28,7 @@ LIGHT = (
     "recyclenet.operations.classify",
     "recyclenet.operations.evaluate",
     "recyclenet.operations.explain",
+    "recyclenet.operations.teach",
     "recyclenet.cli",
 )
 

@@ -22,6 +22,7 @@ from recyclenet.cli import (
     lodo,
     lr_find,
     models,
+    teach,
     train,
 )
 from recyclenet.cli.command import Command
@@ -42,6 +43,7 @@ for module in (
     classify,
     audit,
     evaluate,
+    teach,
     train,
     lr_find,
     crossval,

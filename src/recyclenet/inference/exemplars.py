@@ -20,7 +20,9 @@ EXEMPLARS = "exemplars"
 # Rows per class for fitting and for measuring, and the most bytes that all rows may take.
 NUM_TRAIN, NUM_HELD_OUT = 40, 24
 MAX_BYTES = 700_000
-_MAX_ROWS = 1_000_000
+_MAX_ROWS = 100_000
+# Larger numbers would overflow while a head is fitted.
+_MAX = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ class Exemplars:
                 _classes(values[name], num_classes)
                 for name in ("train_targets", "held_out_targets", "predicted")
             )
-            scale = unpack_array(values["scale"], (num_features,))
+            scale = unpack_array(values["scale"], (num_features,)).clip(-_MAX, _MAX)
             train, held_out = (
                 unpack_array(values[name], (count, num_features)) * scale
                 for name, count in (
@@ -89,9 +91,9 @@ class Exemplars:
                 raise ValueError("predicted and held_out_targets differ in length")
             if set(train_targets.tolist()) != set(range(num_classes)):
                 raise ValueError("a class has no exemplar")
-            if not (np.isfinite(train).all() and np.isfinite(held_out).all()):
-                raise ValueError("a number is not finite")
             head = Head.read(values["head"], num_classes, num_features)
+            if max(np.abs(array).max(initial=0) for array in (train, held_out, head.weight)) > _MAX:
+                raise ValueError("a number is too large")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"the model file has invalid exemplars ({error!s:.100}); export the model again"

@@ -32,7 +32,8 @@ class Head:
 
     def __call__(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return logits `(N, K)` float32 for features `(N, D)` float32."""
-        return np.asarray(features @ self.weight.T + self.bias, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the logits
+            return np.asarray(features @ self.weight.T + self.bias, np.float32)
 
     def to_statistics(self, dtype: str = "float32") -> dict[str, Any]:
         """Return plain values for a model file, stored as "float32" or "float16"."""

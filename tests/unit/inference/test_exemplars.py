@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from recyclenet.core.arrays import pack_array
 from recyclenet.errors import ModelFileError, UsageError
 from recyclenet.inference.exemplars import MAX_BYTES, Exemplars, rows_per_class
 from recyclenet.inference.head import Head
@@ -53,6 +54,7 @@ def test_a_file_without_them_says_what_to_do():
         {"predicted": [0]},
         {"held_out_targets": None},
         {"scale": {"dtype": "float32", "shape": [5], "data": "//////////8="}},
+        {"scale": pack_array(np.full(5, 3e38, np.float32), "float32")},
         {"head": None},
         {"head": {"weight": 1, "bias": 2}},
     ],

@@ -1,0 +1,154 @@
+"""Fit a head to a few photos of one class beside the exemplars of the others.
+
+Logistic regression, with an L2 penalty on each row's distance from where it starts. The taught
+photos' targets are their label; the exemplars' are the model's own probabilities, so that its other
+answers stay (Li and Hoiem 2016, https://arxiv.org/abs/1606.09282). The taught row's bias is then
+lowered until few held-out photos of other classes are lost to it. All fits of a lesson share one
+coordinate system, the span of its rows, so that a fit takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from recyclenet.core.decision import softmax
+from recyclenet.inference.exemplars import Exemplars
+from recyclenet.inference.head import Head
+
+# On the squared change of a row, for standardised features.
+PENALTY = 1.0
+_NUM_STEPS, _SMALLEST_STEP = 300, 1e-6
+
+Floats = npt.NDArray[np.float64]
+
+
+class Lesson:
+    """The photos of one class, to be fitted with the exemplars.
+
+    Args:
+        exemplars: of the model.
+        photos: features of P photos in V views each, `(P, V, D)` float32.
+        target: the class of the photos; the number of classes for a new one.
+        temperature: divisor of the logits before the softmax.
+        max_lost: the largest share of the held-out photos of other classes, 0 to 1, that the
+            taught class may take over.
+    """
+
+    def __init__(
+        self,
+        exemplars: Exemplars,
+        photos: npt.NDArray[np.float32],
+        target: int,
+        temperature: float = 1.0,
+        max_lost: float = 0.01,
+    ) -> None:
+        self._temperature = temperature
+        self._exemplars = exemplars
+        self._max_lost = max_lost
+        old = exemplars.head
+        self._num_old = len(old.bias)
+        self._target = target
+        self._start = old
+        if target == self._num_old:
+            self._start = Head(
+                np.vstack([old.weight, old.weight.mean(axis=0)]),
+                np.append(old.bias, old.bias.mean()),
+            )
+        self._num_photos, self._num_views, size = photos.shape
+        rows = np.concatenate([exemplars.train, photos.reshape(-1, size)]).astype(np.float64)
+        self._targets = np.append(
+            exemplars.train_targets, np.full(self._num_photos * self._num_views, target)
+        )
+        self._base: Floats = (rows @ self._start.weight.T + self._start.bias) / temperature
+        num_exemplars, num_classes = len(exemplars.train), len(self._start.bias)
+        self._wanted: Floats = np.eye(num_classes)[self._targets]
+        self._wanted[:num_exemplars, : self._num_old] = softmax(
+            self._base[:num_exemplars, : self._num_old]
+        )
+        self._mean, std = exemplars.train.mean(axis=0), exemplars.train.std(axis=0)
+        # A feature that is nearly always the same must not count for much.
+        self._scale = std + 0.1 * std.mean() + 1e-12
+        rows = (rows - self._mean) / self._scale
+        self._rows, self._axes = _spanned(rows)
+
+    def fit(
+        self, chosen: Sequence[int], guards: npt.NDArray[np.bool_] | slice = slice(None)
+    ) -> Head:
+        """Return the head fitted to the exemplars and the chosen photos.
+
+        Args:
+            chosen: numbers of the photos.
+            guards: which held-out photos must not be lost; all by default.
+        """
+        head = self._regress(chosen)
+        held_out, targets = (
+            self._exemplars.held_out[guards],
+            self._exemplars.held_out_targets[guards],
+        )
+        logits = head(held_out[targets != self._target])
+        taught = logits[:, self._target].copy()
+        logits[:, self._target] = -np.inf
+        right = logits.argmax(axis=1) == targets[targets != self._target]
+        # By how much each photo that would be right without the taught class is now lost to it.
+        excess = np.sort((taught - logits.max(axis=1))[right])[::-1]
+        allowed = int(self._max_lost * len(logits))
+        bias = head.bias.copy()
+        if len(excess) > allowed and excess[allowed] > 0:
+            bias[self._target] -= excess[allowed] * 1.001
+        return Head(head.weight, bias)
+
+    def _regress(self, chosen: Sequence[int]) -> Head:
+        num_exemplars = len(self._targets) - self._num_photos * self._num_views
+        views = np.arange(self._num_views)
+        photos = [num_exemplars + number * self._num_views + views for number in chosen]
+        taken = np.concatenate([np.arange(num_exemplars), *photos]).astype(np.int64)
+        change, offset = (self._temperature * part for part in self._solve(taken))
+        weight = change @ self._axes / self._scale
+        return Head(
+            (self._start.weight + weight).astype(np.float32),
+            (self._start.bias + offset - weight @ self._mean).astype(np.float32),
+        )
+
+    def _solve(self, taken: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return the change of the weights in the lesson's coordinates, and of the bias.
+
+        Nesterov's accelerated gradient descent, started again where the loss would rise.
+        """
+        targets = self._targets[taken]
+        rows, base = self._rows[taken], self._base[taken]
+        num_classes = base.shape[1]
+        wanted = self._wanted[taken]
+        # Every class counts the same, however many rows it has.
+        counts = np.bincount(targets, minlength=num_classes)
+        weights = (1 / counts[targets] / num_classes)[:, None]
+        rows = np.column_stack([rows, np.ones(len(rows))])
+        curvature = 0.5 * np.linalg.eigvalsh(rows.T @ (weights * rows))[-1] + PENALTY
+        penalty = np.full((num_classes, rows.shape[1]), PENALTY)
+        penalty[self._target, -1] = 0  # the taught row's bias is free
+        now = ahead = np.zeros((num_classes, rows.shape[1]))
+        momentum = 1.0
+        for _ in range(_NUM_STEPS):
+            error = (softmax(base + rows @ ahead.T) - wanted) * weights
+            gradient = error.T @ rows + penalty * ahead
+            following = ahead - gradient / curvature
+            if (gradient * (following - now)).sum() > 0:
+                momentum = 1.0
+            if np.abs(following - now).max() < _SMALLEST_STEP:
+                break
+            grown = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+            ahead = following + (momentum - 1) / grown * (following - now)
+            now, momentum = following, grown
+        return now[:, :-1], now[:, -1]
+
+
+def _spanned(rows: Floats) -> tuple[Floats, Floats]:
+    """Return N rows `(N, D)` as coordinates `(N, R)` along orthonormal axes `(R, D)`, R <= N."""
+    if len(rows) >= rows.shape[1]:
+        return rows, np.eye(rows.shape[1])
+    values, vectors = np.linalg.eigh(rows @ rows.T)
+    kept = values > 1e-9 * values[-1]
+    roots = np.sqrt(values[kept])
+    return vectors[:, kept] * roots, (vectors[:, kept] / roots).T @ rows

@@ -1,0 +1,313 @@
+"""Teaching a model file a new class, or correcting it, from about ten photos; no training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from math import ceil
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from recyclenet.core.decision import softmax
+from recyclenet.core.images import MAX_PIXELS
+from recyclenet.core.model_info import ModelInfo, check_seal, replace_info
+from recyclenet.core.progress import Progress, silent
+from recyclenet.core.taxonomy import assign_streams
+from recyclenet.core.text import show_path
+from recyclenet.data.folders import LeftOut
+from recyclenet.data.pictures import expand
+from recyclenet.errors import DataError, ImageError, ModelFileError, RecycleNetError, UsageError
+from recyclenet.evaluation.calibration import fit_temperature, fit_threshold
+from recyclenet.evaluation.metrics import wilson_interval
+from recyclenet.evaluation.shares import Confusions
+from recyclenet.evaluation.teaching import ENOUGH_PHOTOS, Teaching
+from recyclenet.inference.classifier import Classifier
+from recyclenet.inference.exemplars import EXEMPLARS, NUM_TRAIN, Exemplars
+from recyclenet.inference.head import HEAD, Head
+from recyclenet.inference.lesson import Lesson
+from recyclenet.inference.session import default_model_path
+
+MIN_PHOTOS, MAX_PHOTOS = 3, 200
+MAX_LOST = 0.01
+MAX_LABEL = 100
+# Sizes at which the learning curve is measured, on random choices of photos.
+_SIZES = (3, 5, 10, 20, 40, 80, 160)
+_NUM_CHOICES = 6
+# Leaving out one photo at a time takes one fit per photo; above this number, ten groups are left
+# out instead.
+_MAX_FITS = 20
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+
+def teach(
+    pictures: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    label: str,
+    model: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    stream: str | None = None,
+    max_lost: float = MAX_LOST,
+    max_pixels: int = MAX_PIXELS,
+    left_out: LeftOut = lambda _: None,
+    progress: Progress = silent,
+) -> Teaching:
+    """Teach a model a new class, or correct an existing one, from about ten photos.
+
+    Args:
+        pictures: one or several paths; folders are searched, globs (`**` too) expanded.
+        label: the class of all of them; a new one, or one of the model's.
+        model: a model file with exemplars; None for the model in the package.
+        out: where to write the new model file; None for nowhere.
+        stream: disposal stream of a new class; None for that of the taxonomies, else "other".
+        max_lost: the largest share of the held-out photos of other classes that may be lost.
+        max_pixels: reject photos with more pixels.
+        left_out: is called with one line for each folder or file that is not searched.
+        progress: reports the number of photos done.
+
+    Raises:
+        UsageError: an argument is invalid, the model file has no exemplars, or there are too few
+            or too many photos.
+        DataError: fewer than three photos can be read.
+        ModelFileError: the model file is damaged, altered or inconsistent.
+    """
+    path = default_model_path() if model is None else Path(model)
+    classifier = Classifier(path, max_pixels=max_pixels)
+    content = path.read_bytes()
+    check_seal(content, show_path(path))
+    info = classifier.info
+    exemplars = Exemplars.from_statistics(info.statistics, len(info.class_names), info.num_features)
+    draft = _named(info, label, stream)
+    if not 0 <= max_lost <= 0.5:
+        raise UsageError(f"max_lost must be 0 to 0.5, not {max_lost}")
+    paths = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+    names = list(dict.fromkeys(expand([os.fspath(path) for path in paths], left_out)))
+    _check_count(len(names))
+    photos, answers, problems = _views(classifier, names, progress)
+    if len(photos) < MIN_PHOTOS:
+        reason = f"; first error: {problems[0]}" if problems else ""
+        raise DataError(
+            f"only {len(photos)} of {len(names)} different photos can be read, but teaching needs "
+            f"{MIN_PHOTOS}{reason}"
+        )
+    target = draft.class_index(label)
+    lesson = Lesson(exemplars, photos, target, info.temperature, max_lost)
+    result = _learn(lesson, exemplars, photos[:, 0], draft, label, content)
+    result = replace(
+        result,
+        is_new=label not in info.class_names,
+        recall_before=float((answers == target).mean()),
+        problems=tuple(problems),
+    )
+    if out is not None:
+        result.write(out)
+    return result
+
+
+def _learn(
+    lesson: Lesson,
+    exemplars: Exemplars,
+    photos: Floats,
+    draft: ModelInfo,
+    label: str,
+    content: bytes,
+) -> Teaching:
+    """Fit the head, and measure what is learned and forgotten.
+
+    Args:
+        lesson: with all photos.
+        exemplars: of the old model.
+        photos: features `(P, D)` of the photos.
+        draft: the metadata with the taught class.
+        label: the taught class.
+        content: the old model file.
+    """
+    target = draft.class_index(label)
+    logits = _left_out_logits(lesson, photos)
+    recalled = logits.argmax(axis=1) == target
+    kept = _held_out_logits(lesson, exemplars, len(photos), logits.shape[1])
+    head = lesson.fit(range(len(photos)))
+    after = _extended(exemplars, photos, target, head)
+    info = _finished(draft, after, head, np.concatenate([kept, logits]), target)
+    truth = exemplars.held_out_targets
+    before, now = exemplars.predicted == truth, kept.argmax(axis=1) == truth
+    return Teaching(
+        label=label,
+        num_photos=len(photos),
+        recall=float(recalled.mean()),
+        interval=wilson_interval(int(recalled.sum()), len(photos)),
+        curve=_curve(lesson, photos, target, float(recalled.mean())),
+        num_held_out=len(truth),
+        accuracy_before=float(before.mean()) if len(truth) else None,
+        accuracy=float(now.mean()) if len(truth) else None,
+        classes={
+            name: (float(before[truth == k].mean()), float(now[truth == k].mean()))
+            for k, name in enumerate(draft.class_names)
+            if (truth == k).any()
+        },
+        info=info,
+        content=replace_info(content, info),
+    )
+
+
+def _named(info: ModelInfo, label: str, stream: str | None) -> ModelInfo:
+    """Return the metadata with the label among the classes."""
+    if not label.strip() or not label.isprintable() or len(label) > MAX_LABEL:
+        raise UsageError(
+            f"the label must be 1 to {MAX_LABEL} printable characters, not {label[:MAX_LABEL]!r}"
+        )
+    if label in info.class_names:
+        if stream is not None and stream != info.streams[label]:
+            raise UsageError(
+                f"the model has the class {label!r} already, with the stream "
+                f"{info.streams[label]!r}; omit --stream, or change the stream with --rules"
+            )
+        return info
+    own = {} if stream is None else {label: stream}
+    return replace(
+        info,
+        class_names=(*info.class_names, label),
+        streams={**info.streams, **assign_streams([label], own)},
+    )
+
+
+def _check_count(count: int) -> None:
+    if not MIN_PHOTOS <= count <= MAX_PHOTOS:
+        advice = "take more" if count < MIN_PHOTOS else "use fewer, or `recyclenet train`"
+        raise UsageError(
+            f"teaching takes {MIN_PHOTOS} to {MAX_PHOTOS} photos, best {ENOUGH_PHOTOS} or more, "
+            f"not {count}; {advice}"
+        )
+
+
+def _views(
+    classifier: Classifier, paths: Sequence[str], progress: Progress
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], list[RecycleNetError]]:
+    """Return the features of each photo and its mirror, the present answers, and the errors.
+
+    Copies of an earlier photo are left out.
+
+    Returns:
+        Features `(P, 2, D)`, the most probable class of each photo `(P,)`, one error for each photo
+        without features.
+    """
+    rows, answers = [], []
+    problems: list[RecycleNetError] = []
+    for done, path in enumerate(paths, 1):
+        try:
+            image = classifier.info.preprocess(classifier.decode(path))
+        except ImageError as error:
+            problems.append(error)
+        else:
+            logits, features, _ = classifier.outputs(np.stack([image, image[..., ::-1]]))
+            if features is None or not np.isfinite(features).all():
+                raise ModelFileError(
+                    f"the model {classifier.info.name} returned non-finite features for "
+                    f"{show_path(path)}; use another model"
+                )
+            rows.append(features)
+            answers.append(int(logits[0].argmax()))
+        progress(done, len(paths), "reading")
+    photos = np.array(rows, np.float32).reshape(-1, 2, classifier.info.num_features)
+    _, first = np.unique(photos[:, 0], axis=0, return_index=True)  # copies have equal features
+    numbers = np.sort(first)
+    return photos[numbers], np.array(answers, np.int64)[numbers], problems
+
+
+def _left_out_logits(lesson: Lesson, photos: Floats) -> Floats:
+    """Return the logits `(P, K)` of each photo from a head fitted without it."""
+    count = len(photos)
+    groups = np.array_split(np.arange(count), count if count <= _MAX_FITS else 10)
+    parts = [lesson.fit([n for n in range(count) if n not in group]) for group in groups]
+    return np.concatenate([head(photos[g]) for head, g in zip(parts, groups, strict=True)])
+
+
+def _held_out_logits(
+    lesson: Lesson, exemplars: Exemplars, num_photos: int, num_classes: int
+) -> Floats:
+    """Return the logits of the held-out photos, `(M, K)`.
+
+    Each half's come from a head whose bias only the other half has limited.
+    """
+    is_even = np.arange(len(exemplars.held_out)) % 2 == 0
+    logits = np.zeros((len(is_even), num_classes), np.float32)
+    for part in (is_even, ~is_even):
+        logits[part] = lesson.fit(range(num_photos), ~part)(exemplars.held_out[part])
+    return logits
+
+
+def _curve(
+    lesson: Lesson, photos: Floats, target: int, recall: float
+) -> tuple[tuple[int, float], ...]:
+    """Return numbers of photos taught, with the recall on the photos left out.
+
+    Args:
+        lesson: with all photos.
+        photos: their features `(P, D)`.
+        target: their class.
+        recall: with one photo left out.
+    """
+    count, generator = len(photos), np.random.default_rng(0)
+    curve = []
+    for size in (size for size in _SIZES if size < count - 1):
+        shares = []
+        for _ in range(_NUM_CHOICES):
+            order = generator.permutation(count)
+            answers = lesson.fit(order[:size].tolist())(photos[order[size:]]).argmax(axis=1)
+            shares.append(float((answers == target).mean()))
+        curve.append((size, float(np.mean(shares))))
+    left_out = 1 if count <= _MAX_FITS else ceil(count / 10)
+    return (*curve, (count - left_out, recall))
+
+
+def _extended(exemplars: Exemplars, photos: Floats, target: int, head: Head) -> Exemplars:
+    """Return the exemplars with the taught photos among them, for the next lesson."""
+    photos = photos[:NUM_TRAIN]
+    return replace(
+        exemplars,
+        train=np.concatenate([exemplars.train, photos]),
+        train_targets=np.append(exemplars.train_targets, np.full(len(photos), target)),
+        predicted=head(exemplars.held_out).argmax(axis=1).astype(np.int64),
+        head=head,
+    )
+
+
+def _finished(
+    draft: ModelInfo, exemplars: Exemplars, head: Head, logits: Floats, target: int
+) -> ModelInfo:
+    """Return the metadata with the new head and what depends on it.
+
+    Statistics that no longer hold, such as the risk table, are dropped.
+
+    Args:
+        draft: the metadata with the new class.
+        exemplars: with the taught photos.
+        head: the new head.
+        logits: of the held-out photos, then of the taught ones, each left out.
+        target: the taught class.
+    """
+    held_out = exemplars.held_out_targets
+    targets = np.append(held_out, np.full(len(logits) - len(held_out), target))
+    temperature = round(fit_temperature(logits, targets), 6)
+    return replace(
+        draft,
+        temperature=temperature,
+        threshold=round(fit_threshold(logits, temperature), 6),
+        thresholds={},
+        statistics={
+            HEAD: head.to_statistics(),
+            EXEMPLARS: exemplars.to_statistics(),
+            "confusion": Confusions.count(softmax(logits, temperature), targets).to_statistics(),
+        },
+        metrics={
+            "split": "held-out exemplars and taught photos",
+            "num_photos": len(targets),
+            "accuracy": float((logits.argmax(axis=1) == targets).mean()),
+        },
+        version=version("recyclenet"),
+    )
