@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +125,21 @@ def test_a_correction_keeps_the_classes(model, batteries, run_cli, tmp_path):
     assert Classifier(out).classify(battery(55)).label == "glass"
     with pytest.raises(UsageError, match="has the class 'glass' already"):
         teach(batteries, "glass", model, stream="kitchen")
+
+
+def test_the_plain_installation_is_enough(model, batteries, tmp_path):
+    out = tmp_path / "mine.onnx"
+    program = f"""
+import sys
+from recyclenet.core.extras import DATA_MODULES, TRAIN_MODULES
+for name in (*DATA_MODULES, *TRAIN_MODULES):
+    sys.modules[name] = None  # cannot be imported
+from recyclenet import teach
+teach({str(batteries)!r}, "battery", {str(model)!r}, out={str(out)!r})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert out.is_file()
 
 
 def test_few_photos_are_refused_or_warned_of(model, batteries, run_cli, tmp_path):
