@@ -174,6 +174,8 @@ def test_unreadable_photos_are_named(model, batteries, run_cli, tmp_path):
         ({"label": " "}, "the label must be"),
         ({"label": "a\nb"}, "the label must be"),
         ({"label": "x" * 101}, "the label must be"),
+        ({"label": " glass"}, "the label must be"),
+        ({"label": "Glass"}, "has the class 'glass', not 'Glass'"),
         ({"stream": "compost"}, "unknown stream 'compost'"),
         ({"max_lost": 0.9}, "max_lost must be"),
     ],
