@@ -11,13 +11,15 @@ from recyclenet.core.decision import softmax, trust
 KEPT_SHARE = 0.95
 # If every confidence is 1, a threshold of 1 would reject photos because of rounding errors.
 MAX_THRESHOLD = 0.999
+# Leaves an interval of about 1e-9 in the logarithm of the temperature.
+_NUM_HALVINGS = 32
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> float:
     """Return the temperature that maximises the likelihood of the labels.
 
-    Temperature scaling, https://arxiv.org/abs/1706.04599. The likelihood has a single maximum in
-    the inverse temperature, so a bounded search finds it.
+    Temperature scaling, https://arxiv.org/abs/1706.04599. The slope of the likelihood in the
+    inverse temperature falls with it, so a bisection finds the single maximum.
 
     Args:
         logits: `(N, K)`.
@@ -26,14 +28,18 @@ def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int
     Returns:
         The temperature, 0.05 to 20.
     """
-    from scipy.optimize import minimize_scalar  # the light tier has no SciPy
-
-    def loss(log_temperature: float) -> float:
-        return negative_log_likelihood(logits, targets, float(np.exp(log_temperature)))
-
-    bounds = float(np.log(0.05)), float(np.log(20.0))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
-    return float(np.exp(found.x))
+    values = np.asarray(logits, np.float64)
+    values = values - values.max(axis=1, keepdims=True)
+    chosen = values[np.arange(len(targets)), targets].mean()
+    low, high = np.log(0.05), np.log(20.0)
+    for _ in range(_NUM_HALVINGS):
+        middle = (low + high) / 2
+        expected = (softmax(values, float(np.exp(middle))) * values).sum(axis=1).mean()
+        if expected > chosen:  # overconfident
+            low = middle
+        else:
+            high = middle
+    return float(np.exp((low + high) / 2))
 
 
 def negative_log_likelihood(

@@ -157,9 +157,10 @@ def _learn(
 
 def _named(info: ModelInfo, label: str, stream: str | None) -> ModelInfo:
     """Return the metadata with the label among the classes."""
-    if not label.strip() or not label.isprintable() or len(label) > MAX_LABEL:
+    if not label.isprintable() or not 1 <= len(label) <= MAX_LABEL or label != label.strip():
         raise UsageError(
-            f"the label must be 1 to {MAX_LABEL} printable characters, not {label[:MAX_LABEL]!r}"
+            f"the label must be 1 to {MAX_LABEL} printable characters without spaces around them, "
+            f"not {label[:MAX_LABEL]!r}"
         )
     if label in info.class_names:
         if stream is not None and stream != info.streams[label]:
@@ -168,6 +169,12 @@ def _named(info: ModelInfo, label: str, stream: str | None) -> ModelInfo:
                 f"{info.streams[label]!r}; omit --stream, or change the stream with --rules"
             )
         return info
+    for name in info.class_names:
+        if name.casefold() == label.casefold():
+            raise UsageError(
+                f"the model has the class {name!r}, not {label!r}; use that spelling to correct "
+                f"it, or choose another label"
+            )
     own = {} if stream is None else {label: stream}
     return replace(
         info,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +127,21 @@ def test_a_correction_keeps_the_classes(model, batteries, run_cli, tmp_path):
         teach(batteries, "glass", model, stream="kitchen")
 
 
+def test_the_plain_installation_is_enough(model, batteries, tmp_path):
+    out = tmp_path / "mine.onnx"
+    program = f"""
+import sys
+from recyclenet.core.extras import DATA_MODULES, TRAIN_MODULES
+for name in (*DATA_MODULES, *TRAIN_MODULES):
+    sys.modules[name] = None  # cannot be imported
+from recyclenet import teach
+teach({str(batteries)!r}, "battery", {str(model)!r}, out={str(out)!r})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert out.is_file()
+
+
 def test_few_photos_are_refused_or_warned_of(model, batteries, run_cli, tmp_path):
     paths = sorted(batteries.iterdir())
     command = ["teach", "--label", "battery", "--model", model, "--out", tmp_path / "m.onnx"]
@@ -157,6 +174,8 @@ def test_unreadable_photos_are_named(model, batteries, run_cli, tmp_path):
         ({"label": " "}, "the label must be"),
         ({"label": "a\nb"}, "the label must be"),
         ({"label": "x" * 101}, "the label must be"),
+        ({"label": " glass"}, "the label must be"),
+        ({"label": "Glass"}, "has the class 'glass', not 'Glass'"),
         ({"stream": "compost"}, "unknown stream 'compost'"),
         ({"max_lost": 0.9}, "max_lost must be"),
     ],

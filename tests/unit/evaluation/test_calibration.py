@@ -57,6 +57,21 @@ def test_temperature_is_where_the_likelihood_peaks():
         assert score(logits, targets, names, temperature=best * factor).nll > least
 
 
+def test_temperature_is_that_of_a_general_optimiser():
+    optimize = pytest.importorskip("scipy.optimize")
+    random = np.random.default_rng(1)
+    for scale in (0.3, 2.0, 1e3):
+        logits = (scale * random.normal(size=(200, 4))).astype(np.float32)
+        targets = np.where(random.random(200) < 0.7, logits.argmax(1), 0)
+        found = optimize.minimize_scalar(
+            lambda t: negative_log_likelihood(logits, targets, float(np.exp(t))),  # noqa: B023
+            bounds=np.log([0.05, 20]),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
+        assert fit_temperature(logits, targets) == pytest.approx(np.exp(found.x), rel=1e-5)
+
+
 @pytest.mark.parametrize("targets", [[0, 1, 2], [1, 2, 0]])
 def test_all_right_and_all_wrong_stay_in_range(targets):
     logits = np.eye(3, dtype=np.float32) * 30
