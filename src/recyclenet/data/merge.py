@@ -65,7 +65,10 @@ class Merge:
         if len(self.manifest.domains) < 2:
             pass  # no copies across domains
         elif not self.has_searched:
-            notes.append("did not look for copies: not all photos have perceptual hashes")
+            notes.append(
+                "did not look for copies: not all photos have perceptual hashes, which recyclenet "
+                "data scan writes"
+            )
         elif not self.copies:
             notes.append("no copies across domains found")
         else:
