@@ -183,3 +183,21 @@ def members(session: int) -> list[int]:
         if fields[0] != "Z" and int(fields[3]) == session:
             found.append(int(place.name))
     return found
+
+
+def test_a_command_outlives_a_process_that_it_ends(tmp_path: Path) -> None:
+    """As pools of processes do, such as cleanlab's."""
+    program = """
+import multiprocessing, time
+from recyclenet.cli.stopping import GRACE, stoppable
+with stoppable():
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    child.terminate()
+    child.join()
+    time.sleep(GRACE + 0.5)
+print(child.exitcode, flush=True)
+"""
+    process = start(program, cwd=tmp_path)
+    assert process.communicate(timeout=60) == (f"{-signal.SIGTERM}\n", "")
+    assert process.returncode == 0

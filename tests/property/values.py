@@ -109,6 +109,10 @@ VALUES: dict[str, Maker] = {
     "train.data": named_datasets,
     "lodo.data": named_datasets,
     "maps": MAPS,
+    "evaluate.model_map": words(
+        *("glass=metal", "paper=_", "paper=x"),
+        odd=("", "=", "x=glass", "glass=_,metal=_,paper=_", "a:glass=metal", HOSTILE),
+    ),
     "demo.pictures": datasets,
     "paths": pictures,
     "model": MODEL,

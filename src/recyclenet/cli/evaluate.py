@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from recyclenet.cli.options import (
     DataOption,
     ForceOption,
     JsonOption,
+    MapOption,
     MaxMegapixelsOption,
     MaxRiskOption,
     ModelOption,
@@ -36,6 +38,15 @@ def evaluate(
     as_json: JsonOption = False,
     tta: TtaOption = False,
     model: ModelOption = None,
+    maps: MapOption = None,
+    model_map: Annotated[
+        str | None,
+        typer.Option(
+            "--map-model",
+            metavar="CLASS=LABEL,...",
+            help="Add classes of the model to another label; _ rules a class out.",
+        ),
+    ] = None,
     rules: RulesOption = None,
     max_risk: MaxRiskOption = None,
     report: Annotated[
@@ -55,9 +66,11 @@ def evaluate(
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row
     from recyclenet.data.dataset import load_dataset
+    from recyclenet.data.label_map import parse_map, parse_maps
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.evaluate import evaluate as operation
 
+    label_maps, mapping = parse_maps(maps or ()), parse_map(model_map or "")
     classifier = Classifier(
         model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules, max_risk=max_risk
     )
@@ -67,7 +80,13 @@ def evaluate(
         say_left_out(reason)
     with counting("evaluating") as progress:
         result = operation(
-            dataset, classifier, split=split, name=data.name or str(data), progress=progress
+            dataset,
+            classifier,
+            split=split,
+            maps=label_maps,
+            model_map=mapping,
+            name=data.name or str(data),
+            progress=progress,
         )
     problems = result.table.problems
     for problem in problems:
@@ -88,9 +107,15 @@ def evaluate(
             "num_unreadable": len(problems) - num_unanswered,
             "num_unanswered": num_unanswered,
         }
-        print_row({**facts, **result.scores.to_row(), **decision_row(result)})
+        domains = {name: scores.figures() for name, scores in result.by_domain.items()}
+        row = {**facts, **result.scores.to_row(), "by_domain": domains, **decision_row(result)}
+        print_row(row)
     else:
-        for line in [*describe(result.scores), *describe_decisions(result)]:
+        for line in [
+            *describe(result.scores),
+            *describe_domains(result.by_domain),
+            *describe_decisions(result),
+        ]:
             say(line)
     if problems:
         total = len(problems) + len(result.table.samples)
@@ -114,6 +139,24 @@ def describe(scores: Scores) -> list[str]:
     for name, row in zip(scores.class_names, scores.confusion, strict=True):
         lines.append(f"{name[:21]:<22}" + "".join(f"{count:>10}" for count in row))
     return lines
+
+
+def describe_domains(by_domain: Mapping[str, Scores]) -> list[str]:
+    """Return the metrics of each domain as lines of text; none if there is only one."""
+    if not by_domain:
+        return []
+    titles = (
+        f"{'photos':>8}{'accuracy':>10}{'mean recall':>13}{'known':>8}{'calibration error':>19}"
+    )
+    return [
+        "",
+        f"{'domain':<22}{titles}",
+        *(
+            f"{(name or '(none)')[:21]:<22}{scores.num_photos:>8}{scores.accuracy:>10.2%}"
+            f"{scores.balanced_accuracy:>13.2%}{scores.coverage:>8.1%}{scores.ece:>19.1%}"
+            for name, scores in by_domain.items()
+        ),
+    ]
 
 
 def decision_row(result: Evaluation) -> dict[str, Any]:

@@ -96,3 +96,30 @@ def stoppable() -> Iterator[Stop]:
             for number, handler in earlier.items():
                 signal.signal(number, handler)
             os.close(writer)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_mask = threading.local()  # of a thread that is forking
+
+
+def _before_fork() -> None:
+    _mask.earlier = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _after_fork() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _mask.earlier)
+
+
+def _after_fork_in_child() -> None:
+    """Make a signal to the new process end that process, and not the command that forked it."""
+    signal.set_wakeup_fd(-1)  # it leads to the command
+    for number in _SIGNALS:
+        if isinstance(getattr(signal.getsignal(number), "__self__", None), Stop):
+            signal.signal(number, signal.SIG_DFL)
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -21,23 +21,39 @@ def parse_maps(texts: Iterable[str]) -> dict[str, dict[str, str]]:
     """Read label maps such as "can=metal,shoe=_" (all domains) or "web:can=metal" (one domain).
 
     Raises:
-        UsageError: a text is no label map, or maps a label twice.
+        UsageError: a text is no label map, or a label is mapped twice.
     """
     maps: dict[str, dict[str, str]] = {}
     for text in texts:
-        head, equals, _ = text.partition("=")
+        head, _, _ = text.partition("=")
         domain, colon, _ = head.partition(":")
-        pairs = text[len(domain) + 1 :] if colon else text
-        if not equals or (colon and not domain.strip()):
+        if colon and not domain.strip():
             raise _malformed(text)
         labels = maps.setdefault(domain.strip() if colon else EVERY_DOMAIN, {})
-        for pair in pairs.split(","):
-            old, equals, new = (part.strip() for part in pair.partition("="))
-            if not old or not new:
-                raise _malformed(text)
+        for old, new in _pairs(text[len(domain) + 1 :] if colon else text):
             if labels.setdefault(old, new) != new:
                 raise UsageError(f"the label map {text!r} maps {old!r} to {labels[old]!r}, too")
     return maps
+
+
+def parse_map(text: str) -> dict[str, str]:
+    """Read one map without a domain, such as "glass=container,trash=_"; empty for "".
+
+    Raises:
+        UsageError: it is no map, or is for one domain, or a label is mapped twice.
+    """
+    maps = parse_maps([text] if text else [])
+    if maps.keys() - {EVERY_DOMAIN}:
+        raise UsageError(f"a map of the model's classes has no domain, unlike {text!r}")
+    return maps.get(EVERY_DOMAIN, {})
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for pair in text.split(","):
+        old, _, new = (part.strip() for part in pair.partition("="))
+        if not old or not new:
+            raise _malformed(text)
+        yield old, new
 
 
 def map_labels(manifest: Manifest, maps: LabelMaps) -> tuple[Manifest, Counter[tuple[str, str]]]:
@@ -68,6 +84,14 @@ def map_labels(manifest: Manifest, maps: LabelMaps) -> tuple[Manifest, Counter[t
     if not kept:
         raise DataError(f"the label map leaves out all {len(manifest)} photos; keep some labels")
     return Manifest(tuple(kept)), left_out
+
+
+def left_out_notes(left_out: Mapping[tuple[str, str], int]) -> list[str]:
+    """Return a line for each label that a map left out, given the second result of `map_labels`."""
+    return [
+        f"left out: {count} photos{domain and f' of {domain}'} labelled {label} (label map)"
+        for (domain, label), count in sorted(left_out.items())
+    ]
 
 
 def _check(manifest: Manifest, maps: LabelMaps) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from recyclenet.core.text import show_path
 from recyclenet.data.dataset import as_manifest
 from recyclenet.data.identity import find_repeats
-from recyclenet.data.label_map import LabelMaps, map_labels, parse_maps
+from recyclenet.data.label_map import LabelMaps, left_out_notes, map_labels, parse_maps
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample
 from recyclenet.data.quality.duplicates import find_pairs, with_groups
 from recyclenet.errors import UsageError
@@ -51,10 +51,7 @@ class Merge:
 
     def notes(self) -> list[str]:
         """Return, one line each, what a user must know about the merge."""
-        notes = [
-            f"left out: {count} photos{domain and f' of {domain}'} labelled {label} (label map)"
-            for (domain, label), count in sorted(self.left_out.items())
-        ]
+        notes = left_out_notes(self.left_out)
         if self.repeats:
             example = _example(self.repeats[0])
             notes.append(
@@ -68,7 +65,10 @@ class Merge:
         if len(self.manifest.domains) < 2:
             pass  # no copies across domains
         elif not self.has_searched:
-            notes.append("did not look for copies: not all photos have perceptual hashes")
+            notes.append(
+                "did not look for copies: not all photos have perceptual hashes, which recyclenet "
+                "data scan writes"
+            )
         elif not self.copies:
             notes.append("no copies across domains found")
         else:

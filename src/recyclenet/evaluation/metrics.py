@@ -69,8 +69,8 @@ class Scores:
         ]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-    def to_row(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
+    def figures(self) -> dict[str, Any]:
+        """Return the metrics that are no tables, as plain values for JSON."""
         return {
             "num_photos": self.num_photos,
             "accuracy": round(self.accuracy, 6),
@@ -81,6 +81,12 @@ class Scores:
             "ece": round(self.ece, 6),
             "coverage": round(self.coverage, 6),
             "known_accuracy": round(self.known_accuracy, 6),
+        }
+
+    def to_row(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            **self.figures(),
             "class_names": list(self.class_names),
             "confusion_matrix": self.confusion.tolist(),
             "per_class": {

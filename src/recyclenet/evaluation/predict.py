@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from recyclenet.core.progress import Progress, silent
@@ -12,20 +14,24 @@ from recyclenet.inference.classifier import Classifier
 
 
 def predict(
-    classifier: Classifier, manifest: Manifest, progress: Progress = silent
+    classifier: Classifier,
+    manifest: Manifest,
+    progress: Progress = silent,
+    labels: Iterable[str] | None = None,
 ) -> PredictionTable:
     """Return a classifier's logits for the photos of a manifest, in order.
 
     Args:
         classifier: the classifier.
-        manifest: photos with labels that the classifier knows.
+        manifest: photos with labels.
         progress: reports the number of photos done.
+        labels: the labels that a photo may have; None for the classifier's classes.
 
     Raises:
-        DataError: the classifier does not know a label, or no photo can be read.
+        DataError: a photo has another label, or no photo can be read.
         ModelFileError: the model returned non-finite logits for every photo.
     """
-    manifest.check_labels(classifier.info.class_names)
+    manifest.check_labels(classifier.info.class_names if labels is None else labels)
     samples, rows, unknown = [], [], []
     problems: list[RecycleNetError] = []
     answers = classifier.outputs_many(sample.path for sample in manifest)

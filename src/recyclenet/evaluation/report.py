@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,13 @@ def answers_page(cards: Sequence[Card], info: ModelInfo) -> str:
     )
 
 
-def evaluation_page(scores: Scores, worst: Sequence[Card], info: ModelInfo, title: str) -> str:
+def evaluation_page(
+    scores: Scores,
+    worst: Sequence[Card],
+    info: ModelInfo,
+    title: str,
+    by_domain: Mapping[str, Scores] | None = None,
+) -> str:
     """Return an HTML page with the metrics, the confusion matrix and the worst errors.
 
     Args:
@@ -63,10 +69,12 @@ def evaluation_page(scores: Scores, worst: Sequence[Card], info: ModelInfo, titl
         worst: wrong answers, worst first.
         info: the model's metadata.
         title: title of the page.
+        by_domain: metrics of each domain, if there are several.
     """
     return render_page(
         "recyclenet.evaluation",
         "evaluation.html",
+        by_domain=by_domain or {},
         evaluation=scores,
         largest=max(1, int(scores.confusion.max())),
         cards=worst,

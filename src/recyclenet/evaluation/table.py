@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,23 @@ class PredictionTable:
             threshold=threshold,
             unknown=self.unknown,
         )
+
+    def by_domain(self) -> dict[str, PredictionTable]:
+        """Return the table of each domain; empty if there is only one."""
+        rows: dict[str, list[int]] = defaultdict(list)
+        for row, sample in enumerate(self.samples):
+            rows[sample.domain].append(row)
+        if len(rows) < 2:
+            return {}
+        return {
+            domain: replace(
+                self,
+                samples=tuple(self.samples[row] for row in chosen),
+                logits=self.logits[chosen],
+                problems=(),
+            )
+            for domain, chosen in sorted(rows.items())
+        }
 
     def __repr__(self) -> str:
         return (

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from recyclenet.core.files import write_text
 from recyclenet.core.model_info import ModelInfo
@@ -13,14 +18,18 @@ from recyclenet.core.pages import thumbnail
 from recyclenet.core.progress import Progress, silent
 from recyclenet.core.taxonomy import Rules
 from recyclenet.data.dataset import as_manifest
+from recyclenet.data.label_map import LabelMaps, left_out_notes, map_labels
 from recyclenet.data.manifest import Manifest
+from recyclenet.errors import UsageError
 from recyclenet.evaluation.bins import BinScores, score_bins
+from recyclenet.evaluation.merging import merged_logits, merged_names
 from recyclenet.evaluation.metrics import Scores, most_wrong
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.report import Card, evaluation_page
 from recyclenet.evaluation.table import PredictionTable, write_predictions
 from recyclenet.inference.classifier import Classifier, as_classifier
 
+_log = logging.getLogger(__name__)
 NUM_WORST = 24
 
 
@@ -34,6 +43,7 @@ class Evaluation:
         split: which photos: "train", "val", "test" or "all".
         classifier: what was evaluated.
         name: of the dataset.
+        answers: the model's own logits, `(N, K)`; `table` has those of merged classes, if any are.
     """
 
     scores: Scores
@@ -41,6 +51,7 @@ class Evaluation:
     split: str
     classifier: Classifier
     name: str
+    answers: npt.NDArray[np.float32]
 
     @property
     def accuracy(self) -> float:
@@ -51,6 +62,15 @@ class Evaluation:
     def info(self) -> ModelInfo:
         """What the model file says of itself."""
         return self.classifier.info
+
+    @cached_property
+    def by_domain(self) -> dict[str, Scores]:
+        """The figures of each domain; empty if all photos are of one."""
+        temperature, threshold = self.info.temperature, self.classifier.threshold
+        return {
+            domain: table.score(temperature, threshold)
+            for domain, table in self.table.by_domain().items()
+        }
 
     @cached_property
     def bins(self) -> BinScores | None:
@@ -69,7 +89,7 @@ class Evaluation:
                 Card(
                     prediction=self.classifier.answer(
                         sample.path,
-                        table.logits[row],
+                        self.answers[row],
                         None if table.unknown is None else table.unknown[row],
                     ),
                     image=thumbnail(self.classifier.decode(sample.path)),
@@ -81,7 +101,7 @@ class Evaluation:
     def page(self) -> str:
         """Return a self-contained HTML page with the figures and the most wrong photos."""
         title = f"{self.info.name} on {self.name}, {self.split}"
-        return evaluation_page(self.scores, self.most_wrong, self.info, title)
+        return evaluation_page(self.scores, self.most_wrong, self.info, title, self.by_domain)
 
     def write_page(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file, atomically."""
@@ -109,6 +129,8 @@ def evaluate(
     *,
     split: str | None = None,
     tta: bool = False,
+    maps: LabelMaps | None = None,
+    model_map: Mapping[str, str] | None = None,
     name: str | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -120,19 +142,34 @@ def evaluate(
         split: "train", "val", "test" or "all"; None for the test photos where there are some, and
             for all photos otherwise.
         tta: average over the mirrored photo, too.
+        maps: label maps for the photos: domain, or "*" for all, to label to new label, or to "_" to
+            leave the photos out.
+        model_map: the model's class to another one whose probability it adds to, or to "_" for a
+            class that is no answer for these photos.
         name: of the dataset, for reports; None for that of its file.
         progress: reports the photos done.
 
     Raises:
-        UsageError: there is no such dataset, split or model file.
+        UsageError: there is no such dataset, split or model file, a map names what does not occur,
+            or the classifier has rules and its classes are mapped.
         DataError: a label is unknown to the model, or no photo can be read.
         ModelFileError: the model file is damaged or altered, or returned non-finite logits.
     """
     classifier = as_classifier(model, tta=tta)
+    mapping, info = model_map or {}, classifier.info
+    if mapping and classifier.rules != Rules():
+        raise UsageError("rules are for the model's own classes; omit the rules or the model's map")
     manifest = as_manifest(data)
+    if maps:
+        manifest, left_out = map_labels(manifest, maps)
+        for note in left_out_notes(left_out):
+            _log.info(note)
     chosen = split or ("test" if any(sample.split == "test" for sample in manifest) else "all")
-    table = predict(classifier, manifest.select(chosen), progress)
-    scores = table.score(classifier.info.temperature, classifier.threshold)
+    names = merged_names(info.class_names, mapping)
+    own = predict(classifier, manifest.select(chosen), progress, names)
+    logits = merged_logits(own.logits, info.class_names, mapping, info.temperature)
+    table = replace(own, logits=logits, class_names=names)
+    scores = table.score(info.temperature, classifier.threshold)
     if name is None:
         name = "dataset" if isinstance(data, Manifest) else Path(data).name or str(data)
-    return Evaluation(scores, table, chosen, classifier, name)
+    return Evaluation(scores, table, chosen, classifier, name, own.logits)

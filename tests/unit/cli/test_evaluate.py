@@ -96,3 +96,84 @@ def test_what_cannot_be_evaluated(command, tiny_model, tmp_path, make, options, 
     )
     assert (ended, out) == (code, "")
     assert message in err
+
+
+@pytest.fixture
+def two_domains(photo_folder, tmp_path) -> Path:
+    """12 photos; of those from the web, 2 of 3 metal ones have a wrong label."""
+    rows = []
+    for label in ("glass", "metal", "paper"):
+        for number in (1, 2, 3, 4):
+            told = "glass" if label == "metal" and number in (2, 3) else label
+            domain = "home" if number == 1 else "web"
+            path = photo_folder / label / f"{label}{number}.jpg"
+            rows.append(Sample(path, told, "test", domain=domain))
+    write_manifest(Manifest(tuple(rows)), tmp_path / "domains.csv")
+    return tmp_path / "domains.csv"
+
+
+def test_each_domain_has_its_figures(command, tiny_model, two_domains, some_wrong, tmp_path):
+    options = ("evaluate", "--model", tiny_model, "--data", two_domains)
+    code, out, err = command(*options, "--json", "--report", tmp_path / "page.html")
+    assert code == 0, err
+    domains = json.loads(out)["by_domain"]
+    assert list(domains) == ["home", "web"]
+    assert [domains[name]["num_photos"] for name in domains] == [3, 9]
+    assert domains["home"]["accuracy"] == domains["home"]["balanced_accuracy"] == 1
+    assert domains["web"]["accuracy"] == pytest.approx(7 / 9, abs=1e-6)
+    assert domains["web"]["balanced_accuracy"] == pytest.approx((3 / 5 + 1 + 1) / 3, abs=1e-6)
+    assert "Metrics per domain" in (tmp_path / "page.html").read_text()
+    _, out, _ = command(*options)
+    assert [line.split()[:3] for line in out.splitlines()[-2:]] == [
+        ["home", "3", "100.00%"],
+        ["web", "9", "77.78%"],
+    ]
+    _, out, _ = command("evaluate", "--json", "--model", tiny_model, "--data", some_wrong)
+    assert json.loads(out)["by_domain"] == {}
+
+
+def test_a_map_makes_other_labels_the_models(command, tiny_model, photo_folder, tmp_path):
+    shutil.copytree(photo_folder, tmp_path / "set")
+    (tmp_path / "set" / "metal").rename(tmp_path / "set" / "can")
+    shutil.copytree(photo_folder / "glass", tmp_path / "set" / "shoe")
+    options = ("evaluate", "--json", "--model", tiny_model, "--data", tmp_path / "set")
+    assert command(*options)[0] == 1
+    code, out, err = command(*options, "--map", "can=metal", "--map", "shoe=_")
+    assert (code, err) == (0, "left out: 12 photos labelled shoe (label map)\n")
+    row = json.loads(out)
+    assert (row["num_photos"], row["accuracy"]) == (36, 1)
+
+
+def test_the_models_classes_are_merged_for_coarser_labels(
+    command, tiny_model, photo_folder, tmp_path
+):
+    shutil.copytree(photo_folder / "paper", tmp_path / "set" / "paper")
+    shutil.copytree(photo_folder / "glass", tmp_path / "set" / "container")
+    shutil.copytree(photo_folder / "metal", tmp_path / "set" / "container" / "more")
+    options = ("evaluate", "--json", "--model", tiny_model, "--data", tmp_path / "set")
+    code, out, err = command(
+        *options, "--map-model", "glass=container,metal=container", "--predictions",
+        tmp_path / "p.csv", "--report", tmp_path / "page.html",
+    )  # fmt: skip
+    assert code == 0, err
+    row = json.loads(out)
+    assert row["class_names"] == ["container", "paper"]
+    assert row["confusion_matrix"] == [[24, 0], [0, 12]]
+    assert (tmp_path / "p.csv").read_text().startswith("path,target,logit_container,logit_paper\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--map", "glas=metal"), "did you mean 'glass'"),
+        (("--map-model", "glas=metal"), "the model has no class 'glas': did you mean 'glass'"),
+        (("--map-model", "x:glass=metal"), "a map of the model's classes has no domain"),
+        (("--map-model", "glass=_,metal=_,paper=_"), "leaves out all classes of the model"),
+        (("--map-model", "glass=x", "--rules", "germany"), "omit the rules or the model's map"),
+    ],
+)
+def test_a_wrong_map_is_refused(command, tiny_model, photo_folder, options, message):
+    code, out, err = command("evaluate", "--model", tiny_model, "--data", photo_folder, *options)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1

@@ -88,15 +88,22 @@ def test_page_of_answers():
 def test_page_of_an_evaluation():
     logits = np.array([[2, 0], [0, 2], [2, 0], [0, 2]], np.float32)
     scores = score(logits, np.array([0, 1, 1, 1]), NAMES)
-    page = Page(evaluation_page(scores, [card(truth=NAMES[1])], INFO, f"tiny on {HOSTILE}"))
+    domains = {"": scores, f"web {HOSTILE}": scores}
+    page = Page(
+        evaluation_page(scores, [card(truth=NAMES[1])], INFO, f"tiny on {HOSTILE}", domains)
+    )
     assert_whole_and_harmless(page)
+    for words in ("Metrics per domain", "(none)", f"web {HOSTILE}"):
+        assert words in page.text
     for words in ("4 photos", "75.00%", "<b>玻璃</b> classified as glass: 1", f"tiny on {HOSTILE}"):
         assert words in page.text
 
 
 def test_page_without_mistakes_or_pictures():
     scores = score(np.array([[2, 0]], np.float32), np.array([0]), NAMES)
-    assert "Worst errors" not in Page(evaluation_page(scores, [], INFO, "all right")).text
+    page = Page(evaluation_page(scores, [], INFO, "all right"))
+    assert "Worst errors" not in page.text
+    assert "Metrics per domain" not in page.text
     assert Page(answers_page([], INFO)).tags.count("article") == 0
 
 
