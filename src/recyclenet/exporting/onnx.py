@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import tempfile
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -17,7 +16,7 @@ import onnx
 import torch
 from torch import nn
 
-from recyclenet.core.files import write_bytes
+from recyclenet.core.files import temporary_folder, write_bytes
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, seal
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.progress import Progress, silent
@@ -113,8 +112,8 @@ def _calibrated(draft: ModelInfo, table: PredictionTable) -> ModelInfo:
 
 def _classifier(proto: onnx.ModelProto, info: ModelInfo) -> Classifier:
     """Return a classifier for a model that is not yet written."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with temporary_folder() as folder:
+        path = folder / "model.onnx"
         path.write_bytes(_to_bytes(proto, info))
         return Classifier(path)
 
