@@ -6,9 +6,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import textwrap
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,24 +35,66 @@ simplejpeg.decode_jpeg = slow
 from recyclenet.cli.main import main
 main()
 """
+PLAIN = """
+import os
+from recyclenet.cli.main import main
+def say(line):
+    os.write(2, f"{line}\\n".encode())
+main()
+"""
+both = pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
 
 
-def start(program: str, *words: object, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, words)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def command(body: str) -> str:
+    """Return a program that runs `body` as if it were a command of `recyclenet`."""
+    run = "def run():\n" + textwrap.indent(textwrap.dedent(body), "    ")
+    imports = "import time\nfrom pathlib import Path\nfrom recyclenet.cli import app\n"
+    return PLAIN.replace("main()", f"{imports}{run}\napp.run = run\nmain()")
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a program in an empty folder; after the test, or 30 seconds, all of it is killed."""
+    started: list[subprocess.Popen[str]] = []
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "temporary").mkdir()
+
+    def start(program: str, *words: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, *map(str, words)],
+            cwd=tmp_path / "folder",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+        )
+        started.append(process)
+        return process
+
+    def kill() -> None:
+        for process in started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(30, kill)
+    timer.start()
+    yield start
+    timer.cancel()
+    kill()
+    for process in started:
+        process.communicate()
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def stop(process: subprocess.Popen[str], told: signal.Signals) -> tuple[str, str]:
-    """Send a signal; the process and all that it has started must be gone soon."""
+    """Send a signal; the process must end soon, with the right exit code and no traceback."""
     sent = time.monotonic()
     process.send_signal(told)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert time.monotonic() - sent < 5  # one, on a machine that has nothing else to do
     assert process.returncode == 128 + told, err
     assert "Traceback" not in err
@@ -69,11 +116,10 @@ def photos(photo_folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_while_threads_decode(photos: Path, tmp_path: Path, tiny_model: Path, told) -> None:
+@both
+def test_while_threads_decode(start: Start, photos: Path, tiny_model: Path, told) -> None:
     few = [photos / "glass" / f"glass{n}.jpg" for n in range(1, 5)] * 20
-    words = ("classify", "--json", "--model", tiny_model, *few, photos)
-    process = start(SLOW, *words, cwd=tmp_path)
+    process = start(SLOW, "classify", "--json", "--model", tiny_model, *few, photos)
     wait_for(process, "decoding\n")
     out, err = stop(process, told)
     assert err.splitlines()[-1] == "stopped"
@@ -82,94 +128,179 @@ def test_while_threads_decode(photos: Path, tmp_path: Path, tiny_model: Path, to
     assert all(row["label"] == "glass" for row in rows)
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_while_the_main_thread_decodes(photos: Path, tmp_path: Path, tiny_model: Path, told):
-    process = start(SLOW, "demo", "--pictures", photos, "--model", tiny_model, cwd=tmp_path)
+@both
+def test_while_the_main_thread_decodes(start: Start, photos: Path, tmp_path, tiny_model, told):
+    process = start(SLOW, "demo", "--pictures", photos, "--model", tiny_model)
     wait_for(process, "decoding\n")
     _, err = stop(process, told)
     assert err == "stopped\n"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
+    assert not list((tmp_path / "folder").iterdir())
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_while_a_file_is_written(tmp_path: Path, told) -> None:
-    (tmp_path / "out.txt").write_text("earlier")
-    program = f"""
-import sys
-from pathlib import Path
-from recyclenet.cli import app, main
-from recyclenet.core.files import atomic_writer
-def run():
-    with atomic_writer(Path("out.txt")) as file:
-        file.write(b"half")
-        print("writing", file=sys.stderr, flush=True)
-        {ENDLESS}
-app.run = run
-main.main()
-"""
-    process = start(program, cwd=tmp_path)
-    wait_for(process, "writing\n")
+@both
+def test_while_files_are_written(start: Start, tmp_path: Path, told) -> None:
+    (tmp_path / "folder" / "out.txt").write_text("earlier")
+    process = start(
+        command(f"""
+            from recyclenet.core.files import atomic_writer, temporary_folder
+            with temporary_folder() as folder, atomic_writer(Path("out.txt")) as file:
+                file.write(b"half")
+                (folder / "model.onnx").write_bytes(b"half")
+                say("working")
+                {ENDLESS}
+        """)
+    )
+    wait_for(process, "working\n")
     stop(process, told)
-    assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
-    assert (tmp_path / "out.txt").read_text() == "earlier"
+    assert [p.name for p in (tmp_path / "folder").iterdir()] == ["out.txt"]
+    assert (tmp_path / "folder" / "out.txt").read_text() == "earlier"
 
 
-def test_a_command_that_tidies_up_quickly_speaks_for_itself(tmp_path: Path) -> None:
-    program = """
-import sys, time
-from recyclenet.cli import app, main
-from recyclenet.errors import Interrupted
-def run():
-    try:
-        print("working", file=sys.stderr, flush=True)
-        time.sleep(60)
-    except KeyboardInterrupt:
-        time.sleep(0.2)
-        raise Interrupted("stopped; the same command goes on") from None
-app.run = run
-main.main()
+@both
+def test_while_a_server_does_not_answer(start: Start, tmp_path: Path, told) -> None:
+    pytest.importorskip("httpcore2")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        host = "{}:{}".format(*server.getsockname())
+        (tmp_path / "urls.csv").write_text(f"glass,http://{host}/1.jpg\n")
+        words = ("--urls", tmp_path / "urls.csv", "--out", "photos", "--allow-host", host)
+        process = start(PLAIN, "data", "collect", *words)
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(99)
+            assert "run the same command again" in stop(process, told)[1]
+    assert not list((tmp_path / "folder").iterdir())
+
+
+@both
+def test_while_a_server_is_looked_up(start: Start, tmp_path: Path, told) -> None:
+    pytest.importorskip("httpcore2")
+    (tmp_path / "urls.csv").write_text("glass,http://photos.example/1.jpg\n")
+    look_up = f"""
+import socket
+def look_up(*_, **__):
+    say("asked")
+    {ENDLESS}
+socket.getaddrinfo = look_up
+main()
 """
-    for told in (signal.SIGINT, signal.SIGTERM):
-        process = start(program, cwd=tmp_path)
-        wait_for(process, "working\n")
-        _, err = stop(process, told)
-        assert err == "error: stopped; the same command goes on\n"
+    program = PLAIN.replace("main()\n", look_up)
+    words = ("--urls", tmp_path / "urls.csv", "--out", "photos")
+    process = start(program, "data", "collect", *words)
+    wait_for(process, "asked\n")
+    assert "run the same command again" in stop(process, told)[1]
+    assert not list((tmp_path / "folder").iterdir())
 
 
-def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
-    program = """
-import os, signal
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-from recyclenet.cli import app, main
-app.run = lambda: os.kill(os.getpid(), signal.SIGINT) or 0
-main.main()
-"""
-    process = start(program, cwd=tmp_path)
-    _, err = process.communicate(timeout=60)
+@both
+def test_a_command_that_tidies_up_quickly_speaks_for_itself(start: Start, told) -> None:
+    process = start(
+        command("""
+            from recyclenet.errors import Interrupted
+            try:
+                say("working")
+                time.sleep(60)
+            except KeyboardInterrupt:
+                time.sleep(0.2)
+                raise Interrupted("stopped; the same command goes on") from None
+        """)
+    )
+    wait_for(process, "working\n")
+    assert stop(process, told)[1] == "error: stopped; the same command goes on\n"
+
+
+def test_told_twice_a_command_ends_at_once(start: Start) -> None:
+    process = start(command(f"say('working')\n{ENDLESS}"))
+    wait_for(process, "working\n")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    assert stop(process, signal.SIGINT)[1] == "stopped\n"
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored(start: Start) -> None:
+    ignored = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    process = start(ignored + command("os.kill(os.getpid(), 2); time.sleep(1)"))
+    _, err = process.communicate()
     assert (process.returncode, err) == (0, "")
 
 
+def test_signals_for_other_processes_do_not_end_this_one(start: Start) -> None:
+    process = start(
+        command("""
+            import multiprocessing
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+            child.start()
+            time.sleep(0.3)
+            child.terminate()
+            child.join()
+            time.sleep(1.5)
+        """)
+    )
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+
+
+@both
+def test_while_threads_outlast_a_failed_command(start: Start, told) -> None:
+    process = start(
+        command(f"""
+            import threading
+            from recyclenet.errors import DataError
+            def decode():
+                {ENDLESS}
+            threading.Thread(target=decode).start()
+            raise DataError("no photo")
+        """)
+    )
+    wait_for(process, "error: no photo\n")
+    time.sleep(0.2)
+    process.send_signal(told)
+    _, err = process.communicate()
+    assert (process.returncode, err) == (-told, "")
+
+
+def test_while_nobody_reads_the_errors(start: Start) -> None:
+    process = start(
+        command(f"""
+            os.set_blocking(2, False)
+            try:
+                while True:
+                    os.write(2, b"full")
+            except BlockingIOError:
+                os.set_blocking(2, True)
+            print("working", flush=True)
+            {ENDLESS}
+        """)
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 128 + signal.SIGTERM
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_no_process_is_left_behind(photo_folder: Path, tmp_path: Path, told) -> None:
+@both
+@pytest.mark.parametrize("num_processes", [2, 4])
+def test_no_process_is_left_behind(start, photo_folder, tmp_path, told, num_processes) -> None:
+    """Neither when workers start nor when they work."""
     pytest.importorskip("joblib")
     pictures = sorted(photo_folder.rglob("*.jpg"))
     for number in range(3000):
         path = tmp_path / "many" / pictures[number % 36].parent.name / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(pictures[number % 36])
-    program = "from recyclenet.cli.main import main; main()"
-    words = ("data", "scan", tmp_path / "many", "--out", tmp_path / "m.csv")
-    process = start(program, *words, cwd=tmp_path)
-    while process.poll() is None and len(members(process.pid)) < 3:
+    process = start(PLAIN, "data", "scan", tmp_path / "many", "--out", "m.csv")
+    while process.poll() is None and len(members(process.pid)) < num_processes:
         time.sleep(0.01)
+    if told == signal.SIGINT:  # a terminal sends it to all processes
+        os.killpg(process.pid, told)
     _, err = stop(process, told)
-    assert err.splitlines()[-1] == "stopped"
+    assert err == "stopped\n"
     deadline = time.monotonic() + 10
     while members(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert members(process.pid) == []
-    assert not (tmp_path / "m.csv").exists()
+    assert not list((tmp_path / "folder").iterdir())
 
 
 def members(session: int) -> list[int]:

@@ -29,6 +29,8 @@ def main() -> None:
     with stoppable() as stop:
         try:
             code = _run(stop)
+        except KeyboardInterrupt:
+            code = _stopped(stop)
         except BrokenPipeError:  # the reader of our output has closed the pipe
             code = EXIT_FAILURE
         except Exception as error:
@@ -47,8 +49,6 @@ def _run(stop: Stop) -> int:
 
         code = run()
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
     except SystemExit as ended:  # raised by Typer for a broken pipe
         return int(ended.code or 0)
     except RecycleNetError as error:
@@ -61,8 +61,9 @@ def _run(stop: Stop) -> int:
 
 
 def _stopped(stop: Stop) -> int:
-    stop.said = True
-    say("stopped", err=True)
+    if not stop.said:
+        stop.said = True
+        say("stopped", err=True)
     return EXIT_INTERRUPTED
 
 

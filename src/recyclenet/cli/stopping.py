@@ -60,13 +60,19 @@ class Stop:
             for process in processes.active_children():
                 with suppress(OSError):
                     os.kill(process.pid, signal.SIGKILL)
-        discard_unfinished()
         with suppress(OSError):
             if os.isatty(2):
-                os.write(2, _SHOW_CURSOR)  # a progress bar has hidden it
+                _write(_SHOW_CURSOR)  # a progress bar has hidden it
             if not self.said:
-                os.write(2, b"stopped\n")
+                self.said = True
+                _write(b"stopped\n")
+        discard_unfinished()  # last, because other threads may still begin files
         os._exit(128 + number)
+
+
+def _write(text: bytes) -> None:
+    if select.select([], [2], [], 0)[1]:  # a pipe that nobody reads may be full
+        os.write(2, text)
 
 
 @contextmanager
@@ -74,52 +80,38 @@ def stoppable() -> Iterator[Stop]:
     """Make a command end soon after Ctrl-C or SIGTERM, which raise KeyboardInterrupt in the block.
 
     A signal that the caller ignores stays ignored. Once told to stop, the process is watched until
-    it has ended.
+    it has ended. After the block, Ctrl-C ends the process at once. On Windows, nothing changes.
     """
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():  # Python's rule for handlers
+    # Python allows handlers only in the main thread.
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield stop
         return
+    earlier = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if (handler := signal.getsignal(number)) in (signal.SIG_DFL, signal.default_int_handler)
+    }
+
+    def restore() -> None:
+        signal.set_wakeup_fd(-1)
+        for number, handler in earlier.items():
+            if signal.getsignal(number) == stop.note:
+                signal.signal(number, handler)
+
     signals, writer = os.pipe()
     os.set_blocking(writer, False)
-    earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    earlier_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number, handler in earlier.items():
-        if handler in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, stop.note)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    # A forked process shares the pipe: its signals would end this process.
+    os.register_at_fork(after_in_child=restore)
+    for number in earlier:
+        signal.signal(number, stop.note)
     threading.Thread(target=stop.watch, args=(signals,), name="stop", daemon=True).start()
     try:
         yield stop
     finally:
         if stop.told is None:
-            signal.set_wakeup_fd(earlier_writer)
-            for number, handler in earlier.items():
-                signal.signal(number, handler)
+            restore()
             os.close(writer)
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_mask = threading.local()  # of a thread that is forking
-
-
-def _before_fork() -> None:
-    _mask.earlier = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-
-
-def _after_fork() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, _mask.earlier)
-
-
-def _after_fork_in_child() -> None:
-    """Make a signal to the new process end that process, and not the command that forked it."""
-    signal.set_wakeup_fd(-1)  # it leads to the command
-    for number in _SIGNALS:
-        if isinstance(getattr(signal.getsignal(number), "__self__", None), Stop):
-            signal.signal(number, signal.SIG_DFL)
-    _after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
-    )
+            if signal.SIGINT in earlier:  # Python would print a traceback while it exits
+                signal.signal(signal.SIGINT, signal.SIG_DFL)

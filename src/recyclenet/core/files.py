@@ -9,8 +9,10 @@ import io
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -36,6 +38,7 @@ MAX_COLUMNS = 20_000
 _TOO_DEEP = f"it nests deeper than {MAX_TOML_DEPTH} levels"
 
 TableRow: TypeAlias = tuple[int, list[str]]
+# Temporary files and folders in use.
 _unfinished: set[Path] = set()
 
 
@@ -85,11 +88,26 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
             _unfinished.discard(temporary)
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder for the duration of the block."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _unfinished.add(folder)
+        try:
+            yield folder
+        finally:
+            _unfinished.discard(folder)
+
+
 def discard_unfinished() -> None:
-    """Remove the temporary files of all writers, before the process ends in the middle of them."""
+    """Remove all temporary files and folders, before the process ends in the middle of its work."""
     for temporary in tuple(_unfinished):
-        with suppress(OSError):
-            temporary.unlink()
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def is_stream(path: Path) -> bool:

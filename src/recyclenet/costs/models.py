@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -20,7 +19,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 import torch
 
-from recyclenet.core.files import write_table
+from recyclenet.core.files import temporary_folder, write_table
 from recyclenet.core.progress import Progress, silent
 from recyclenet.errors import RecycleNetError, UsageError
 from recyclenet.models.config import ModelConfig
@@ -95,10 +94,10 @@ def measure_models(
     models = [create_model(config, NUM_CLASSES).eval() for config in configs]
     runs: dict[tuple[int, str], Run] = {}
     memory: dict[tuple[int, str], float] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         for index, model in enumerate(models):
             progress(index, len(models), "preparing")
-            file = Path(folder) / f"{index}.onnx"
+            file = folder / f"{index}.onnx"
             file.write_bytes(to_onnx(model, image_size).SerializeToString())
             runs[index, "pytorch"] = _torch_run(model, "cpu")
             runs[index, "onnxruntime"] = onnx_run(file, threads)

@@ -68,6 +68,7 @@ class PredictionTable:
                 samples=tuple(self.samples[row] for row in chosen),
                 logits=self.logits[chosen],
                 problems=(),
+                unknown=None if self.unknown is None else self.unknown[chosen],
             )
             for domain, chosen in sorted(rows.items())
         }

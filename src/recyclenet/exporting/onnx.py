@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +12,7 @@ import onnx
 import torch
 from torch import nn
 
-from recyclenet.core.files import write_bytes
+from recyclenet.core.files import temporary_folder, write_bytes
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, seal
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.progress import Progress, silent
@@ -139,8 +138,8 @@ def _calibrated(draft: ModelInfo, table: PredictionTable) -> ModelInfo:
 
 def _classifier(proto: onnx.ModelProto, info: ModelInfo) -> Classifier:
     """Return a classifier for a model that is not yet written."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with temporary_folder() as folder:
+        path = folder / "model.onnx"
         path.write_bytes(_to_bytes(proto, info))
         return Classifier(path)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from recyclenet.core.images import decode_image, read_header
@@ -89,10 +91,9 @@ def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = Fals
         problems += repeats
     described: list[Sample] = []
     # Much of the work holds Python's lock, so many photos are divided among processes.
-    parallel = Parallel(
-        n_jobs=-1 if len(manifest) > _FEW else 1, return_as="generator", batch_size=_BATCH
-    )
-    with _deaf_children():
+    many = len(manifest) > _FEW
+    parallel = Parallel(n_jobs=-1 if many else 1, return_as="generator", batch_size=_BATCH)
+    with _deaf_children() if many else nullcontext():
         results = parallel(delayed(_described)(sample) for sample in manifest)
     for done, result in enumerate(results, start=1):
         if isinstance(result, Sample):
@@ -109,8 +110,12 @@ def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = Fals
 
 @contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: this one hears it, and ends them quietly."""
-    # They inherit that the signal is blocked; this process hears it in another thread, or later.
+    """Start processes that Ctrl-C does not reach; this process receives it and ends them."""
+    if sys.platform == "win32":  # no signals to block
+        yield
+        return
+    resource_tracker.ensure_running()  # unblocks the signal when it starts, in earlier Pythons
+    # They inherit the blocked signal; another thread of this process still receives it.
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -275,7 +275,8 @@ class Collector:
         waiting: set[Future[None]] = set()
         seen = {found.url for found in self.journal}
         source = iter(addresses)
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        pool = ThreadPoolExecutor(_WORKERS)
+        try:
             while not self.is_full:
                 missing = target - self.counts[label]
                 progress(self.counts[label], target)
@@ -292,6 +293,10 @@ class Collector:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
+        except BaseException:  # such as Ctrl-C
+            pool.shutdown(wait=False, cancel_futures=True)  # a server may take minutes to answer
+            raise
+        pool.shutdown()
         progress(self.counts[label], target)
         return self.counts[label]
 

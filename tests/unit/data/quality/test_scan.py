@@ -85,3 +85,10 @@ def test_ctrl_c_reaches_this_process_and_not_those_it_starts() -> None:
         child = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=True)
     assert child.stdout.split() == [b"True"]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+def test_windows_has_no_signals_to_block(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    with _deaf_children():
+        pass
