@@ -316,7 +316,7 @@ def members(session: int) -> list[int]:
     return found
 
 
-def test_a_command_outlives_a_process_that_it_ends(tmp_path: Path) -> None:
+def test_a_command_outlives_a_process_that_it_ends(start: Start) -> None:
     """As pools of processes do, such as cleanlab's."""
     program = """
 import multiprocessing, time
@@ -329,6 +329,6 @@ with stoppable():
     time.sleep(GRACE + 0.5)
 print(child.exitcode, flush=True)
 """
-    process = start(program, cwd=tmp_path)
+    process = start(program)
     assert process.communicate(timeout=60) == (f"{-signal.SIGTERM}\n", "")
     assert process.returncode == 0

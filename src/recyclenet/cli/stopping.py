@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -102,8 +102,7 @@ def stoppable() -> Iterator[Stop]:
     signals, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    # A forked process shares the pipe: its signals would end this process.
-    os.register_at_fork(after_in_child=restore)
+    _handle_forks(restore)
     for number in earlier:
         signal.signal(number, stop.note)
     threading.Thread(target=stop.watch, args=(signals,), name="stop", daemon=True).start()
@@ -115,3 +114,26 @@ def stoppable() -> Iterator[Stop]:
             os.close(writer)
             if signal.SIGINT in earlier:  # Python would print a traceback while it exits
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _handle_forks(restore: Callable[[], None]) -> None:
+    """Keep a signal to a forked process, which shares the pipe, from ending this process.
+
+    Signals are blocked while a process forks, until it has its own handlers back.
+
+    Args:
+        restore: gives a process its handlers back.
+    """
+    mask = threading.local()  # of a thread that is forking
+
+    def block() -> None:
+        mask.earlier = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask.earlier)
+
+    def begin() -> None:
+        restore()
+        unblock()
+
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=begin)
