@@ -259,6 +259,23 @@ def test_while_threads_outlast_a_failed_command(start: Start, told) -> None:
     assert (process.returncode, err) == (-told, "")
 
 
+@both
+def test_while_python_unloads(start: Start, told) -> None:
+    process = start(
+        command("""
+            import hashlib, sys
+            class Large:
+                def __del__(self, slow=hashlib.pbkdf2_hmac):
+                    slow("sha256", b"", b"", 2**31 - 1)
+            sys.modules["large"] = Large()
+            say("working")
+            time.sleep(60)
+        """)
+    )
+    wait_for(process, "working\n")
+    assert stop(process, told)[1] == "stopped\n"
+
+
 def test_while_nobody_reads_the_errors(start: Start) -> None:
     process = start(
         command(f"""
@@ -278,18 +295,26 @@ def test_while_nobody_reads_the_errors(start: Start) -> None:
     assert process.wait(5) == 128 + signal.SIGTERM
 
 
+@pytest.fixture(scope="module")
+def many(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """So many photos that processes share the work."""
+    pictures = sorted(photo_folder.rglob("*.jpg"))
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(1000):
+        picture = pictures[number % len(pictures)]
+        path = folder / picture.parent.name / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(picture)
+    return folder
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @both
 @pytest.mark.parametrize("num_processes", [2, 4])
-def test_no_process_is_left_behind(start, photo_folder, tmp_path, told, num_processes) -> None:
+def test_no_process_is_left_behind(start: Start, many: Path, tmp_path, told, num_processes) -> None:
     """Neither when workers start nor when they work."""
     pytest.importorskip("joblib")
-    pictures = sorted(photo_folder.rglob("*.jpg"))
-    for number in range(3000):
-        path = tmp_path / "many" / pictures[number % 36].parent.name / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(pictures[number % 36])
-    process = start(PLAIN, "data", "scan", tmp_path / "many", "--out", "m.csv")
+    process = start(PLAIN, "data", "scan", many, "--out", "m.csv")
     while process.poll() is None and len(members(process.pid)) < num_processes:
         time.sleep(0.01)
     if told == signal.SIGINT:  # a terminal sends it to all processes

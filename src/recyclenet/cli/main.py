@@ -23,6 +23,7 @@ def main() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # they address developers
+        os.environ["PYTHONWARNINGS"] = "ignore"  # in the processes of a command, too
     # On import, PyTorch creates a folder for its compiler's cache. No command compiles, so an
     # existing folder avoids a new, empty one.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(__file__).parent))
@@ -38,6 +39,8 @@ def main() -> None:
             code = _stopped(stop) if stop.told else _report_unexpected(error)
     if code == EXIT_INTERRUPTED and stop.told == signal.SIGTERM:
         code = EXIT_TERMINATED
+    if stop.told is not None:
+        stop.end(code)  # Python may take seconds to unload PyTorch, and nothing can interrupt that
     if code != 0:
         mute(sys.stdout)  # Python would write the buffered rest at exit, and fail
     sys.exit(code)

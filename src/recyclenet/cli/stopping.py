@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from recyclenet.core.files import discard_unfinished
 
@@ -52,10 +53,11 @@ class Stop:
             # Training has a handler of its own, and saves first.
             if signal.getsignal(number) in (self.note, signal.default_int_handler):
                 select.select([signals], [], [], GRACE)  # a second signal ends it at once
-                self._end(number)
+                self.end(128 + number)
         os.close(signals)
 
-    def _end(self, number: int) -> None:
+    def end(self, code: int) -> NoReturn:
+        """End the process at once, and the processes that it has started; say so unless said."""
         if (processes := sys.modules.get("multiprocessing")) is not None:
             for process in processes.active_children():
                 with suppress(OSError):
@@ -67,7 +69,7 @@ class Stop:
                 self.said = True
                 _write(b"stopped\n")
         discard_unfinished()  # last, because other threads may still begin files
-        os._exit(128 + number)
+        os._exit(code)
 
 
 def _write(text: bytes) -> None:
