@@ -143,6 +143,7 @@ VALUES: dict[str, Maker] = {
     "train.devices": words("1", odd=("cpu", "0", "", "-1", "0,0", "x", "99999999999", MANY)),
     "train.resume": folders_of("run"),
     "export.run": folders_of("run"),
+    "export.negatives": pictures,
     "ablate.file": text_file(
         ".toml",
         f'{TINY}seeds = [0]\nsplit = "val"\n[factors]\n"fit.batch_size" = [4]\n',

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 FIELDS = [
-    *("path", "label", "confidence", "probabilities", "stream", "bin", "known"),
+    *("path", "label", "confidence", "probabilities", "stream", "bin", "known", "unknown"),
     *("expected_cost", "error"),
 ]
 

@@ -47,6 +47,7 @@ def arguments(words: tuple[str, ...], photos: Path, out: Path) -> list[str]:
         "crossval": ["--data", none, "--out", out],
         "lodo": ["--data", none, "--out", out],
         "lr-find": ["--data", none, "--out", out / "x.png"],
+        "teach": ["--label", "x", none, "--out", out / "x.onnx"],
         "train": ["--data", none, "--out", out],
         "data collect": ["--classes", none, "--out", out],
     }.get(" ".join(words), [none, "--dry-run"])
