@@ -8,29 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.command import Writes
 from recyclenet.cli.options import (
     ForceOption,
     JsonOption,
     MaxMegapixelsOption,
     ModelOption,
+    PhotosArgument,
     RulesOption,
-    picture_files,
 )
-from recyclenet.cli.output import say, say_left_out, say_written
+from recyclenet.cli.output import finish, say, say_left_out, say_written
 from recyclenet.core.outputs import PAGE
-from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from recyclenet.operations.audit import Material
 
 
 def audit(
-    paths: Annotated[
-        list[str],
-        typer.Argument(help="Photos, folders or globs; -- ends the options."),
-        Reads(picture_files),
-    ],
+    paths: PhotosArgument,
     as_json: JsonOption = False,
     model: ModelOption = None,
     rules: RulesOption = None,
@@ -68,11 +63,8 @@ def audit(
         print_columns(("bin", *titles), rows(result.bins))
     if result.warning is not None:
         say(f"warning: {result.warning}", err=True)
-    if result.problems:
-        total = result.num_photos + len(result.problems)
-        say(f"{len(result.problems)} of {total} photos have no answer", err=True)
-    if result.problems or left_out:
-        raise typer.Exit(EXIT_PARTIAL)
+    num_unanswered = len(result.problems)
+    finish(num_unanswered, result.num_photos + num_unanswered, left_out)
 
 
 def rows(materials: Iterable[Material]) -> list[tuple[str, ...]]:

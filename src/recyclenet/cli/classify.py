@@ -11,11 +11,11 @@ from recyclenet.cli.options import (
     MaxMegapixelsOption,
     MaxRiskOption,
     ModelOption,
+    PhotosArgument,
     RulesOption,
     TtaOption,
 )
-from recyclenet.cli.output import say, say_left_out
-from recyclenet.errors import EXIT_PARTIAL
+from recyclenet.cli.output import finish, say, say_left_out
 
 if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
@@ -24,9 +24,7 @@ HEADER = f"{'label':<14}{'confidence':>10}  {'bin':<24}photo"
 
 
 def classify(
-    paths: Annotated[
-        list[str], typer.Argument(help="Photos, folders or globs; -- ends the options.")
-    ],
+    paths: PhotosArgument,
     as_json: JsonOption = False,
     top_k: Annotated[
         int | None, typer.Option("--top-k", min=1, help="Number of classes to show per photo.")
@@ -67,10 +65,7 @@ def classify(
             say(f"error: {prediction.error}", err=True)
         else:
             say(describe(prediction, top_k or 1))
-    if num_bad:
-        say(f"{num_bad} of {num_done} photos have no answer", err=True)
-    if num_bad or reasons:
-        raise typer.Exit(EXIT_PARTIAL)
+    finish(num_bad, num_done, reasons)
 
 
 def describe(prediction: Prediction, top_k: int = 1) -> str:

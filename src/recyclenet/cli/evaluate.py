@@ -20,9 +20,9 @@ from recyclenet.cli.options import (
     RulesOption,
     TtaOption,
 )
-from recyclenet.cli.output import say, say_left_out, say_written
+from recyclenet.cli.output import finish, say, say_left_out, say_written
 from recyclenet.core.outputs import PAGE, PREDICTIONS
-from recyclenet.errors import EXIT_PARTIAL, ModelFileError
+from recyclenet.errors import ModelFileError
 
 if TYPE_CHECKING:
     from recyclenet.evaluation.metrics import Scores
@@ -117,11 +117,7 @@ def evaluate(
             *describe_decisions(result),
         ]:
             say(line)
-    if problems:
-        total = len(problems) + len(result.table.samples)
-        say(f"{len(problems)} of {total} photos have no answer", err=True)
-    if problems or left_out:
-        raise typer.Exit(EXIT_PARTIAL)
+    finish(len(problems), len(problems) + len(result.table.samples), left_out)
 
 
 def describe(scores: Scores) -> list[str]:

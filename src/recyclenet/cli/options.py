@@ -67,6 +67,11 @@ MapOption = Annotated[
         help="Rename or merge labels; the new label _ leaves photos out. May be repeated.",
     ),
 ]
+PhotosArgument = Annotated[
+    list[str],
+    typer.Argument(help="Photos, folders or globs; -- ends the options."),
+    Reads(picture_files),
+]
 MaxMegapixelsOption = Annotated[
     float,
     typer.Option("--max-megapixels", min=0.01, max=178, help="Refuse larger photos."),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from recyclenet.core.text import printable
-from recyclenet.errors import RecycleNetError
+from recyclenet.errors import EXIT_PARTIAL, RecycleNetError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,6 +71,22 @@ def mute(stream: TextIO) -> None:
 def say_left_out(reason: str) -> None:
     """Report on stderr an input that the command skips."""
     say(f"left out: {reason}", err=True)
+
+
+def finish(num_unanswered: int, num_photos: int, left_out: Sequence[str]) -> None:
+    """End a command with exit code 3 if a photo has no answer or an input was left out.
+
+    Args:
+        num_unanswered: number of photos without an answer, which stderr already names.
+        num_photos: number of all photos.
+        left_out: one reason for each input that was left out.
+    """
+    if num_unanswered:
+        say(f"{num_unanswered} of {num_photos} photos have no answer", err=True)
+    if num_unanswered or left_out:
+        import typer
+
+        raise typer.Exit(EXIT_PARTIAL)
 
 
 def make_console(**options: Any) -> Console:

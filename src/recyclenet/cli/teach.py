@@ -7,28 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.command import Writes
 from recyclenet.cli.options import (
     ForceOption,
     JsonOption,
     MaxMegapixelsOption,
     ModelOption,
-    picture_files,
+    PhotosArgument,
 )
-from recyclenet.cli.output import say, say_left_out, say_written
+from recyclenet.cli.output import finish, say, say_left_out, say_written
 from recyclenet.core.outputs import MODEL
-from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from recyclenet.evaluation.teaching import Teaching
 
 
 def teach(
-    paths: Annotated[
-        list[str],
-        typer.Argument(help="Photos, folders or globs, all of one class; -- ends the options."),
-        Reads(picture_files),
-    ],
+    paths: PhotosArgument,
     label: Annotated[str, typer.Option("--label", help="A new class, or one of the model's.")],
     out: Annotated[Path, typer.Option("--out", help="The model file to write."), Writes(MODEL)],
     as_json: JsonOption = False,
@@ -79,8 +74,7 @@ def teach(
         describe(result)
     if result.warning is not None:
         say(f"warning: {result.warning}", err=True)
-    if result.problems or left_out:
-        raise typer.Exit(EXIT_PARTIAL)
+    finish(len(result.problems), result.num_photos + len(result.problems), left_out)
 
 
 def describe(result: Teaching) -> None:

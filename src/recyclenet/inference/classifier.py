@@ -119,16 +119,6 @@ class Classifier:
             else:
                 yield self.answer(source, outputs.logits, outputs.unknown)
 
-    def logits_many(
-        self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
-    ) -> Iterator[tuple[ImageSource, npt.NDArray[np.float32] | None, RecycleNetError | None]]:
-        """Yield `(source, logits (K,) float32 or None, error or None)` for each source, in order.
-
-        The errors are those of `outputs_many`.
-        """
-        for source, outputs, error in self.outputs_many(sources, batch_size):
-            yield source, None if outputs is None else outputs.logits, error
-
     def outputs_many(
         self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
     ) -> Iterator[tuple[ImageSource, Outputs | None, RecycleNetError | None]]:
@@ -173,19 +163,6 @@ class Classifier:
     def logits(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return logits `(N, K)` float32 for a batch `(N, 3, S, S)` float32, with `tta` if set."""
         return self.outputs(batch).logits
-
-    def features(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return features `(N, D)` float32, the input of the network's last layer, as `logits`.
-
-        Raises:
-            UsageError: the model file has no features.
-        """
-        features = self.outputs(batch).features
-        if features is None:
-            raise UsageError(
-                f"the model {self.info.name} has no features; export it again from its run"
-            )
-        return features
 
     def outputs(self, batch: npt.NDArray[np.float32]) -> Outputs:
         """Return logits and features for a batch `(N, 3, S, S)` float32, with `tta` if set."""

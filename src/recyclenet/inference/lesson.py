@@ -42,8 +42,8 @@ class Lesson:
         exemplars: Exemplars,
         photos: npt.NDArray[np.float32],
         target: int,
-        temperature: float = 1.0,
-        max_lost: float = 0.01,
+        temperature: float,
+        max_lost: float,
     ) -> None:
         self._temperature = temperature
         self._exemplars = exemplars

@@ -147,7 +147,7 @@ class OnnxSession:
             self._unknown = read_head(self.info.statistics, UNKNOWN, 1, num_features)
         except ModelFileError as error:
             raise ModelFileError(f"{name}: {error}") from error
-        # A replaced head takes the place of the graph's logits, which then are not computed.
+        # A replaced head takes the place of the graph's logits, which then may have any width.
         widths = {"logits": num_classes if self._head is None else None}
         if num_features:
             widths["features"] = num_features

@@ -21,13 +21,12 @@ from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.table import PredictionTable, write_predictions
 from recyclenet.inference.classifier import Classifier
 from recyclenet.operations.train import check_run, complete_run, resolve_recipe
-from recyclenet.training.cache import MapCache
 from recyclenet.training.photos import check_trainable, drop_unreadable
 from recyclenet.training.recipe import Recipe
 from recyclenet.training.run import Run
 
-# The logit of a class that a fold's model does not know: its probability is 0.
-UNKNOWN_LOGIT = -10_000.0
+# The logit of a class that a fold's model does not have: its probability is 0.
+ABSENT_LOGIT = -10_000.0
 _MAX_NAME = 60
 
 
@@ -141,11 +140,10 @@ def lodo(
     for part in parts:
         check_run(part.home, resolved, folders[part.domain], force=force)
     folds, tables = [], []
-    maps = MapCache()
     for number, part in enumerate(parts, start=1):
         reported = titled(progress, f"domain {number} of {len(parts)}")
         folder = folders[part.domain]
-        run = complete_run(part.home, resolved, folder, reported, maps, force=force)
+        run = complete_run(part.home, resolved, folder, reported, force=force)
         classifier = run.classifier()
         tables.append(predict(classifier, part.abroad, reported))
         folds.append(_result(part, tables[-1], classifier, _at_home(run, reported)))
@@ -245,7 +243,7 @@ def _joined(tables: Sequence[PredictionTable]) -> PredictionTable:
     names = tuple(sorted({name for table in tables for name in table.class_names}))
     blocks = []
     for table in tables:
-        block = np.full((len(table.samples), len(names)), UNKNOWN_LOGIT, np.float32)
+        block = np.full((len(table.samples), len(names)), ABSENT_LOGIT, np.float32)
         block[:, [names.index(name) for name in table.class_names]] = table.logits
         blocks.append(block)
     return PredictionTable(

@@ -54,7 +54,7 @@ class Run:
 
     @property
     def start(self) -> Path:
-        """The initial weights, saved only if the recipe uses WiSE-FT."""
+        """The initial weights, saved only if the recipe uses WiSE-FT or `fit.keep_start`."""
         return self.folder / "checkpoints" / "start.safetensors"
 
     @property

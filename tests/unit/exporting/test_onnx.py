@@ -62,7 +62,7 @@ def test_its_metrics_are_those_of_the_validation_photos(run: Run) -> None:
     classifier = run.classifier()
     info = classifier.info
     val = run.manifest.select("val")
-    logits = np.stack([row for _, row, _ in classifier.logits_many(s.path for s in val)])
+    logits = np.stack([row.logits for _, row, _ in classifier.outputs_many(s.path for s in val)])
     targets = np.array([info.class_names.index(sample.label) for sample in val])
     scores = score(
         logits,
@@ -84,13 +84,13 @@ def test_pytorch_and_the_engine_agree_from_the_file_to_the_logits(run: Run) -> N
     batch = np.stack([classifier.info.preprocess(classifier.decode(path)) for path in paths])
     with torch.inference_mode():
         expected = model(torch.from_numpy(batch)).numpy()
-    found = np.stack([row for _, row, _ in classifier.logits_many(paths)])
+    found = np.stack([row.logits for _, row, _ in classifier.outputs_many(paths)])
     assert np.abs(expected - found).max() <= TOLERANCES["float16"].max_difference
     assert (expected.argmax(1) == found.argmax(1)).all()
     with torch.inference_mode():
         features = model.pre_logits(torch.from_numpy(batch)).numpy()
     assert classifier.info.num_features == features.shape[1]
-    np.testing.assert_allclose(classifier.features(batch), features, rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(classifier.outputs(batch).features, features, rtol=0.02, atol=0.02)
 
 
 def test_the_file_keeps_exemplars_whose_head_is_the_network_s(run: Run) -> None:
@@ -100,7 +100,7 @@ def test_the_file_keeps_exemplars_whose_head_is_the_network_s(run: Run) -> None:
     assert len(found.train) == len(manifest.select("train"))
     assert len(found.held_out) == len(manifest.select("val"))
     paths = [s.path for name in info.class_names for s in manifest.select("val") if s.label == name]
-    logits = np.stack([row for _, row, _ in classifier.logits_many(paths)])
+    logits = np.stack([row.logits for _, row, _ in classifier.outputs_many(paths)])
     np.testing.assert_array_equal(found.predicted, logits.argmax(1))
     np.testing.assert_allclose(found.head(found.held_out), logits, atol=0.1 * abs(logits).max())
 

@@ -191,15 +191,17 @@ def test_features_come_with_the_logits(make_model, photo_folder, messy_folder):
     assert isinstance(error, ImageError)
     found = rows[0][1]
     batch = plain.info.preprocess(plain.decode(paths[0]))[None]
-    np.testing.assert_allclose(plain.features(batch)[0], found.features, atol=1e-6)
+    np.testing.assert_allclose(plain.outputs(batch).features[0], found.features, atol=1e-6)
     np.testing.assert_allclose(found.features, batch[0].mean((1, 2)), atol=1e-5)
-    np.testing.assert_array_equal(found.logits, next(plain.logits_many(paths))[1])
-    np.testing.assert_allclose(averaged.features(batch), plain.features(batch), atol=1e-5)
+    np.testing.assert_array_equal(found.logits, plain.logits(batch)[0])
+    np.testing.assert_allclose(
+        averaged.outputs(batch).features, plain.outputs(batch).features, atol=1e-5
+    )
 
 
-def test_a_model_without_features_says_so(classifier):
-    with pytest.raises(UsageError, match="has no features; export it again"):
-        classifier.features(np.zeros((1, 3, 16, 16), np.float32))
+def test_a_model_without_features_returns_none(classifier):
+    outputs = classifier.outputs(np.zeros((1, 3, 16, 16), np.float32))
+    assert (outputs.features, outputs.unknown) == (None, None)
 
 
 def test_size_cap_of_the_caller(tiny_model):

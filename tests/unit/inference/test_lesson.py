@@ -35,7 +35,7 @@ def world(num_per_class: int, overlap: float) -> tuple[Exemplars, np.ndarray, np
 @pytest.mark.parametrize("num_per_class", [10, 40])  # fewer and more rows than features
 def test_a_separate_class_is_learned_and_the_others_kept(num_per_class):
     exemplars, photos, test = world(num_per_class, overlap=0)
-    head = Lesson(exemplars, photos, 2).fit(range(10))
+    head = Lesson(exemplars, photos, 2, 1.0, 0.01).fit(range(10))
     assert head.weight.shape == (3, SIZE)
     for label in range(3):
         assert (head(test[label]).argmax(axis=1) == label).mean() >= 0.95
@@ -44,11 +44,11 @@ def test_a_separate_class_is_learned_and_the_others_kept(num_per_class):
 @pytest.mark.parametrize("max_lost", [0.0, 0.1, 0.5])
 def test_the_limit_on_what_is_lost_holds(max_lost):
     exemplars, photos, test = world(40, overlap=1.5)
-    head = Lesson(exemplars, photos, 2, max_lost=max_lost).fit(range(10))
+    head = Lesson(exemplars, photos, 2, 1.0, max_lost).fit(range(10))
     answers, right = head(exemplars.held_out).argmax(axis=1), exemplars.predicted
     assert ((answers == 2) & (right == exemplars.held_out_targets)).mean() <= max_lost
     recalls = [
-        (Lesson(exemplars, photos, 2, max_lost=m).fit(range(10))(test[2]).argmax(1) == 2).mean()
+        (Lesson(exemplars, photos, 2, 1.0, m).fit(range(10))(test[2]).argmax(1) == 2).mean()
         for m in (0.0, 0.5)
     ]
     assert recalls[0] <= recalls[1]
@@ -56,13 +56,13 @@ def test_the_limit_on_what_is_lost_holds(max_lost):
 
 def test_the_same_photos_give_the_same_head():
     exemplars, photos, _ = world(10, overlap=0.5)
-    first, second = (Lesson(exemplars, photos, 2).fit([0, 3, 5]) for _ in range(2))
+    first, second = (Lesson(exemplars, photos, 2, 1.0, 0.01).fit([0, 3, 5]) for _ in range(2))
     np.testing.assert_array_equal(first.weight, second.weight)
 
 
 def test_a_known_class_is_corrected():
     exemplars, photos, test = world(20, overlap=0)
-    head = Lesson(exemplars, photos, 1).fit(range(10))
+    head = Lesson(exemplars, photos, 1, 1.0, 0.01).fit(range(10))
     assert head.weight.shape == (2, SIZE)
     assert (head(test[2]).argmax(axis=1) == 1).mean() >= 0.9
     assert (head(test[0]).argmax(axis=1) == 0).mean() >= 0.9
