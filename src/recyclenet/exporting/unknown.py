@@ -11,9 +11,10 @@ from scipy.optimize import minimize
 
 from recyclenet.core.progress import Progress
 from recyclenet.data.manifest import Manifest
-from recyclenet.errors import DataError
+from recyclenet.errors import DataError, RecycleNetError
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.head import Head
+from recyclenet.training.photos import log_left_out
 
 # More training photos than this change the score little; they are taken evenly.
 MAX_PHOTOS = 3000
@@ -42,15 +43,20 @@ def fit_unknown(
     chosen = train.samples[:: -(-len(train) // MAX_PHOTOS)]
     paths = [sample.path for sample in chosen] + list(negatives)
     rows, targets = [], []
-    for done, (_, outputs, _) in enumerate(classifier.outputs_many(paths), 1):
+    errors: list[RecycleNetError] = []
+    for done, (_, outputs, error) in enumerate(classifier.outputs_many(paths), 1):
         if outputs is not None:
             rows.append(outputs.features)
             targets.append(done > len(chosen))
+        elif error is not None:
+            errors.append(error)
         progress(done, len(paths), "fitting the unknown score")
+    log_left_out(errors, len(paths))
     if sum(targets) < MIN_NEGATIVES:
+        reason = f"; first error: {errors[0]}" if errors else ""
         raise DataError(
             f"the unknown score needs {MIN_NEGATIVES} or more readable photos of other things, "
-            f"not {sum(targets)}"
+            f"not {sum(targets)}{reason}"
         )
     return _regress(np.array(rows, np.float64), np.array(targets))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -72,10 +73,15 @@ def drop_unreadable(manifest: Manifest, progress: Progress = silent) -> Manifest
             else:
                 bad.append(result)
             progress(done, len(manifest), "checking photos")
-    for reason in bad[:_NUM_NAMED]:
-        _log.warning("left out: %s", reason)
-    if bad:
-        _log.warning("left out %d unreadable photos of %d", len(bad), len(manifest))
+    log_left_out(bad, len(manifest))
     if not good:
         raise DataError(f"none of the {len(manifest)} photos can be read; first error: {bad[0]}")
     return Manifest(tuple(good))
+
+
+def log_left_out(reasons: Sequence[object], num_photos: int) -> None:
+    """Log which photos could not be read; the first few by name."""
+    for reason in reasons[:_NUM_NAMED]:
+        _log.warning("left out: %s", reason)
+    if reasons:
+        _log.warning("left out %d unreadable photos of %d", len(reasons), num_photos)

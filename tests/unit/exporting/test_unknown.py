@@ -52,10 +52,18 @@ def test_without_negatives_there_is_no_score(run: Run, photo_folder: Path) -> No
 
 
 def test_too_few_negatives_are_refused(run: Run, negatives: Path, tmp_path: Path) -> None:
-    few = sorted(negatives.iterdir())[:9]
-    with pytest.raises(DataError, match=r"needs 10 or more .*, not 9"):
+    few = [*sorted(negatives.iterdir())[:9], tmp_path / "none.jpg"]
+    with pytest.raises(DataError, match=r"needs 10 or more .*, not 9; first error: .*none\.jpg"):
         export(run, tmp_path / "model.onnx", negatives=few)
     assert not list(tmp_path.iterdir())
+
+
+def test_negatives_that_cannot_be_read_are_named(
+    run: Run, negatives: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    export(run, tmp_path / "model.onnx", negatives=[negatives, tmp_path / "none.jpg"])
+    assert "none.jpg" in caplog.text
+    assert "left out 1 unreadable photos of" in caplog.text
 
 
 def test_the_solution_is_scikit_learns() -> None:
