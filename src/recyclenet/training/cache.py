@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from recyclenet.core.progress import Progress, silent
 from recyclenet.errors import RecycleNetError, UsageError
@@ -21,13 +23,15 @@ from recyclenet.models.network import Network, freeze_first
 from recyclenet.models.onnx import to_onnx
 from recyclenet.models.prefix import FrozenPrefix, frozen_prefix
 from recyclenet.training.dataset import Draw, Example, Photos
-from recyclenet.training.machine import autocast, device, memory_bytes, num_workers, precision
+from recyclenet.training.machine import autocast, device, memory_bytes, precision
 from recyclenet.training.recipe import Recipe
 
 _log = logging.getLogger(__name__)
 # Largest share of the machine's memory for the feature maps.
 MEMORY_SHARE = 0.5
 _BATCH = 32
+# With fewer batches, starting worker processes takes longer than they save.
+_MIN_BATCHES_FOR_WORKERS = 16
 # Seeds the views' random draws independently of the epochs' draws ("view" in ASCII).
 _VIEWS = 0x76696577
 
@@ -113,16 +117,13 @@ def cache_maps(
     is_cached = cache.maps is not None and cache.key == key
     if not is_cached:
         random = np.random.default_rng([recipe.fit.seed, _VIEWS])
-        draws = [
-            (index, int(seed))
-            for row in random.integers(2**31, size=(views, len(train)))
-            for index, seed in enumerate(row)
-        ]
+        seeds = random.integers(2**31, size=(views, len(train)))
         cache.maps = None  # frees memory for the new feature maps
-        maps = _compute_maps(prefix, train, draws, recipe, progress)
-        val_maps = _compute_maps(prefix, val, range(len(val)), recipe, progress)
+        cache.maps = (
+            _compute_maps(prefix, train, seeds, recipe, progress),
+            _compute_maps(prefix, val, None, recipe, progress),
+        )
         cache.key = key
-        cache.maps = maps.view(views, len(train), *maps.shape[1:]), val_maps[None]
     assert cache.maps is not None
     maps, val_maps = cache.maps
     prefix.skip()
@@ -153,19 +154,59 @@ def _key(prefix: FrozenPrefix, photos: str, recipe: Recipe) -> str:
     return digest.hexdigest()
 
 
+class _Draws(Dataset[torch.Tensor | RecycleNetError]):
+    """Images of draws; an error is a value, so that it survives the way out of a worker process."""
+
+    def __init__(self, photos: Photos, draws: Sequence[Draw] | Sequence[int]) -> None:
+        self._photos = photos
+        self._draws = draws
+
+    def __len__(self) -> int:
+        return len(self._draws)
+
+    def __getitem__(self, index: int) -> torch.Tensor | RecycleNetError:
+        try:
+            return self._photos[self._draws[index]][0]
+        except RecycleNetError as error:
+            return error
+
+
+def _stack(images: list[torch.Tensor | RecycleNetError]) -> torch.Tensor | RecycleNetError:
+    errors = [image for image in images if isinstance(image, RecycleNetError)]
+    return errors[0] if errors else torch.stack(images)  # type: ignore[arg-type]
+
+
 def _compute_maps(
     prefix: FrozenPrefix,
     photos: Photos,
-    draws: Sequence[Draw] | Sequence[int],
+    seeds: npt.NDArray[np.int64] | None,
     recipe: Recipe,
     progress: Progress,
 ) -> torch.Tensor:
-    """Return the feature maps of the draws, in order."""
-    found = torch.empty(0)
-    batches = DataLoader(photos, _BATCH, sampler=draws, num_workers=num_workers())
-    done = 0
+    """Return the feature maps `(views, N, C, H, W)`.
+
+    Args:
+        prefix: the frozen layers.
+        photos: N photos.
+        seeds: `(views, N)` seeds of the augmentation; None for one view without a seed.
+        recipe: the resolved recipe.
+        progress: reports the number of views done.
+    """
+    views = 1 if seeds is None else len(seeds)
+    # All views of a photo follow each other: it is decoded once.
+    draws = (
+        range(len(photos))
+        if seeds is None
+        else [(index, int(seed)) for index, row in enumerate(seeds.T) for seed in row]
+    )
+    batches = DataLoader(
+        _Draws(photos, draws), _BATCH, collate_fn=_stack, num_workers=_num_workers(len(draws))
+    )
+    found, done = torch.empty(0), 0
     run: Callable[[torch.Tensor], torch.Tensor] | None = None
-    for images, _ in batches:
+    for images in batches:
+        if isinstance(images, RecycleNetError):
+            raise images
         run = run or _runner(prefix, images.shape[-1], recipe)
         maps = run(images)
         if not done:
@@ -176,11 +217,17 @@ def _compute_maps(
                     f"{memory_bytes() / 1e9:.1f} GB of memory, more than {MEMORY_SHARE:.0%}; "
                     f"lower fit.cached_views"
                 )
-            found = torch.empty((len(draws), *maps.shape[1:]), dtype=maps.dtype)
-        found[done : done + len(maps)] = maps
+            found = torch.empty((views, len(photos), *maps.shape[1:]), dtype=maps.dtype)
+        position = torch.arange(done, done + len(maps))
+        found[position % views, position // views] = maps
         done += len(maps)
         progress(done, len(draws), "frozen layers")
     return found
+
+
+def _num_workers(num_draws: int) -> int:
+    """Return the number of processes that decode: one per core, none for a few batches."""
+    return min(os.cpu_count() or 1, 8) if num_draws > _MIN_BATCHES_FOR_WORKERS * _BATCH else 0
 
 
 def _runner(

@@ -51,11 +51,13 @@ class DecodedPhotos:
     Args:
         paths: the files.
         min_side: smallest allowed length of the shorter side after decoding, pixels.
+        keep: keep all photos; if False, only the last one.
     """
 
-    def __init__(self, paths: Sequence[Path], min_side: int) -> None:
+    def __init__(self, paths: Sequence[Path], min_side: int, *, keep: bool = True) -> None:
         self._paths = paths
         self._min_side = min_side
+        self._keep = keep
         self._cache: dict[int, npt.NDArray[np.uint8]] = {}
         self._free_bytes = MEMORY_SHARE * memory_bytes() / max(1, num_workers())
 
@@ -64,7 +66,9 @@ class DecodedPhotos:
         image = self._cache.get(index)
         if image is None:
             image = decode_image(self._paths[index], min_side=self._min_side)
-            if image.nbytes <= self._free_bytes:
+            if not self._keep:
+                self._cache = {index: image}
+            elif image.nbytes <= self._free_bytes:
                 self._free_bytes -= image.nbytes
                 self._cache[index] = image
         return image
@@ -87,7 +91,15 @@ class EvaluationPhotos(Photos):
 
 
 class TrainingPhotos(Photos):
-    """Photos with random crops and augmentation, determined by the seed of each draw."""
+    """Photos with random crops and augmentation, determined by the seed of each draw.
+
+    Args:
+        manifest: the photos.
+        class_names: names of the classes, in order of the targets.
+        preprocess: the evaluation transform, for its mean and std.
+        augment: the recipe's augmentation.
+        keep: keep the decoded photos for the next epochs.
+    """
 
     def __init__(
         self,
@@ -95,9 +107,12 @@ class TrainingPhotos(Photos):
         class_names: tuple[str, ...],
         preprocess: Preprocess,
         augment: AugmentSection,
+        *,
+        keep: bool = True,
     ) -> None:
         self.targets = [class_names.index(sample.label) for sample in manifest]
-        self._photos = DecodedPhotos([s.path for s in manifest], 2 * augment.crop_size)
+        paths = [sample.path for sample in manifest]
+        self._photos = DecodedPhotos(paths, 2 * augment.crop_size, keep=keep)
         self._preprocess = preprocess
         self._transform = augmentation(augment)
 

@@ -178,7 +178,9 @@ def prepare(
     if recipe.optim.class_weights == "balanced":
         weights = torch.tensor([len(train) / (len(names) * counts[name]) for name in names])
     module = TrainingModule(model, weights, recipe).to(memory_format=torch.channels_last)
-    examples: Photos = TrainingPhotos(train, names, preprocess, recipe.augment)
+    examples: Photos = TrainingPhotos(
+        train, names, preprocess, recipe.augment, keep=not fit.cached_views
+    )
     unchanged: Photos = EvaluationPhotos(train, names, preprocess)
     checked: Photos = EvaluationPhotos(val, names, preprocess)
     if fit.cached_views:
