@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from recyclenet.core.progress import Progress
+from recyclenet.core.text import show_path
 from recyclenet.data.manifest import Manifest
-from recyclenet.errors import DataError, RecycleNetError
+from recyclenet.errors import DataError, RecycleNetError, UsageError
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.head import Head
 from recyclenet.training.photos import log_left_out
@@ -21,6 +23,27 @@ MAX_PHOTOS = 3000
 MIN_NEGATIVES = 10
 # Of the squared weights of standardised features; chosen by leaving out one domain at a time.
 _PENALTY = 0.03
+
+
+def check_negatives(paths: Sequence[Path]) -> None:
+    """Refuse negatives that cannot be enough, before the export takes its time.
+
+    Raises:
+        UsageError: a file does not exist.
+        DataError: there are fewer than `MIN_NEGATIVES`.
+    """
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"{show_path(path)} does not exist; name photos of other things")
+    if len(paths) < MIN_NEGATIVES:
+        raise _too_few(len(paths))
+
+
+def _too_few(count: int, reason: str = "") -> DataError:
+    return DataError(
+        f"the unknown score needs {MIN_NEGATIVES} or more readable photos of other things, "
+        f"not {count}{reason}"
+    )
 
 
 def fit_unknown(
@@ -53,11 +76,7 @@ def fit_unknown(
         progress(done, len(paths), "fitting the unknown score")
     log_left_out(errors, len(paths))
     if sum(targets) < MIN_NEGATIVES:
-        reason = f"; first error: {errors[0]}" if errors else ""
-        raise DataError(
-            f"the unknown score needs {MIN_NEGATIVES} or more readable photos of other things, "
-            f"not {sum(targets)}{reason}"
-        )
+        raise _too_few(sum(targets), f"; first error: {errors[0]}" if errors else "")
     return _regress(np.array(rows, np.float64), np.array(targets))
 
 

@@ -10,6 +10,7 @@ from recyclenet.core.progress import Progress, silent
 from recyclenet.data.folders import LeftOut
 from recyclenet.data.pictures import expand
 from recyclenet.exporting.onnx import export_run
+from recyclenet.exporting.unknown import check_negatives
 from recyclenet.training.run import Run
 
 
@@ -36,12 +37,15 @@ def export(
 
     Raises:
         UsageError: the folder holds no trained run, or there are no such negatives.
-        DataError: too few of the negatives can be read.
+        DataError: there are too few negatives, or too few of them can be read.
         ModelFileError: its checkpoint is damaged.
         RecycleNetError: ONNX Runtime and PyTorch disagree; nothing is written.
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     target = run.model if out is None else Path(out)
-    found = list(expand([os.fspath(path) for path in negatives], left_out)) if negatives else []
-    export_run(run, target, progress, [Path(path) for path in found])
+    found: list[Path] = []
+    if negatives:
+        found = [Path(p) for p in expand([os.fspath(path) for path in negatives], left_out)]
+        check_negatives(found)
+    export_run(run, target, progress, found)
     return target

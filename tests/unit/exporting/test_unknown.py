@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recyclenet.errors import DataError
+from recyclenet.errors import DataError, UsageError
 from recyclenet.exporting.unknown import _regress
 from recyclenet.inference.classifier import Classifier
 from recyclenet.operations.evaluate import evaluate
@@ -52,17 +52,26 @@ def test_without_negatives_there_is_no_score(run: Run, photo_folder: Path) -> No
 
 
 def test_too_few_negatives_are_refused(run: Run, negatives: Path, tmp_path: Path) -> None:
-    few = [*sorted(negatives.iterdir())[:9], tmp_path / "none.jpg"]
-    with pytest.raises(DataError, match=r"needs 10 or more .*, not 9; first error: .*none\.jpg"):
+    few = sorted(negatives.iterdir())[:9]
+    with pytest.raises(DataError, match=r"needs 10 or more .*, not 9"):
         export(run, tmp_path / "model.onnx", negatives=few)
-    assert not list(tmp_path.iterdir())
+    (tmp_path / "broken.jpg").write_bytes(b"none")
+    with pytest.raises(DataError, match=r"needs 10 or more .*, not 9; first error: .*broken\.jpg"):
+        export(run, tmp_path / "model.onnx", negatives=[*few, tmp_path / "broken.jpg"])
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_negatives_that_do_not_exist_are_refused_at_once(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.jpg does not exist"):
+        export(run, tmp_path / "model.onnx", negatives=[tmp_path / "none.jpg"])
 
 
 def test_negatives_that_cannot_be_read_are_named(
     run: Run, negatives: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    export(run, tmp_path / "model.onnx", negatives=[negatives, tmp_path / "none.jpg"])
-    assert "none.jpg" in caplog.text
+    (tmp_path / "broken.jpg").write_bytes(b"none")
+    export(run, tmp_path / "model.onnx", negatives=[negatives, tmp_path / "broken.jpg"])
+    assert "broken.jpg" in caplog.text
     assert "left out 1 unreadable photos of" in caplog.text
 
 
