@@ -17,6 +17,7 @@ from recyclenet.cli.options import (
     MaxMegapixelsOption,
     MaxRiskOption,
     ModelOption,
+    NegativesOption,
     RulesOption,
     TtaOption,
 )
@@ -49,6 +50,7 @@ def evaluate(
     ] = None,
     rules: RulesOption = None,
     max_risk: MaxRiskOption = None,
+    negatives: NegativesOption = None,
     report: Annotated[
         Path | None,
         typer.Option("--report", help="Write an HTML page with the most wrong photos."),
@@ -75,9 +77,12 @@ def evaluate(
         model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules, max_risk=max_risk
     )
     left_out: list[str] = []
-    dataset = load_dataset(data, left_out.append)
-    for reason in left_out:
+
+    def tell(reason: str) -> None:
+        left_out.append(reason)
         say_left_out(reason)
+
+    dataset = load_dataset(data, tell)
     with counting("evaluating") as progress:
         result = operation(
             dataset,
@@ -85,7 +90,9 @@ def evaluate(
             split=split,
             maps=label_maps,
             model_map=mapping,
+            negatives=negatives or (),
             name=data.name or str(data),
+            left_out=tell,
             progress=progress,
         )
     problems = result.table.problems
@@ -156,8 +163,10 @@ def describe_domains(by_domain: Mapping[str, Scores]) -> list[str]:
 
 
 def decision_row(result: Evaluation) -> dict[str, Any]:
-    """Return the figures of the bins and of the risk, as far as they were asked for."""
+    """Return the figures of other things, bins and risk, as far as they were asked for."""
     row: dict[str, Any] = {}
+    if result.open_set is not None:
+        row["negatives"] = result.open_set.to_row()
     if result.bins is not None:
         row["bins"] = result.bins.to_row()
     if result.classifier.risk is not None:
@@ -173,6 +182,8 @@ def decision_row(result: Evaluation) -> dict[str, Any]:
 def describe_decisions(result: Evaluation) -> list[str]:
     """Return these figures as lines of text."""
     lines = []
+    if result.open_set is not None:
+        lines += ["", *result.open_set.lines()]
     if result.bins is not None:
         lines += ["", *result.bins.lines()]
     if result.classifier.risk is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recyclenet.cli.command import Reads, Writes
-from recyclenet.cli.options import ForceOption, picture_files, run_files
+from recyclenet.cli.options import ForceOption, NegativesOption, run_files
 from recyclenet.cli.output import say, say_left_out
 from recyclenet.core.outputs import MODEL
 
@@ -22,15 +22,7 @@ def export(
         typer.Option("--out", help="The model file; default: RUN/model.onnx."),
         Writes(MODEL, default=lambda values: Path(values["run"]) / "model.onnx"),
     ] = None,
-    negatives: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--negatives",
-            metavar="PATH",
-            help="Photos of other things, or a folder of them, for the unknown score.",
-        ),
-        Reads(picture_files),
-    ] = None,
+    negatives: NegativesOption = None,
     force: ForceOption = False,
 ) -> None:
     """Export the best checkpoint of a run, checked against PyTorch on real photos."""

@@ -72,6 +72,13 @@ PhotosArgument = Annotated[
     typer.Argument(help="Photos, folders or globs; -- ends the options."),
     Reads(picture_files),
 ]
+NegativesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--negatives", metavar="PATH", help="Photos of other things, or a folder of them."
+    ),
+    Reads(picture_files),
+]
 MaxMegapixelsOption = Annotated[
     float,
     typer.Option("--max-megapixels", min=0.01, max=178, help="Refuse larger photos."),

@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 from recyclenet.core.text import show_path
 from recyclenet.data.folders import LeftOut, find_pictures, list_folder, walk, why_not_followed
@@ -35,6 +36,23 @@ def expand(arguments: Sequence[str], left_out: LeftOut) -> Iterator[str]:
             left_out(reason)
 
     return chain.from_iterable([_pictures(argument, tell, told) for argument in arguments])
+
+
+def find_negatives(arguments: Sequence[str | os.PathLike[str]], left_out: LeftOut) -> list[Path]:
+    """Return the photos of other things that files, folders and globs stand for.
+
+    Args:
+        arguments: as for `expand`.
+        left_out: as for `expand`.
+
+    Raises:
+        UsageError: a file does not exist, a folder holds no pictures, or a glob matches nothing.
+    """
+    found = [Path(path) for path in expand([os.fspath(path) for path in arguments], left_out)]
+    for path in found:
+        if not os.path.lexists(path):
+            raise UsageError(f"{show_path(path)} does not exist; name photos of other things")
+    return found
 
 
 def _pictures(argument: str, left_out: LeftOut, told: set[str]) -> Iterator[str]:

@@ -24,7 +24,7 @@ from recyclenet.evaluation.statistics import decision_statistics
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.exemplars import choose_exemplars
 from recyclenet.exporting.parity import check_parity
-from recyclenet.exporting.unknown import fit_unknown
+from recyclenet.exporting.unknown import check_negatives, fit_unknown
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import EXEMPLARS
 from recyclenet.inference.head import UNKNOWN
@@ -67,6 +67,7 @@ def export_run(
         DataError: too few of the negatives can be read.
         RecycleNetError: PyTorch cannot export the network, or PyTorch and ONNX Runtime disagree.
     """
+    check_negatives(negatives)
     model = load_trained(run)
     preprocess = backbone_preprocess(model, run.recipe)
     val = run.manifest.select("val")

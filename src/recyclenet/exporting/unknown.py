@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from recyclenet.core.progress import Progress
-from recyclenet.core.text import show_path
 from recyclenet.data.manifest import Manifest
-from recyclenet.errors import DataError, RecycleNetError, UsageError
+from recyclenet.errors import DataError, RecycleNetError
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.head import Head
 from recyclenet.training.photos import log_left_out
@@ -26,16 +24,12 @@ _PENALTY = 0.03
 
 
 def check_negatives(paths: Sequence[Path]) -> None:
-    """Refuse negatives that cannot be enough, before the export takes its time.
+    """Refuse too few negatives before the export takes its time.
 
     Raises:
-        UsageError: a file does not exist.
-        DataError: there are fewer than `MIN_NEGATIVES`.
+        DataError: there are some, but fewer than `MIN_NEGATIVES`.
     """
-    for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"{show_path(path)} does not exist; name photos of other things")
-    if len(paths) < MIN_NEGATIVES:
+    if 0 < len(paths) < MIN_NEGATIVES:
         raise _too_few(len(paths))
 
 

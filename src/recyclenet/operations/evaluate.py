@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +18,15 @@ from recyclenet.core.pages import thumbnail
 from recyclenet.core.progress import Progress, silent
 from recyclenet.core.taxonomy import Rules
 from recyclenet.data.dataset import as_manifest
+from recyclenet.data.folders import LeftOut
 from recyclenet.data.label_map import LabelMaps, left_out_notes, map_labels
 from recyclenet.data.manifest import Manifest
+from recyclenet.data.pictures import find_negatives
 from recyclenet.errors import UsageError
 from recyclenet.evaluation.bins import BinScores, score_bins
 from recyclenet.evaluation.merging import merged_logits, merged_names
 from recyclenet.evaluation.metrics import Scores, most_wrong
+from recyclenet.evaluation.open_set import OpenSetScores, score_open_set
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.report import Card, evaluation_page
 from recyclenet.evaluation.table import PredictionTable, write_predictions
@@ -44,6 +47,7 @@ class Evaluation:
         classifier: what was evaluated.
         name: of the dataset.
         answers: the model's own logits, `(N, K)`; `table` has those of merged classes, if any are.
+        open_set: the figures of photos of other things; None without such photos.
     """
 
     scores: Scores
@@ -52,6 +56,7 @@ class Evaluation:
     classifier: Classifier
     name: str
     answers: npt.NDArray[np.float32]
+    open_set: OpenSetScores | None = None
 
     @property
     def accuracy(self) -> float:
@@ -131,7 +136,9 @@ def evaluate(
     tta: bool = False,
     maps: LabelMaps | None = None,
     model_map: Mapping[str, str] | None = None,
+    negatives: Sequence[str | os.PathLike[str]] = (),
     name: str | None = None,
+    left_out: LeftOut = lambda _: None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Evaluate a classifier on labelled photos.
@@ -146,12 +153,14 @@ def evaluate(
             leave the photos out.
         model_map: the model's class to another one whose probability it adds to, or to "_" for a
             class that is no answer for these photos.
+        negatives: photos of things that are none of the classes, or folders of them.
         name: of the dataset, for reports; None for that of its file.
+        left_out: is called with one line for each folder or file that is not searched.
         progress: reports the photos done.
 
     Raises:
         UsageError: there is no such dataset, split or model file, a map names what does not occur,
-            or the classifier has rules and its classes are mapped.
+            the classifier has rules and its classes are mapped, or a negative does not exist.
         DataError: a label is unknown to the model, or no photo can be read.
         ModelFileError: the model file is damaged or altered, or returned non-finite logits.
     """
@@ -164,12 +173,17 @@ def evaluate(
         manifest, left_out = map_labels(manifest, maps)
         for note in left_out_notes(left_out):
             _log.info(note)
+    others = find_negatives(negatives, left_out)
     chosen = split or ("test" if any(sample.split == "test" for sample in manifest) else "all")
     names = merged_names(info.class_names, mapping)
     own = predict(classifier, manifest.select(chosen), progress, names)
     logits = merged_logits(own.logits, info.class_names, mapping, info.temperature)
     table = replace(own, logits=logits, class_names=names)
     scores = table.score(info.temperature, classifier.threshold)
+    open_set = None
+    if others:
+        open_set, problems = score_open_set(classifier, own, others, progress)
+        table = replace(table, problems=(*table.problems, *problems))
     if name is None:
         name = "dataset" if isinstance(data, Manifest) else Path(data).name or str(data)
-    return Evaluation(scores, table, chosen, classifier, name, own.logits)
+    return Evaluation(scores, table, chosen, classifier, name, own.logits, open_set)

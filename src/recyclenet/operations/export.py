@@ -8,9 +8,8 @@ from pathlib import Path
 
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.folders import LeftOut
-from recyclenet.data.pictures import expand
+from recyclenet.data.pictures import find_negatives
 from recyclenet.exporting.onnx import export_run
-from recyclenet.exporting.unknown import check_negatives
 from recyclenet.training.run import Run
 
 
@@ -43,9 +42,5 @@ def export(
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     target = run.model if out is None else Path(out)
-    found: list[Path] = []
-    if negatives:
-        found = [Path(p) for p in expand([os.fspath(path) for path in negatives], left_out)]
-        check_negatives(found)
-    export_run(run, target, progress, found)
+    export_run(run, target, progress, find_negatives(negatives, left_out))
     return target
