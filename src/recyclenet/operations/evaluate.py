@@ -170,8 +170,8 @@ def evaluate(
         raise UsageError("rules are for the model's own classes; omit the rules or the model's map")
     manifest = as_manifest(data)
     if maps:
-        manifest, left_out = map_labels(manifest, maps)
-        for note in left_out_notes(left_out):
+        manifest, unmapped = map_labels(manifest, maps)
+        for note in left_out_notes(unmapped):
             _log.info(note)
     others = find_negatives(negatives, left_out)
     chosen = split or ("test" if any(sample.split == "test" for sample in manifest) else "all")
