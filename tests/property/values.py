@@ -231,6 +231,7 @@ VALUES: dict[str, Maker] = {
     "audit.report": written(".html", "audit.html"),
     "evaluate.report": written(".html", "report.html"),
     "evaluate.predictions": written(".csv", "predictions.csv"),
+    "evaluate.metrics": written(".json", "metrics.json"),
     "teach.out": written(".onnx", "model"),
     "export.out": written(".onnx", "model"),
     "lr-find.out": written(".png", "sweep.png"),

@@ -18,6 +18,7 @@ from recyclenet.core.images import ImageArray, ImageSource, decoded
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.data.quality.duplicates import Pair, clusters
+from recyclenet.data.quality.looks import SIDE, blurriness
 from recyclenet.data.quality.quarantine import Departure
 
 # What is wrong -> whether a photo goes for it unless the user says otherwise.
@@ -59,8 +60,6 @@ MIN_COLOURED_SHARE = 0.001
 # their 512 pixels 92% (every fifth photo looked at).
 MAX_BLUR = 0.52
 _CHUNK = 512
-# The looks of a picture show at this size, pixels.
-_SIDE = 256
 # What cleanvision looks for (https://github.com/cleanlab/cleanvision). Not its blur: TrashNet
 # photos blurred with a radius of 16 pixels keep a score far from its threshold.
 _VISION = ("dark", "light", "low_information")
@@ -233,10 +232,10 @@ def _faults(sample: Sample, tone: _Tone) -> Iterator[Issue]:
 
 
 def shrunk(source: ImageSource) -> Image.Image:
-    """Return a photo small enough to look at many, `_SIDE` pixels at most."""
-    with decoded(source, min_side=_SIDE) as pixels:
+    """Return a photo small enough to look at many, `SIDE` pixels at most."""
+    with decoded(source, min_side=SIDE) as pixels:
         picture = Image.fromarray(pixels)
-        picture.thumbnail((_SIDE, _SIDE))
+        picture.thumbnail((SIDE, SIDE))
         return picture
 
 
@@ -285,19 +284,6 @@ def exposure_shares(pixels: ImageArray) -> dict[str, float]:
 def exposure(shares: Mapping[str, float]) -> float:
     """Return how much a picture of such shares looks overexposed; see `WEIGHTS`."""
     return float(sum(weight * shares[name] ** 0.5 for name, weight in WEIGHTS.items()))
-
-
-def blurriness(grey: npt.NDArray[np.float32]) -> float:
-    """Return how little a picture `(H, W)` loses by blurring, 0 to 1 (Crete et al. 2007)."""
-    from scipy.ndimage import uniform_filter1d
-
-    found = [0.0]
-    for axis in (0, 1):
-        edges = np.abs(np.diff(grey, axis=axis))
-        left = np.abs(np.diff(uniform_filter1d(grey, 11, axis=axis), axis=axis))
-        if edges.any():
-            found.append(1 - float(np.maximum(0, edges - left).sum() / edges.sum()))
-    return max(found)
 
 
 def _looks(samples: Sequence[Sample], pictures: Sequence[Image.Image]) -> list[Issue]:
