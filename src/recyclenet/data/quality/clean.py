@@ -24,6 +24,7 @@ from recyclenet.data.quality.quarantine import Departure
 # What is wrong -> whether a photo goes for it unless the user says otherwise.
 KINDS = {
     "unreadable": True,
+    "marked": True,
     "small": True,
     "odd_aspect": True,
     "dark": True,
@@ -88,6 +89,7 @@ def find_issues(
     *,
     min_side: int,
     max_aspect: float,
+    going: Collection[Path] = (),
     progress: Progress = silent,
 ) -> list[Issue]:
     """Look for every fault that the photos themselves show.
@@ -97,6 +99,7 @@ def find_issues(
         pairs: its rows that show one picture.
         min_side: pixels; a photo with a shorter side is small.
         max_aspect: long side over short side; above it is odd.
+        going: photos that go in any case; of copies, another one stays.
         progress: is told how many photos are done.
 
     Raises:
@@ -113,7 +116,7 @@ def find_issues(
         issues += _looks(samples, pictures)
         progress(start + len(samples), len(manifest))
     faulty = {issue.sample.path for issue in issues}
-    return issues + list(_copies(manifest, pairs, faulty))
+    return issues + list(_copies(manifest, pairs, faulty, going))
 
 
 def find_label_issues(
@@ -192,13 +195,19 @@ def _shapes(manifest: Manifest, min_side: int, max_aspect: float) -> Iterator[Is
             yield Issue(sample, "odd_aspect", size)
 
 
-def _copies(manifest: Manifest, pairs: Sequence[Pair], faulty: Collection[Path]) -> Iterator[Issue]:
+def _copies(
+    manifest: Manifest,
+    pairs: Sequence[Pair],
+    faulty: Collection[Path],
+    going: Collection[Path],
+) -> Iterator[Issue]:
     """Of the photos that show one picture, keep the best; of one under two labels, none."""
     samples = manifest.samples
 
-    def merit(row: int) -> tuple[bool, int, int, int]:
+    def merit(row: int) -> tuple[bool, bool, int, int, int]:
         sample = samples[row]
-        return sample.path not in faulty, sample.width * sample.height, sample.num_bytes, -row
+        stays, good = sample.path not in going, sample.path not in faulty
+        return stays, good, sample.width * sample.height, sample.num_bytes, -row
 
     for cluster in clusters(len(samples), (pair.rows for pair in pairs)):
         if len({samples[row].label for row in cluster}) > 1:

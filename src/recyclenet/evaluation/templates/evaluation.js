@@ -95,7 +95,10 @@
     });
   }
   form.addEventListener("input", filter);
-  form.addEventListener("reset", () => setTimeout(filter));
+  document.getElementById("all").addEventListener("click", () => {
+    form.reset();
+    filter();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
 
   // Marks: card number to {path, label, action}.
