@@ -159,6 +159,18 @@ VALUES: dict[str, Maker] = {
     "data clean.predictions": given(
         "predictions.csv", "table.csv", "odd predictions.csv", suffix=".csv"
     ),
+    "data clean.marks": text_file(
+        ".csv",
+        "path,label,action\na.jpg,glass,remove\n",
+        "path,label,action\n",
+        "path,label,action\na.jpg,glass,burn\n",
+        "path,label,action\na.jpg\n",
+        f"path,label,action\n{HOSTILE},{HOSTILE},relabel\n",
+        "path,label\na.jpg,glass\n",
+        "",
+        "\udcff",
+        num_good=2,
+    ),
     "data clean.take": words("dark", "duplicate,dark", odd=("label", "", ",", "nope", HOSTILE)),
     "data undo.quarantine": folders_of("quarantine"),
     "data download.dataset": words("trashnet", odd=("Trashnet", "", HOSTILE)),
@@ -231,6 +243,7 @@ VALUES: dict[str, Maker] = {
     "audit.report": written(".html", "audit.html"),
     "evaluate.report": written(".html", "report.html"),
     "evaluate.predictions": written(".csv", "predictions.csv"),
+    "evaluate.metrics": written(".json", "metrics.json"),
     "teach.out": written(".onnx", "model"),
     "export.out": written(".onnx", "model"),
     "lr-find.out": written(".png", "sweep.png"),
