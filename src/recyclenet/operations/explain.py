@@ -136,7 +136,7 @@ class Explainer:
     ) -> None:
         look_up(method, METHODS, "method")
         folder = None
-        if isinstance(model, str | os.PathLike) and Path(model).is_dir():
+        if isinstance(model, str | os.PathLike) and os.path.isdir(model):  # noqa: PTH112
             folder = Path(model)
         self.method = method
         if method != "occlusion":
@@ -285,6 +285,8 @@ def explain_many(
             if not (agree and only_different):
                 pairs = zip(explainers, answers, strict=True)
                 found = tuple(e.explain_answer(answer, path, label) for e, answer in pairs)
+                for explanation in found:
+                    _ = explanation.deletion  # the model may fail here, too
         except (ImageError, ModelFileError) as error:
             if isinstance(error, ModelFileError):
                 model_error = model_error or error
@@ -346,8 +348,18 @@ def explanations_page(
 def _probability(
     classifier: Classifier, batch: npt.NDArray[np.float32], index: int
 ) -> npt.NDArray[np.float64]:
-    """Return the calibrated probability of a class, `(N,)`."""
-    return softmax(classifier.logits(batch), classifier.info.temperature)[:, index]
+    """Return the calibrated probability of a class, `(N,)`.
+
+    Raises:
+        ModelFileError: a logit is not finite.
+    """
+    logits = classifier.logits(batch)
+    if not np.isfinite(logits).all():
+        raise ModelFileError(
+            f"the model {classifier.info.name} returned non-finite logits for a photo with hidden "
+            f"parts; use another model"
+        )
+    return softmax(logits, classifier.info.temperature)[:, index]
 
 
 def _exported(folder: Path) -> Path:

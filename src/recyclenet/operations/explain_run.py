@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from recyclenet.core.text import show_path
-from recyclenet.errors import RecycleNetError
+from recyclenet.errors import ModelFileError, RecycleNetError
 from recyclenet.exporting.parity import TOLERANCES
 from recyclenet.inference.classifier import Classifier
 from recyclenet.models.spatial import METHODS, trace
@@ -46,11 +46,16 @@ def open_maps(
         found = trace(model, torch.from_numpy(image)[None])
         logits, exported = found.logits.detach().numpy(), classifier.logits(image[None])
         largest = max(1.0, float(np.abs(logits).max()))
-        if logits.shape != exported.shape or np.abs(logits - exported).max() > limit * largest:
+        if logits.shape != exported.shape or not np.abs(logits - exported).max() < limit * largest:
             raise RecycleNetError(
                 f"the checkpoint in {show_path(folder)} and its model.onnx give different answers; "
                 f"export the run again: recyclenet export {show_path(folder)}"
             )
-        return METHODS[method](found, index)[0].numpy()
+        coarse = METHODS[method](found, index)[0].numpy()
+        if not np.isfinite(coarse).all():
+            raise ModelFileError(
+                f"the network in {show_path(folder)} has a non-finite feature map; train again"
+            )
+        return coarse
 
     return coarse_map

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from recyclenet.core import extras
+from recyclenet.inference.classifier import Classifier
 
 SIZE = 64
 
@@ -193,6 +194,26 @@ def test_a_method_of_pytorch_names_the_extra(
     assert code == 1
     assert "the method gradcam needs the 'train' extra: pip install" in err
     assert command("explain", photo, "--model", run)[0] == 0  # occlusion reads the model file
+
+
+@pytest.mark.parametrize("fails", ["all", "when empty"])
+def test_a_model_that_fails_on_hidden_parts_only(
+    command, tiny_model, photo_folder, monkeypatch, fails
+):
+    real = Classifier.logits
+
+    def logits(self: Classifier, batch: np.ndarray) -> np.ndarray:
+        found = real(self, batch).copy()
+        found[[fails == "all" or not image.any() for image in batch]] = np.nan
+        return found
+
+    monkeypatch.setattr(Classifier, "logits", logits)  # `classify` calls `outputs`
+    photo = photo_folder / "glass" / "glass1.jpg"
+    code, out, err = command("explain", photo, photo, "--json", "--model", tiny_model)
+    assert code == 4
+    assert [json.loads(line)["label"] for line in out.splitlines()] == [None, None]
+    assert "non-finite logits for a photo with hidden parts" in err
+    assert len(err.splitlines()) == 1
 
 
 def test_hostile_names_stay_text(command, make_model, photo_folder, tmp_path):
