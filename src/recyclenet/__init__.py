@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from recyclenet.operations.classify import classify
     from recyclenet.operations.crossval import crossval
     from recyclenet.operations.evaluate import evaluate
-    from recyclenet.operations.explain import explain
+    from recyclenet.operations.explain import Explainer, explain
     from recyclenet.operations.export import export
     from recyclenet.operations.lodo import lodo
     from recyclenet.operations.lr_find import lr_find
@@ -51,6 +51,7 @@ for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
 
 __all__ = [
     "Classifier",
+    "Explainer",
     "Manifest",
     "Prediction",
     "RecycleNetError",
@@ -77,6 +78,7 @@ __all__ = [
 # the light tier needs no PyTorch.
 _LIGHT = {
     "Classifier": "inference.classifier",
+    "Explainer": "operations.explain",
     "Manifest": "data.manifest",
     "Prediction": "core.prediction",
     "RecycleNetError": "errors",

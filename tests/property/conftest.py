@@ -143,6 +143,7 @@ LIGHT = {
     "report": "evaluate --data photos --model model.onnx --report report.html "
     "--predictions predictions.csv --metrics metrics.json",
     "demo": "demo --pictures photos --model model.onnx --out demo.html",
+    "explain": "explain photos/glass --model model.onnx --report explain.html",
     "audit": "audit photos --model model.onnx --report audit.html",
     "copies": "data augment photos --groups flips --copies copies --out copies.csv",
     "quarantine": "data clean faulty --apply --quarantine quarantine",

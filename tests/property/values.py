@@ -138,6 +138,9 @@ VALUES: dict[str, Maker] = {
     ),
     "recipe": RECIPE,
     "settings": SETTINGS,
+    "explain.method": words("occlusion", odd=("gradcam", "feature-map", "", "nope", HOSTILE)),
+    "explain.label": words("glass", "metal", odd=("", "nope", HOSTILE, "x" * 200)),
+    "explain.against": MODEL,
     "teach.label": words("glass", "coffee capsule", odd=("", " ", HOSTILE, "x" * 200)),
     "teach.stream": words("kitchen", odd=("compost", "", HOSTILE)),
     "train.devices": words("1", odd=("cpu", "0", "", "-1", "0,0", "x", "99999999999", MANY)),
@@ -241,6 +244,8 @@ VALUES: dict[str, Maker] = {
     "demo.out": written(".html", "demo.html"),
     "data inspect.out": written(".html", "inspect.html"),
     "audit.report": written(".html", "audit.html"),
+    "explain.out": written("", is_folder=True, certain=False),
+    "explain.report": written(".html", "explain.html"),
     "evaluate.report": written(".html", "report.html"),
     "evaluate.predictions": written(".csv", "predictions.csv"),
     "evaluate.metrics": written(".json", "metrics.json"),
@@ -261,6 +266,7 @@ VALUES: dict[str, Maker] = {
 # Given in every case of a command, since what they are otherwise takes long or leaves this machine.
 ALWAYS = {
     "demo": {"pictures", "model"},
+    "explain": {"model"},
     "train": {"recipe"},
     "crossval": {"recipe", "folds"},
     "lodo": {"recipe"},

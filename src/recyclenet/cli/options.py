@@ -46,6 +46,14 @@ def run_files(run: Path) -> Iterator[Path]:
     yield from dataset_files(run)
 
 
+def model_files(model: Path) -> Iterator[Path]:
+    """Yield the files of a model: the file itself, or those of a run folder."""
+    yield model
+    if model.is_dir():
+        yield model / "model.onnx"
+        yield from run_files(model)
+
+
 _DATA = typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
 DataOption = Annotated[Path, _DATA, Reads(dataset_files)]
 _SOURCES = typer.Option(

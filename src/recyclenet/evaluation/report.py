@@ -35,12 +35,14 @@ class Card:
         image: `(H, W, 3)` uint8; None if the photo cannot be read.
         heatmap: the image with the heatmap over it, `(S, S, 3)` uint8; None to show none.
         truth: the true label; None if unknown.
+        notes: further lines of text.
     """
 
     prediction: Prediction
     image: ImageArray | None = None
     heatmap: ImageArray | None = None
     truth: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_right(self) -> bool | None:
