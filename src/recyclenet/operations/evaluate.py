@@ -302,11 +302,7 @@ def evaluate(
     mapping, info = model_map or {}, classifier.info
     if mapping and classifier.rules != Rules():
         raise UsageError("rules are for the model's own classes; omit the rules or the model's map")
-    manifest = as_manifest(data)
-    if maps:
-        manifest, unmapped = map_labels(manifest, maps)
-        for note in left_out_notes(unmapped):
-            _log.info(note)
+    manifest = _relabelled(as_manifest(data), maps or {})
     others = find_negatives(negatives, left_out)
     chosen = split or ("test" if any(sample.split == "test" for sample in manifest) else "all")
     names = merged_names(info.class_names, mapping)
@@ -333,6 +329,15 @@ def evaluate(
         measuring.found if measuring else {},
         open_set,
     )
+
+
+def _relabelled(manifest: Manifest, maps: LabelMaps) -> Manifest:
+    if not maps:
+        return manifest
+    manifest, left_out = map_labels(manifest, maps)
+    for note in left_out_notes(left_out):
+        _log.info(note)
+    return manifest
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,11 @@
     return;
   }
 
-  const data = JSON.parse(document.getElementById("data").textContent);
   const form = document.getElementById("filters");
+  // A page without photos has no form; a notebook may hold the same page twice.
+  if (!form || form.dataset.ready) return;
+  form.dataset.ready = "yes";
+  const data = JSON.parse(document.getElementById("data").textContent);
   const cards = [...document.querySelectorAll("article.card")];
   const status = document.getElementById("shown");
   const field = (name) => form.elements.namedItem(name);
@@ -121,9 +124,15 @@
     const select = document.createElement("select");
     select.setAttribute("aria-label", "mark");
     select.append(new Option("no mark", ""), new Option("remove", "remove"));
-    data.classes.forEach((name, index) => {
-      if (name !== data.photos[number].label) select.append(new Option("label: " + name, index));
-    });
+    // Only when needed: many photos of many classes would have very many options.
+    function fill() {
+      if (select.length > 2) return;
+      data.classes.forEach((name, index) => {
+        if (name !== data.photos[number].label) select.append(new Option("label: " + name, index));
+      });
+    }
+    select.addEventListener("focus", fill);
+    select.addEventListener("pointerdown", fill);
     select.autocomplete = "off";
     select.addEventListener("change", () => mark(number, select.value));
     card.querySelector(".body").append(select);
