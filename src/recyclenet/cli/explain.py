@@ -108,7 +108,7 @@ def explain(
             say(f"the page shows only the first {MAX_PHOTOS} photos; use --out for all", err=True)
     if out is not None and printer.num_explained:
         say_written(f"{printer.num_explained} figures in {out}")
-    if out is None and report is None and not as_json:
+    if out is None and report is None and printer.num_explained and not as_json:
         say("to see the heatmaps, give --report PAGE.html or --out FOLDER", err=True)
     finish(printer.num_errors, len(photos), left_out)
 
