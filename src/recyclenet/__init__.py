@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recyclenet.operations.audit import audit
     from recyclenet.operations.benchmark import benchmark
     from recyclenet.operations.classify import classify
+    from recyclenet.operations.compare import compare
     from recyclenet.operations.crossval import crossval
     from recyclenet.operations.evaluate import evaluate
     from recyclenet.operations.explain import explain
@@ -60,6 +61,7 @@ __all__ = [
     "audit",
     "benchmark",
     "classify",
+    "compare",
     "crossval",
     "evaluate",
     "explain",
@@ -82,6 +84,7 @@ _LIGHT = {
     "RecycleNetError": "errors",
     "audit": "operations.audit",
     "classify": "operations.classify",
+    "compare": "operations.compare",
     "evaluate": "operations.evaluate",
     "explain": "operations.explain",
     "load_dataset": "data.dataset",

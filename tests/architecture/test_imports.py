@@ -26,6 +26,7 @@ LIGHT = (
     "recyclenet.explanation",
     "recyclenet.operations.audit",
     "recyclenet.operations.classify",
+    "recyclenet.operations.compare",
     "recyclenet.operations.evaluate",
     "recyclenet.operations.explain",
     "recyclenet.operations.teach",

@@ -116,6 +116,12 @@ VALUES: dict[str, Maker] = {
     "demo.pictures": datasets,
     "paths": pictures,
     "model": MODEL,
+    "compare.items": either(
+        given("predictions.csv", "predictions.csv", "odd predictions.csv", suffix=".csv"),
+        MODEL,
+        folders_of("run", broken=False),
+        words("built-in", odd=("", "-", HOSTILE, "built-in/x", "x" * 300)),
+    ),
     "rules": either(
         text_file(
             ".toml",
@@ -220,6 +226,7 @@ VALUES: dict[str, Maker] = {
     "data split.lists": listed,
     "data augment.groups": words("basic", "flips", "basic,affine", odd=("", "nope", HOSTILE)),
     "data augment.probability": words("low", "high", odd=("nope", "", HOSTILE)),
+    "compare.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
     "evaluate.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
     "models list.pattern": words("test_*", "resnet18*", odd=("*", "[", "", "nope", HOSTILE)),
     "models show.name": NETWORKS,
@@ -241,6 +248,7 @@ VALUES: dict[str, Maker] = {
     "demo.out": written(".html", "demo.html"),
     "data inspect.out": written(".html", "inspect.html"),
     "audit.report": written(".html", "audit.html"),
+    "compare.report": written(".html", "report.html"),
     "evaluate.report": written(".html", "report.html"),
     "evaluate.predictions": written(".csv", "predictions.csv"),
     "evaluate.metrics": written(".json", "metrics.json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TypeAlias
 from recyclenet.data.manifest import Manifest
 from recyclenet.errors import DataError, UsageError, nearest
 
+_log = logging.getLogger(__name__)
 # In place of a new label: leave the photos out. In place of a domain: all domains.
 LEAVE_OUT = "_"
 EVERY_DOMAIN = "*"
@@ -84,6 +86,16 @@ def map_labels(manifest: Manifest, maps: LabelMaps) -> tuple[Manifest, Counter[t
     if not kept:
         raise DataError(f"the label map leaves out all {len(manifest)} photos; keep some labels")
     return Manifest(tuple(kept)), left_out
+
+
+def relabelled(manifest: Manifest, maps: LabelMaps | None) -> Manifest:
+    """Apply label maps as `map_labels` does; what is left out goes to the log."""
+    if not maps:
+        return manifest
+    manifest, left_out = map_labels(manifest, maps)
+    for note in left_out_notes(left_out):
+        _log.info(note)
+    return manifest
 
 
 def left_out_notes(left_out: Mapping[tuple[str, str], int]) -> list[str]:

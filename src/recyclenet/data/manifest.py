@@ -96,6 +96,11 @@ class Manifest:
         """Whether any row says which split it belongs to."""
         return any(sample.split for sample in self.samples)
 
+    @property
+    def default_split(self) -> str:
+        """The split to evaluate on: "test" if any row is in it, otherwise "all"."""
+        return "test" if any(sample.split == "test" for sample in self.samples) else "all"
+
     def select(self, split: str) -> Manifest:
         """Return the rows of one split, or all rows for "all".
 
