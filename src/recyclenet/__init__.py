@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from recyclenet.operations.export import export
     from recyclenet.operations.lodo import lodo
     from recyclenet.operations.lr_find import lr_find
+    from recyclenet.operations.stress import stress
     from recyclenet.operations.teach import teach
     from recyclenet.operations.train import resume, train
     from recyclenet.training.run import Run
@@ -71,6 +72,7 @@ __all__ = [
     "lr_find",
     "merge_datasets",
     "resume",
+    "stress",
     "teach",
     "train",
 ]
@@ -89,6 +91,7 @@ _LIGHT = {
     "explain": "operations.explain",
     "load_dataset": "data.dataset",
     "merge_datasets": "data.merge",
+    "stress": "operations.stress",
     "teach": "operations.teach",
 }
 _FULL = {

@@ -29,6 +29,7 @@ LIGHT = (
     "recyclenet.operations.compare",
     "recyclenet.operations.evaluate",
     "recyclenet.operations.explain",
+    "recyclenet.operations.stress",
     "recyclenet.operations.teach",
     "recyclenet.cli",
 )

@@ -122,6 +122,8 @@ VALUES: dict[str, Maker] = {
         folders_of("run", broken=False),
         words("built-in", odd=("", "-", HOSTILE, "built-in/x", "x" * 300)),
     ),
+    "stress.also": named_datasets,
+    "stress.limit": words("1", "2", odd=("0", "x", MANY)),
     "rules": either(
         text_file(
             ".toml",
@@ -227,6 +229,7 @@ VALUES: dict[str, Maker] = {
     "data augment.groups": words("basic", "flips", "basic,affine", odd=("", "nope", HOSTILE)),
     "data augment.probability": words("low", "high", odd=("nope", "", HOSTILE)),
     "compare.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
+    "stress.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
     "evaluate.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
     "models list.pattern": words("test_*", "resnet18*", odd=("*", "[", "", "nope", HOSTILE)),
     "models show.name": NETWORKS,
@@ -249,6 +252,7 @@ VALUES: dict[str, Maker] = {
     "data inspect.out": written(".html", "inspect.html"),
     "audit.report": written(".html", "audit.html"),
     "compare.report": written(".html", "report.html"),
+    "stress.report": written(".html", "report.html"),
     "evaluate.report": written(".html", "report.html"),
     "evaluate.predictions": written(".csv", "predictions.csv"),
     "evaluate.metrics": written(".json", "metrics.json"),

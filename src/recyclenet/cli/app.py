@@ -23,6 +23,7 @@ from recyclenet.cli import (
     lodo,
     lr_find,
     models,
+    stress,
     teach,
     train,
 )
@@ -45,6 +46,7 @@ for module in (
     audit,
     evaluate,
     compare,
+    stress,
     teach,
     train,
     lr_find,

@@ -121,6 +121,11 @@ class Manifest:
             raise UsageError(f"no photo of this dataset is in split {split!r}: {hint}")
         return Manifest(chosen)
 
+    def evenly(self, limit: int | None) -> Manifest:
+        """Return at most `limit` rows (1 or more), evenly spaced; None for all."""
+        number = len(self) if limit is None else min(limit, len(self))
+        return Manifest(tuple(self.samples[i * len(self) // number] for i in range(number)))
+
     def check_labels(self, class_names: Iterable[str]) -> None:
         """Refuse labels that are not among `class_names`.
 
