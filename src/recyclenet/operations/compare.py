@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from recyclenet.core.decision import softmax
 from recyclenet.core.files import write_text
 from recyclenet.core.images import ImageArray, decode_image
 from recyclenet.core.pages import THUMBNAIL, render_page
@@ -20,8 +21,8 @@ from recyclenet.data.dataset import as_manifest
 from recyclenet.data.label_map import LabelMaps, relabelled
 from recyclenet.data.manifest import Manifest
 from recyclenet.errors import ImageError, UsageError
-from recyclenet.evaluation.chart import Drawing, Line, draw_lines
-from recyclenet.evaluation.metrics import Scores, most_wrong, score
+from recyclenet.evaluation.line_chart import Drawing, Line, draw_lines
+from recyclenet.evaluation.metrics import Scores, score
 from recyclenet.evaluation.paired import Common, Paired, check_same_classes, on_common_photos
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.table import PredictionTable, read_predictions
@@ -308,9 +309,18 @@ def _difference(baseline: Contender, other: Contender, photos: Common, seed: int
     return Difference(
         other=other,
         paired=Paired.count(first, second, seed),
-        lost=tuple(row for row in most_wrong(other.logits, photos.targets) if first[row]),
-        won=tuple(row for row in most_wrong(baseline.logits, photos.targets) if second[row]),
+        lost=_worst_first(first & ~second, other, photos),
+        won=_worst_first(second & ~first, baseline, photos),
     )
+
+
+def _worst_first(
+    chosen: npt.NDArray[np.bool_], wrong: Contender, photos: Common
+) -> tuple[int, ...]:
+    """Return the chosen rows, those first whose truth the contender finds least probable."""
+    rows = np.flatnonzero(chosen)
+    truth = softmax(wrong.logits[rows])[np.arange(len(rows)), photos.targets[rows]]
+    return tuple(rows[np.argsort(truth, kind="stable")].tolist())
 
 
 def _image(path: Path) -> ImageArray | None:

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: places in the drawing are computed here, `chart.html` draws them."""
+"""Line charts as inline SVG: computed here, drawn by `line_chart.html`."""
 
 from __future__ import annotations
 

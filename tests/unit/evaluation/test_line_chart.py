@@ -6,7 +6,7 @@ from math import inf, nan
 
 import pytest
 
-from recyclenet.evaluation.chart import HEIGHT, WIDTH, Line, draw_lines, ticks
+from recyclenet.evaluation.line_chart import HEIGHT, WIDTH, Line, draw_lines, ticks
 
 
 @pytest.mark.parametrize(
