@@ -116,6 +116,14 @@ VALUES: dict[str, Maker] = {
     "demo.pictures": datasets,
     "paths": pictures,
     "model": MODEL,
+    "compare.items": either(
+        given("predictions.csv", "predictions.csv", "odd predictions.csv", suffix=".csv"),
+        MODEL,
+        folders_of("run", broken=False),
+        words("built-in", odd=("", "-", HOSTILE, "built-in/x", "x" * 300)),
+    ),
+    "stress.also": named_datasets,
+    "stress.limit": words("1", "2", odd=("0", "x", MANY)),
     "rules": either(
         text_file(
             ".toml",
@@ -223,6 +231,8 @@ VALUES: dict[str, Maker] = {
     "data split.lists": listed,
     "data augment.groups": words("basic", "flips", "basic,affine", odd=("", "nope", HOSTILE)),
     "data augment.probability": words("low", "high", odd=("nope", "", HOSTILE)),
+    "compare.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
+    "stress.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
     "evaluate.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
     "models list.pattern": words("test_*", "resnet18*", odd=("*", "[", "", "nope", HOSTILE)),
     "models show.name": NETWORKS,
@@ -246,6 +256,8 @@ VALUES: dict[str, Maker] = {
     "audit.report": written(".html", "audit.html"),
     "explain.out": written("", is_folder=True, certain=False),
     "explain.report": written(".html", "explain.html"),
+    "compare.report": written(".html", "report.html"),
+    "stress.report": written(".html", "report.html"),
     "evaluate.report": written(".html", "report.html"),
     "evaluate.predictions": written(".csv", "predictions.csv"),
     "evaluate.metrics": written(".json", "metrics.json"),

@@ -19,6 +19,7 @@ from recyclenet.cli.options import (
     ModelOption,
     NegativesOption,
     RulesOption,
+    SplitOption,
     TtaOption,
 )
 from recyclenet.cli.output import finish, say, say_left_out, say_written
@@ -31,10 +32,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     data: DataOption,
-    split: Annotated[
-        str | None,
-        typer.Option("--split", help="train, val, test or all; default: test if there is one."),
-    ] = None,
+    split: SplitOption = None,
     as_json: JsonOption = False,
     tta: TtaOption = False,
     model: ModelOption = None,

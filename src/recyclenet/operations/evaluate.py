@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from recyclenet.core.progress import Progress, silent
 from recyclenet.core.taxonomy import Rules
 from recyclenet.data.dataset import as_manifest
 from recyclenet.data.folders import LeftOut
-from recyclenet.data.label_map import LabelMaps, left_out_notes, map_labels
+from recyclenet.data.label_map import LabelMaps, relabelled
 from recyclenet.data.manifest import Manifest
 from recyclenet.data.pictures import find_negatives
 from recyclenet.data.quality.looks import Looks, measure_looks
@@ -41,7 +40,6 @@ from recyclenet.evaluation.table import PredictionTable, write_predictions
 from recyclenet.inference.classifier import Classifier, as_classifier
 from recyclenet.operations.explain import explain
 
-_log = logging.getLogger(__name__)
 NUM_PHOTOS = 60
 _THIRDS = {
     "brightness": ("dark", "middle", "bright"),
@@ -302,9 +300,9 @@ def evaluate(
     mapping, info = model_map or {}, classifier.info
     if mapping and classifier.rules != Rules():
         raise UsageError("rules are for the model's own classes; omit the rules or the model's map")
-    manifest = _relabelled(as_manifest(data), maps or {})
+    manifest = relabelled(as_manifest(data), maps)
     others = find_negatives(negatives, left_out)
-    chosen = split or ("test" if any(sample.split == "test" for sample in manifest) else "all")
+    chosen = split or manifest.default_split
     names = merged_names(info.class_names, mapping)
     photos = manifest.select(chosen)
     measuring = _Measuring({s.path: s.width * s.height for s in photos}) if measure else None
@@ -329,15 +327,6 @@ def evaluate(
         measuring.found if measuring else {},
         open_set,
     )
-
-
-def _relabelled(manifest: Manifest, maps: LabelMaps) -> Manifest:
-    if not maps:
-        return manifest
-    manifest, left_out = map_labels(manifest, maps)
-    for note in left_out_notes(left_out):
-        _log.info(note)
-    return manifest
 
 
 @dataclass(frozen=True)

@@ -65,12 +65,12 @@ def write_output(kind: Kind, path: Path, tiny_model: Path) -> None:
 
 
 def write_training_output(kind: Kind, path: Path) -> None:
+    from recyclenet.core.run_folder import METRICS
     from recyclenet.costs.models import CostRow
     from recyclenet.experiments import ablation
     from recyclenet.operations.crossval import Fold
     from recyclenet.operations.lodo import DomainFold
     from recyclenet.training.recipe import load_recipe, save_recipe
-    from recyclenet.training.run import METRICS
 
     if kind is outputs.RECIPE:
         save_recipe(load_recipe("default"), path)

@@ -184,14 +184,15 @@ def _label_issues(manifest: Manifest, predictions: Path) -> list[Issue]:
     from recyclenet.errors import DataError
     from recyclenet.evaluation.table import read_predictions
 
-    paths, logits, names = read_predictions(predictions)
+    table = read_predictions(predictions)
     by_file = {identity(sample.path): sample for sample in manifest}
-    rows = [row for row, path in enumerate(paths) if identity(path) in by_file]
+    files = [identity(sample.path) for sample in table.samples]
+    rows = [row for row, file in enumerate(files) if file in by_file]
     if not rows:
         raise DataError(f"{predictions} lists other photos: none of its paths is in the dataset")
-    samples = [by_file[identity(paths[row])] for row in rows]
-    manifest.check_labels(names)
-    return find_label_issues(samples, softmax(logits[rows]), names)
+    samples = [by_file[files[row]] for row in rows]
+    manifest.check_labels(table.class_names)
+    return find_label_issues(samples, softmax(table.logits[rows]), table.class_names)
 
 
 def _print_issues(issues: Sequence[Issue], kinds: Sequence[str], as_json: bool) -> None:
