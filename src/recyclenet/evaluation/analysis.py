@@ -21,6 +21,7 @@ from recyclenet.evaluation.curves import (
     risk_coverage,
 )
 from recyclenet.evaluation.metrics import Scores, worst_rows
+from recyclenet.evaluation.open_set import OpenSetScores
 from recyclenet.evaluation.slices import Slice
 from recyclenet.evaluation.suspects import Overlap, label_suspects
 from recyclenet.evaluation.table import PredictionTable
@@ -136,6 +137,7 @@ class Analysis:
         risk: the risk-coverage curve.
         by_domain: metrics of each domain; empty if there is only one.
         bins: how the photos get into their bins; None without rules.
+        open_set: the figures of photos of other things; None without such photos.
         slices: accuracy on parts of the photos, by what divides them.
         suspects: photos whose label is likely wrong, the worst first.
         worst: photos with wrong or doubtful answers, the worst first.
@@ -149,6 +151,7 @@ class Analysis:
     risk: RiskCurve
     by_domain: Mapping[str, Scores] = field(default_factory=dict)
     bins: BinScores | None = None
+    open_set: OpenSetScores | None = None
     slices: Mapping[str, list[Slice]] = field(default_factory=dict)
     suspects: list[Answer] = field(default_factory=list)
     worst: list[Answer] = field(default_factory=list)

@@ -149,6 +149,7 @@ class Evaluation:
             risk=risk_curve(table, self.probabilities),
             by_domain=self.by_domain,
             bins=self.bins,
+            open_set=self.open_set,
             slices=self.slices,
             suspects=suspects,
             worst=worst,

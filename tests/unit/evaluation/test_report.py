@@ -24,6 +24,7 @@ from recyclenet.core.prediction import Prediction
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.data.manifest import Sample, read_manifest
 from recyclenet.evaluation.analysis import Analysis, answers, calibration, risk_curve
+from recyclenet.evaluation.open_set import OpenSetScores
 from recyclenet.evaluation.report import Card, Photo, answers_page, evaluation_page
 from recyclenet.evaluation.suspects import Overlap
 from recyclenet.evaluation.table import PredictionTable, read_predictions, write_predictions
@@ -161,12 +162,14 @@ def page_data(page: Page) -> dict:
 def test_page_of_an_evaluation():
     logits = np.array([[2, 0], [0, 2], [2, 0], [0, 2]], np.float32)
     found = analysed(
-        logits, [0, 1, 1, 1], domains=("", f"web {HOSTILE}"), overlap=Overlap(4, 3), num_training=2
-    )
+        logits, [0, 1, 1, 1], domains=("", f"web {HOSTILE}"), overlap=Overlap(4, 3), num_training=2,
+        open_set=OpenSetScores(7, 0.25, 0.9, {HOSTILE: 0.8}),
+    )  # fmt: skip
     page = page_of(found, f"tiny on {HOSTILE}")
     assert_only_own_script(page)
     for words in ("Metrics per domain", "(none)", f"web {HOSTILE}", "4 photos", "75.00%",
                   f"tiny on {HOSTILE}", "<b>玻璃</b>", "tiny <i>", "own & free", "Most confused",
+                  "7 photos of other things: 25.0% answered", f"by domain: {HOSTILE} 0.800",
                   "2 of these photos are in the training split",
                   "3 of 4 photos share a group or their bytes"):  # fmt: skip
         assert words in page.text
