@@ -119,9 +119,10 @@ def resume_run(
         ModelFileError: the checkpoint is damaged.
         Interrupted: the user stopped the run again.
     """
-    if run.last.is_file():
+    resumes = run.last.is_file()
+    if resumes:
         check_resumable(run.last, run.recipe)
-    ready = prepare(run.manifest, run.recipe, progress, devices, maps)
+    ready = prepare(run.manifest, run.recipe, progress, devices, maps, resumes=resumes)
     _fit(ready, run.recipe, run, progress, devices)
 
 
@@ -140,6 +141,8 @@ def prepare(
     progress: Progress = silent,
     devices: Devices = ONE,
     maps: MapCache | None = None,
+    *,
+    resumes: bool = False,
 ) -> Preparation:
     """Build the network and the data loaders of a recipe.
 
@@ -149,6 +152,7 @@ def prepare(
         progress: reports the number of feature maps cached.
         devices: the devices to train on; each process gets its part of a batch.
         maps: feature maps shared with other runs.
+        resumes: whether a checkpoint gives the weights, so that the linear probe is not needed.
 
     Raises:
         UsageError: the recipe does not fit the network or the devices.
@@ -189,7 +193,7 @@ def prepare(
         )
         examples, unchanged = cached, cached.flatten_views()
     val_batches = evaluation_loader(checked, fit.batch_size)
-    if fit.probe:
+    if fit.probe and not resumes:
         with autocast(recipe):
             unchanged_batches = evaluation_loader(unchanged, fit.batch_size)
             accuracy = fit_head(model, unchanged_batches, val_batches, fit.probe_penalty)
