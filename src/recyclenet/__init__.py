@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from recyclenet.operations.evaluate import evaluate
     from recyclenet.operations.explain import Explainer, explain
     from recyclenet.operations.export import export
+    from recyclenet.operations.list_runs import list_runs
     from recyclenet.operations.lodo import lodo
     from recyclenet.operations.lr_find import lr_find
+    from recyclenet.operations.model_card import model_card
     from recyclenet.operations.stress import stress
     from recyclenet.operations.teach import teach
     from recyclenet.operations.train import resume, train
@@ -68,10 +70,12 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "list_runs",
     "load_dataset",
     "lodo",
     "lr_find",
     "merge_datasets",
+    "model_card",
     "resume",
     "stress",
     "teach",
@@ -91,8 +95,10 @@ _LIGHT = {
     "compare": "operations.compare",
     "evaluate": "operations.evaluate",
     "explain": "operations.explain",
+    "list_runs": "operations.list_runs",
     "load_dataset": "data.dataset",
     "merge_datasets": "data.merge",
+    "model_card": "operations.model_card",
     "stress": "operations.stress",
     "teach": "operations.teach",
 }

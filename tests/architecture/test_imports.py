@@ -29,6 +29,8 @@ LIGHT = (
     "recyclenet.operations.compare",
     "recyclenet.operations.evaluate",
     "recyclenet.operations.explain",
+    "recyclenet.operations.list_runs",
+    "recyclenet.operations.model_card",
     "recyclenet.operations.stress",
     "recyclenet.operations.teach",
     "recyclenet.cli",

@@ -103,6 +103,8 @@ COMMANDS = {
         "p.csv",
     ),
     "compare {model} {model} --data {photos} --report c.html": ("c.html",),
+    "runs list {photos}": (),
+    "runs card {run} --out card.md": ("card.md",),
     "stress --data {photos} --model {model} --limit 2 --report s.html": ("s.html",),
     "demo --pictures {photos} --model {model} --out d.html": ("d.html",),
     "doctor": (),

@@ -144,6 +144,7 @@ LIGHT = {
     "--predictions predictions.csv --metrics metrics.json",
     "demo": "demo --pictures photos --model model.onnx --out demo.html",
     "explain": "explain photos/glass --model model.onnx --report explain.html",
+    "card": "runs card model.onnx --out card.md",
     "audit": "audit photos --model model.onnx --report audit.html",
     "copies": "data augment photos --groups flips --copies copies --out copies.csv",
     "quarantine": "data clean faulty --apply --quarantine quarantine",

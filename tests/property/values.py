@@ -122,6 +122,13 @@ VALUES: dict[str, Maker] = {
         folders_of("run", broken=False),
         words("built-in", odd=("", "-", HOSTILE, "built-in/x", "x" * 300)),
     ),
+    "runs list.folder": either(
+        folders_of("run"), datasets, words(".", "..", odd=("", "x", HOSTILE))
+    ),
+    "runs card.item": either(
+        MODEL, folders_of("run"), words("built-in", odd=("", HOSTILE, "x" * 300))
+    ),
+    "runs card.out": written(".md", "card.md"),
     "stress.also": named_datasets,
     "stress.limit": words("1", "2", odd=("0", "x", MANY)),
     "rules": either(
@@ -154,7 +161,7 @@ VALUES: dict[str, Maker] = {
     "train.devices": words("1", odd=("cpu", "0", "", "-1", "0,0", "x", "99999999999", MANY)),
     "train.resume": folders_of("run"),
     "export.run": folders_of("run"),
-    "export.negatives": pictures,
+    "negatives": pictures,
     "ablate.file": text_file(
         ".toml",
         f'{TINY}seeds = [0]\nsplit = "val"\n[factors]\n"fit.batch_size" = [4]\n',

@@ -24,6 +24,7 @@ from recyclenet.cli import (
     lodo,
     lr_find,
     models,
+    runs,
     stress,
     teach,
     train,
@@ -59,7 +60,7 @@ for module in (
     doctor,
 ):
     app.command(cls=Command)(getattr(module, module.__name__.rpartition(".")[2]))
-for group in (data, models, benchmark):
+for group in (data, runs, models, benchmark):
     app.add_typer(group.app)
 
 

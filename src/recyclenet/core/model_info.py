@@ -30,8 +30,8 @@ METADATA_KEY = "recyclenet"
 TEMPERATURES = (0.001, 1000.0)
 
 _SEAL_KEY = b"recyclenet.sha256"
-# ModelProto's field `metadata_props`, and the field `key` of its entries.
-_PROPS, _KEY = 14, 1
+# ModelProto's field `metadata_props`, and the fields `key` and `value` of its entries.
+_PROPS, _KEY, _VALUE = 14, 1, 2
 _ENTRY = b"\x0a" + bytes([len(_SEAL_KEY)]) + _SEAL_KEY + b"\x12\x40"
 # Field 14 of ModelProto is `metadata_props`; the entry holds a key and 64 hexadecimal digits.
 _SEAL_PREFIX = b"\x72" + bytes([len(_ENTRY) + 64]) + _ENTRY
@@ -193,14 +193,36 @@ def replace_info(content: bytes, info: ModelInfo) -> bytes:
         ]
     except ValueError as error:
         raise ModelFileError(f"the model file is damaged: {error}; copy it again") from error
-    entry = [(_KEY, METADATA_KEY), (_KEY + 1, info.to_json())]
+    entry = [(_KEY, METADATA_KEY), (_VALUE, info.to_json())]
     encoded = b"".join(protobuf.encode(number, text.encode()) for number, text in entry)
     return seal(b"".join([*kept, protobuf.encode(_PROPS, encoded)]))
 
 
+def find_metadata(content: bytes) -> str:
+    """Return the JSON metadata of a model file.
+
+    Raises:
+        ModelFileError: the content is no protobuf, or has no metadata.
+    """
+    found = b""
+    try:
+        for part in protobuf.fields(memoryview(content)):
+            if part.number == _PROPS and _entry_key(part.value) == METADATA_KEY.encode():
+                found = _entry_field(part.value, _VALUE)
+    except ValueError as error:
+        raise ModelFileError(f"the model file is damaged: {error}; copy it again") from error
+    if not found:
+        raise ModelFileError("the file has no RecycleNet metadata; export the model again")
+    return found.decode(errors="replace")
+
+
 def _entry_key(entry: memoryview) -> bytes:
-    keys = [bytes(part.value) for part in protobuf.fields(entry) if part.number == _KEY]
-    return keys[-1] if keys else b""
+    return _entry_field(entry, _KEY)
+
+
+def _entry_field(entry: memoryview, number: int) -> bytes:
+    found = [bytes(part.value) for part in protobuf.fields(entry) if part.number == number]
+    return found[-1] if found else b""
 
 
 def seal(model: bytes) -> bytes:

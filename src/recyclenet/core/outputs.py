@@ -284,6 +284,7 @@ EPOCHS = Kind(
 )
 RECIPE = Kind("recipe", _begins('name = "'))
 COLLECTED = Kind("list of collected photos", _begins('{"url": "'))
+CARD = Kind("model card", _begins(f"---\n# {GENERATOR} "))
 PAGE = Kind("page", _is_page)
 METRICS = Kind("file of metrics", _begins(f'{{\n "generator": "{GENERATOR} '))
 PICTURE = Kind("picture", _is_picture)

@@ -70,8 +70,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def walk(top: str, left_out: LeftOut) -> Iterator[tuple[str, Listing]]:
-    """Yield a folder and the real folders below it, each with what lies in it, in order."""
+def walk(
+    top: str, left_out: LeftOut, *, reports_links: bool = True
+) -> Iterator[tuple[str, Listing]]:
+    """Yield a folder and the real folders below it, each with what lies in it, in order.
+
+    Args:
+        top: the folder.
+        left_out: is told of each folder that cannot be read.
+        reports_links: whether it is also told of each link to a folder.
+    """
     waiting = [top]
     while waiting:
         place = waiting.pop()
@@ -80,7 +88,7 @@ def walk(top: str, left_out: LeftOut) -> Iterator[tuple[str, Listing]]:
         except OSError as error:
             left_out(f"cannot read the folder {show_path(place or os.curdir)}: {error.strerror}")
             continue
-        for name in listing.links:
+        for name in listing.links if reports_links else ():
             left_out(why_not_followed(os.path.join(place, name)))  # noqa: PTH118
         yield place, listing
         waiting += [os.path.join(place, name) for name in reversed(listing.folders)]  # noqa: PTH118

@@ -16,7 +16,7 @@ import onnxruntime
 
 from recyclenet.core import protobuf
 from recyclenet.core.decision import sigmoid
-from recyclenet.core.model_info import METADATA_KEY, ModelInfo, check_seal
+from recyclenet.core.model_info import METADATA_KEY, ModelInfo, check_seal, find_metadata
 from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
 from recyclenet.inference.head import HEAD, UNKNOWN, read_head
@@ -239,6 +239,22 @@ def _check_operators(content: bytes, name: str) -> None:
                 )
     except ValueError as error:
         raise ModelFileError(f"{name} is not a valid ONNX file: {error}; copy it again") from error
+
+
+def read_info(path: Path) -> ModelInfo:
+    """Return the metadata of a model file, without loading its graph.
+
+    Raises:
+        UsageError: the file does not exist or cannot be read.
+        ModelFileError: the file is damaged or altered, or has no valid metadata.
+    """
+    name = show_path(path)
+    content = _read(path, name)
+    check_seal(content, name)
+    try:
+        return ModelInfo.from_json(find_metadata(content))
+    except ModelFileError as error:
+        raise ModelFileError(f"{name}: {error}") from error
 
 
 def default_model_path() -> Path:

@@ -44,6 +44,7 @@ def arguments(words: tuple[str, ...], photos: Path, out: Path) -> list[str]:
         "benchmark models": ["no_such_network"],
         "demo": ["--pictures", none, "--out", out / "x.html"],
         "evaluate": ["--data", none],
+        "runs card": [none],
         "stress": ["--data", none],
         "models show": ["no_such_network"],
         "crossval": ["--data", none, "--out", out],

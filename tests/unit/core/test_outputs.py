@@ -19,6 +19,7 @@ from recyclenet.errors import UsageError
 from recyclenet.evaluation.table import PredictionTable, write_predictions
 from recyclenet.inference.classifier import Classifier
 from recyclenet.operations.evaluate import Evaluation
+from recyclenet.operations.model_card import model_card
 
 KINDS = {name: kind for name, kind in vars(outputs).items() if isinstance(kind, Kind)}
 
@@ -51,6 +52,8 @@ def write_output(kind: Kind, path: Path, tiny_model: Path) -> None:
         names, logits = classifier.info.class_names, np.zeros((1, 3), np.float32)
         table = PredictionTable((Sample(Path("a"), names[0]),), logits, names)
         Evaluation(table.score(), table, "all", classifier, "set", logits).write_metrics(path)
+    elif kind is outputs.CARD:
+        path.write_text(model_card(tiny_model))
     elif kind is outputs.MODEL:
         path.write_bytes(tiny_model.read_bytes())
     elif kind is outputs.COLLECTED:
