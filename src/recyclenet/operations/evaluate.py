@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ from recyclenet.evaluation.table import PredictionTable, write_predictions
 from recyclenet.inference.classifier import Classifier, as_classifier
 from recyclenet.operations.explain import explain
 
+_log = logging.getLogger(__name__)
 NUM_PHOTOS = 60
 _THIRDS = {
     "brightness": ("dark", "middle", "bright"),
@@ -185,9 +187,14 @@ class Evaluation:
     def _photo(self, answer: Answer, is_heated: bool) -> Photo:
         try:
             image = thumbnail(self.classifier.decode(answer.path))
-            heatmap = explain(answer.path, self.classifier).overlay if is_heated else None
         except ImageError:  # it was readable before
             return Photo(answer)
+        heatmap = None
+        if is_heated:
+            try:
+                heatmap = explain(answer.path, self.classifier).overlay
+            except (ImageError, ModelFileError) as error:
+                _log.warning("no heatmap: %s", error)
         return Photo(answer, image, heatmap)
 
     def write_page(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from recyclenet.data.manifest import Manifest, Sample, write_manifest
+from recyclenet.errors import ModelFileError
 from recyclenet.inference.classifier import Classifier
 
 
@@ -139,6 +140,21 @@ def test_page_has_the_worst_photos(
     assert page.count("<img") == num_pictures
     for words in ("Reliability diagram", "Risk-coverage curve", "Labels to check", "brightness"):
         assert words in page
+
+
+def test_a_heatmap_that_fails_is_told_and_left_out(
+    command, tiny_model, labelled, tmp_path, monkeypatch
+):
+    def fail(*_: object) -> None:
+        raise ModelFileError("non-finite logits")
+
+    monkeypatch.setattr("recyclenet.operations.evaluate.explain", fail)
+    code, _, err = command(
+        "evaluate", "--model", tiny_model, "--data", labelled, "--report", tmp_path / "page.html",
+        "--heatmaps", "1",
+    )  # fmt: skip
+    assert (code, err.splitlines()[0]) == (0, "no heatmap: non-finite logits")
+    assert (tmp_path / "page.html").read_text().count("<img") == 5
 
 
 def test_rare_confusions_are_left_out_of_the_page(command, tiny_model, labelled, tmp_path):
