@@ -17,10 +17,13 @@ import onnxruntime
 from recyclenet.core import protobuf
 from recyclenet.core.decision import sigmoid
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, check_seal, find_metadata
+from recyclenet.core.run_folder import RunFolder
 from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
 from recyclenet.inference.head import HEAD, UNKNOWN, read_head
 
+# Names the model in the package where a command takes several kinds of models.
+BUILT_IN = "built-in"
 MAX_MODEL_BYTES = 2**31 - 1
 # Memory limit for all models of a process together, including weights and activations.
 MAX_MEMORY_BYTES = 8 * 2**30
@@ -255,6 +258,26 @@ def read_info(path: Path) -> ModelInfo:
         return ModelInfo.from_json(find_metadata(content))
     except ModelFileError as error:
         raise ModelFileError(f"{name}: {error}") from error
+
+
+def find_model(path: Path) -> Path:
+    """Return the model file that a path means: that of a run folder, the built-in one, or itself.
+
+    Args:
+        path: a run folder, `BUILT_IN` (unless a file has this name), or a model file.
+
+    Raises:
+        UsageError: the run folder has no model yet.
+    """
+    if path.is_dir():
+        model = RunFolder(path).model
+        if not model.is_file():
+            raise UsageError(
+                f"{show_path(path)} has no model.onnx; finish its run: recyclenet train --resume "
+                f"{show_path(path)}"
+            )
+        return model
+    return default_model_path() if str(path) == BUILT_IN and not path.exists() else path
 
 
 def default_model_path() -> Path:

@@ -27,9 +27,8 @@ from recyclenet.evaluation.paired import Common, Paired, check_same_classes, on_
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.table import PredictionTable, read_predictions
 from recyclenet.inference.classifier import Classifier
+from recyclenet.inference.session import find_model
 
-# Names the model in the package.
-BUILT_IN = "built-in"
 NUM_SHOWN = 12
 Comparable: TypeAlias = str | os.PathLike[str] | Classifier
 
@@ -220,7 +219,7 @@ def compare(
 
     Args:
         items: two or more of: a run folder, a model file, a table of predictions, a classifier, or
-            `BUILT_IN` for the model in the package. The first is the baseline.
+            "built-in" for the model in the package. The first is the baseline.
         data: a folder of class folders, a CSV manifest, or a loaded dataset; None only if all
             items are tables of predictions, whose labels then count.
         split: "train", "val", "test" or "all"; None for the test photos where there are some, and
@@ -275,17 +274,9 @@ def _open(item: Comparable, tta: bool) -> Classifier | PredictionTable:
     if isinstance(item, Classifier):
         return item
     path = Path(item)
-    if path.is_dir():
-        model = RunFolder(path).model
-        if not model.is_file():
-            raise UsageError(
-                f"{path} has no model.onnx; finish its run: recyclenet train --resume {path}"
-            )
-        return Classifier(model, tta=tta)
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() == ".csv" and not path.is_dir():
         return read_predictions(path)
-    is_built_in = str(path) == BUILT_IN and not path.exists()
-    return Classifier(None if is_built_in else path, tta=tta)
+    return Classifier(find_model(path), tta=tta)
 
 
 def _table(

@@ -16,12 +16,10 @@ from recyclenet.core.markdown import escape, table, yaml_text
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.run_folder import RunFolder
 from recyclenet.data.manifest import SPLITS, Manifest, read_manifest, trashnet_manifest
-from recyclenet.errors import UsageError
 from recyclenet.evaluation.metrics import wilson_interval
 from recyclenet.inference.head import HEAD, UNKNOWN
-from recyclenet.inference.session import default_model_path, read_info
+from recyclenet.inference.session import find_model, read_info
 
-BUILT_IN = "built-in"
 # Licences of the hub by their names there; any other one is "other".
 _LICENCES = ("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "gpl-3.0")
 _FEW_PHOTOS = 50
@@ -74,7 +72,7 @@ def model_card(item: str | os.PathLike[str]) -> str:
     It contains only what the file or the run knows; text from them is escaped.
 
     Args:
-        item: a run folder with a model, a model file, or `BUILT_IN` for the model in the package.
+        item: a run folder with a model, a model file, or "built-in" for the model in the package.
 
     Raises:
         UsageError: the item does not exist, or the run has no model yet.
@@ -87,16 +85,11 @@ def model_card(item: str | os.PathLike[str]) -> str:
 
 
 def _read(path: Path) -> _Facts:
-    if path.is_dir():
-        run = RunFolder(path)
-        if not run.model.is_file():
-            raise UsageError(
-                f"{path} has no model.onnx; finish its run: recyclenet train --resume {path}"
-            )
-        manifest = read_manifest(run.manifest_file) if run.manifest_file.exists() else None
-        return _Facts(read_info(run.model), run.model.stat().st_size, manifest, run.metrics)
-    model = default_model_path() if str(path) == BUILT_IN and not path.exists() else path
-    return _Facts(read_info(model), model.stat().st_size, None, [])
+    model, run = find_model(path), RunFolder(path)
+    info = read_info(model)
+    has_photos = run.manifest_file.exists()
+    manifest = read_manifest(run.manifest_file) if has_photos else None
+    return _Facts(info, model.stat().st_size, manifest, run.metrics)
 
 
 def _front_matter(facts: _Facts) -> Iterator[str]:
