@@ -127,7 +127,11 @@ def _calibrated(draft: ModelInfo, table: PredictionTable) -> ModelInfo:
     temperature = round(fit_temperature(logits, targets), 6)
     threshold = round(fit_threshold(logits, temperature, table.unknown), 6)
     scores = table.score(temperature, threshold)
-    metrics = {"split": "val", **scores.to_row()}
+    domains = {
+        name: part.score(temperature, threshold).figures()
+        for name, part in table.by_domain().items()
+    }
+    metrics = {"split": "val", **scores.to_row(), **({"by_domain": domains} if domains else {})}
     return replace(
         draft,
         temperature=temperature,
