@@ -76,6 +76,7 @@ class CachedMaps(Photos):
 def cache_maps(
     model: Network,
     train: Photos,
+    unchanged: Photos,
     val: Photos,
     photos: str,
     recipe: Recipe,
@@ -84,12 +85,14 @@ def cache_maps(
 ) -> tuple[CachedMaps, CachedMaps]:
     """Compute the frozen layers' feature maps for `fit.cached_views` views of each training photo.
 
-    A validation photo has one view, from the evaluation transform. Afterwards the network takes
+    With `fit.clean_view`, the evaluation transform gives one more view. A validation photo has only
+    that one. Afterwards the network takes
     feature maps instead of images.
 
     Args:
         model: the network; this function freezes its first layer groups.
         train: training photos.
+        unchanged: the same photos with the evaluation transform.
         val: validation photos.
         photos: fingerprint of both.
         recipe: the resolved recipe.
@@ -108,6 +111,11 @@ def cache_maps(
             f"fit.cached_views = {recipe.fit.cached_views} needs frozen layers; set "
             f"model.freeze_groups"
         )
+    if recipe.fit.clean_view and recipe.augment.crop_size != recipe.model.image_size:
+        raise UsageError(
+            f"fit.clean_view needs views of one size; set augment.crop_size = "
+            f"{recipe.model.image_size}, the value of model.image_size"
+        )
     layers = count_layers(model, recipe.model.image_size)
     skipped = sum(layer.multiply_adds for layer in layers if layer.name in prefix.stages)
     share = skipped / multiply_adds(model, recipe.model.image_size)
@@ -119,10 +127,11 @@ def cache_maps(
         random = np.random.default_rng([recipe.fit.seed, _VIEWS])
         seeds = random.integers(2**31, size=(views, len(train)))
         cache.maps = None  # frees memory for the new feature maps
-        cache.maps = (
-            _compute_maps(prefix, train, seeds, recipe, progress),
-            _compute_maps(prefix, val, None, recipe, progress),
-        )
+        maps = _compute_maps(prefix, train, seeds, recipe, progress)
+        if recipe.fit.clean_view:
+            clean = _compute_maps(prefix, unchanged, None, recipe, progress)
+            maps = torch.cat([maps, clean])
+        cache.maps = maps, _compute_maps(prefix, val, None, recipe, progress)
         cache.key = key
     assert cache.maps is not None
     maps, val_maps = cache.maps
@@ -131,7 +140,7 @@ def cache_maps(
     _log.info(
         "feature maps of the frozen layers: %d views of each photo %s, %.0f MB; training skips "
         "%.0f%% of the forward pass and all of its backward pass",
-        *(views, origin, maps.nbytes / 1e6, 100 * share),
+        *(len(maps), origin, maps.nbytes / 1e6, 100 * share),
     )
     return CachedMaps(maps, train.targets), CachedMaps(val_maps, val.targets)
 
@@ -143,6 +152,7 @@ def _key(prefix: FrozenPrefix, photos: str, recipe: Recipe) -> str:
     settings = (
         recipe.augment,
         fit.cached_views,
+        fit.clean_view,
         fit.seed,
         precision(recipe),
         recipe.model.resize_mode,

@@ -189,7 +189,7 @@ def prepare(
     checked: Photos = EvaluationPhotos(val, names, preprocess)
     if fit.cached_views:
         cached, checked = cache_maps(
-            model, examples, checked, manifest.fingerprint, recipe, progress, maps
+            model, examples, unchanged, checked, manifest.fingerprint, recipe, progress, maps
         )
         examples, unchanged = cached, cached.flatten_views()
     val_batches = evaluation_loader(checked, fit.batch_size)

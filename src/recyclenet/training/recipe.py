@@ -133,6 +133,11 @@ class FitSection(Section):
         description="augmented views per photo whose feature maps after the frozen layers are "
         "cached; 0: off",
     )
+    clean_view: bool = Field(
+        False,
+        description="with cached_views: cache one more view, without augmentation; needs "
+        "augment.crop_size = model.image_size",
+    )
     sampling: Sampling = Field(
         "none",
         description="'class' or 'domain' samples every class or domain equally often, with "
