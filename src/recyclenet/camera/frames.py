@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Protocol
 
 from recyclenet.core.images import ImageArray
@@ -25,12 +25,12 @@ class Frame:
     time: float
     image: ImageArray
     connection: int = 0
-    read_at: float = field(default_factory=time.monotonic)
+    read_at: float = field(default_factory=monotonic)
 
     @property
     def age(self) -> float:
         """Seconds since the frame was read."""
-        return time.monotonic() - self.read_at
+        return monotonic() - self.read_at
 
 
 class Source(Protocol):

@@ -31,7 +31,6 @@ class Live:
     """
 
     is_live = True
-    num_damaged = 0
 
     def __init__(
         self,
@@ -43,6 +42,7 @@ class Live:
         first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self.name = name
+        self.num_damaged = 0
         self._open, self._tell, self._give_up_s = open_it, tell, give_up_s
         self._first_pause_s = first_pause_s
         self._changed = threading.Condition()
@@ -117,6 +117,8 @@ class Live:
                 is_first = False
                 self._publish(frame)
         finally:
+            if isinstance(capture, Video):
+                self.num_damaged = capture.num_damaged
             capture.close()
         # A video behind an address states its length, a camera does not.
         return isinstance(capture, Video) or capture.num_frames > 0
@@ -132,7 +134,7 @@ class Live:
                 else Frame(self._num_frames, now - self._start, image, self._connection, now)
             )
         try:
-            frame = capture.next(0)
+            frame = capture.next()
         except EndOfSource:
             return None
         self._stop.wait(max(0.0, self._start + frame.time - time.monotonic()))

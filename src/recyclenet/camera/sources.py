@@ -136,7 +136,7 @@ class Photos:
         if self._first is None:
             raise UsageError(f"the folder {self.name} holds no photos")
 
-    def next(self, timeout_s: float) -> Frame | None:
+    def next(self, timeout_s: float) -> Frame:
         """Return the next photo that can be decoded."""
         while True:
             path = self._first or next(self._paths, None)

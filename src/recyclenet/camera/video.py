@@ -19,6 +19,8 @@ _HIGHEST_FPS = 1000.0
 _TIMEOUT_MS = 5000
 # Frames in a row that are skipped as damaged before a video counts as ended.
 _MAX_DAMAGED = 100
+# By this share, a container may overstate its number of frames.
+_ESTIMATE = 0.1
 
 
 def opencv() -> ModuleType:
@@ -99,10 +101,9 @@ class Capture:
         frame: ImageArray = self._cv.cvtColor(image, code)
         return frame
 
-    def position(self) -> tuple[int, float]:
-        """Return the number of frames passed so far, and the time of the last one, seconds."""
-        number = self._number(self._cv.CAP_PROP_POS_FRAMES)
-        return int(number), self._number(self._cv.CAP_PROP_POS_MSEC) / 1000
+    def time(self) -> float:
+        """Return the time of the last frame in the video, seconds; 0 if it does not say."""
+        return self._number(self._cv.CAP_PROP_POS_MSEC) / 1000
 
     def close(self) -> None:
         """Release the camera or file."""
@@ -163,7 +164,7 @@ class Video:
             self.close()
             raise DataError(f"{self.name} has no frames that can be read")
 
-    def next(self, timeout_s: float) -> Frame | None:
+    def next(self, timeout_s: float = 0.0) -> Frame:
         """Return the next frame."""
         frame = self._waiting or self._read()
         self._waiting = None
@@ -177,17 +178,20 @@ class Video:
 
     def _read(self) -> Frame | None:
         """Return the next frame; pass over those that are damaged."""
-        for _ in range(_MAX_DAMAGED):
+        num_frames = self._capture.num_frames
+        for num_skipped in range(_MAX_DAMAGED):
             image = self._capture.read()
             if image is not None:
                 break
-            if self._number >= self._capture.num_frames:
-                return None
-            self._number += 1
-            self.num_damaged += 1
-        else:
+            if self._number + num_skipped >= num_frames:
+                break
+        if image is None:
+            # The stated number is often an estimate, so only a large difference is damage.
+            num_missing = num_frames - self._number
+            self.num_damaged += num_missing if num_missing > _ESTIMATE * num_frames else 0
             return None
-        number, seconds = self._number, self._capture.position()[1]
+        self.num_damaged += num_skipped
+        number, seconds = self._number + num_skipped, self._capture.time()
         if seconds <= self._last_time:  # some containers have no times
             seconds = self._last_time + 1 / self.fps
         self._number, self._last_time = number + 1, seconds

@@ -165,6 +165,11 @@ class Watcher:
         self._items.interrupt()
 
     @property
+    def state(self) -> State:
+        """What happens in the view."""
+        return self._items.state
+
+    @property
     def fps(self) -> float:
         """Measured frames per second, over the last frames."""
         passed = self._times[-1] - self._times[0] if len(self._times) > 1 else 0.0

@@ -120,18 +120,17 @@ class Webhook:
         """Return the status of the answer and what is wrong; None for each that there is not."""
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
         try:
-            with httpcore2.ConnectionPool() as pool:
-                answer = pool.request(
-                    "POST",
-                    self._url,
-                    headers=self._headers,
-                    content=body,
-                    extensions={"timeout": timeouts},
-                )
+            request = {"headers": list(self._headers.items()), "content": body}
+            with (
+                httpcore2.ConnectionPool() as pool,
+                pool.stream(
+                    "POST", self._url, **request, extensions={"timeout": timeouts}
+                ) as answer,
+            ):
+                status = answer.status  # the body, however long, is not read
         except Exception as error:  # whatever fails, the camera goes on
             return None, f"it cannot be reached ({type(error).__name__})"
-        is_fine = 200 <= answer.status < 300
-        return answer.status, None if is_fine else f"it answers HTTP {answer.status}"
+        return status, None if 200 <= status < 300 else f"it answers HTTP {status}"
 
 
 def _without_login(url: str) -> tuple[str, dict[str, str]]:

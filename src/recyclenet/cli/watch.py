@@ -110,7 +110,7 @@ def watch(
     Start with an empty view. An item that enters is classified once it lies still; the next
     decision comes after it has left. In the window, space captures a frame and Esc quits.
     """
-    from recyclenet.camera.items import Thresholds
+    from recyclenet.camera.items import State, Thresholds
     from recyclenet.camera.sources import Reading, open_source
     from recyclenet.camera.watching import Watcher
     from recyclenet.camera.watching import watch as operation
@@ -152,6 +152,8 @@ def watch(
         num_lost = 0 if hook is None else hook.close(DELIVERY_S)
         num_damaged = frames.num_damaged
     say(f"{watcher.num_items} items", err=True)
+    if watcher.state is State.LEARNING:
+        say("the view was never still, so it is not known without items; fix the camera", err=True)
     if num_damaged:
         say(f"{num_damaged} frames could not be read", err=True)
     if num_lost:
