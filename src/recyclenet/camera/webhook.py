@@ -120,11 +120,14 @@ class Webhook:
         """Return the status of the answer and what is wrong; None for each that there is not."""
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
         try:
-            request = {"headers": list(self._headers.items()), "content": body}
             with (
                 httpcore2.ConnectionPool() as pool,
                 pool.stream(
-                    "POST", self._url, **request, extensions={"timeout": timeouts}
+                    "POST",
+                    self._url,
+                    headers=list(self._headers.items()),
+                    content=body,
+                    extensions={"timeout": timeouts},
                 ) as answer,
             ):
                 status = answer.status  # the body, however long, is not read
