@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -22,7 +23,7 @@ class Captures:
     """Writes frames as `000001.jpg`, `000002.jpg` and so on, after those already in the folder.
 
     Args:
-        folder: made if missing.
+        folder: made if missing, and removed by `close` if nothing was saved in it.
 
     Raises:
         RecycleNetError: the folder is not writable, or another watch writes into it.
@@ -30,6 +31,7 @@ class Captures:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._made = [place for place in (folder, *folder.parents) if not place.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = lock_file(folder / LOCK_NAME, "watch")
@@ -54,9 +56,12 @@ class Captures:
         return path
 
     def close(self) -> None:
-        """Let other processes write into the folder."""
-        (self.folder / LOCK_NAME).unlink(missing_ok=True)
-        self._lock.close()
+        """Let other processes write into the folder, and remove it if it was made for nothing."""
+        with suppress(OSError):
+            (self.folder / LOCK_NAME).unlink(missing_ok=True)
+            self._lock.close()
+            for place in self._made:
+                place.rmdir()
 
 
 def _match(name: str) -> re.Match[str] | None:

@@ -210,8 +210,9 @@ def watch(
         except EndOfSource:
             yield from watcher.finish()
             return
+        last = frame or last
         if frame is not None and not (source.is_live and frame.age > max_age_s):
-            last, is_stale = frame, False
+            is_stale = False
             yield from watcher.see(frame)
             continue
         age = None if last is None else last.age

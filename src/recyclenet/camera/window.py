@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from PIL import Image
@@ -48,9 +49,9 @@ class Window:
         self._errors = tkinter.TclError
         root.title(title)
         root.configure(background="black")
-        root.protocol("WM_DELETE_WINDOW", lambda: self._note("quit"))
+        root.protocol("WM_DELETE_WINDOW", partial(self._note, "quit"))
         for key, action in _KEYS.items():
-            root.bind(key, lambda _, action=action: self._note(action))  # type: ignore[misc]
+            root.bind(key, partial(self._note, action))
         self._picture = tkinter.Label(root, background="black", borderwidth=0)
         self._picture.pack()
         self._text = tkinter.Label(
@@ -94,5 +95,5 @@ class Window:
         except self._errors:
             pass
 
-    def _note(self, action: str) -> None:
+    def _note(self, action: str, event: object = None) -> None:
         self._asked.add(action)

@@ -142,7 +142,7 @@ def watch(
             items=window is not None,
             max_age_s=max_age if frames.is_live else None,
         )
-        more = {"source": frames.name}
+        more: dict[str, Any] = {"source": frames.name}
         if classifier.risk is not None:
             more |= {"risk": classifier.risk.to_row()}
         report = Report(watcher, as_json, every, more, captures, hook, window)

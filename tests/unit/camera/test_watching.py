@@ -40,7 +40,7 @@ class Given:
             raise EndOfSource from None
         self._number += 1
         if image is None:
-            time.sleep(0.01)
+            time.sleep(timeout_s)
             return None
         read_at = time.monotonic() - self._age_s
         return Frame(self._number, self._number / FPS, image, read_at=read_at)
@@ -112,12 +112,12 @@ def test_old_frames_of_a_live_source_are_not_looked_at(classifier) -> None:
 
 
 def test_without_frames_the_answer_becomes_stale_and_votes_are_forgotten(classifier) -> None:
-    frames = frames_of([block("glass")])
+    frames = frames_of([block("glass")], rest=30)
     rests = START + 2 + 4 + 3  # two or three votes
-    gap = [None] * 20
+    gap = [None] * 40
     watcher = Watcher(classifier, every=True, max_age_s=60)
     source = Given([*frames[:rests], *gap, *frames[rests:]], is_live=True)
-    found = list(watch(source, watcher, max_age_s=0.1))
+    found = list(watch(source, watcher, max_age_s=1.5))
     waiting = [one for one in found if isinstance(one, Waiting)]
     assert not waiting[0].is_stale
     assert waiting[-1].is_stale

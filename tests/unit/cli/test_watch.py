@@ -165,7 +165,7 @@ def test_a_signal_stops_it(tiny_model, tmp_path, told, drops) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    timer = threading.Timer(60, process.kill)
+    timer = threading.Timer(300, process.kill)
     timer.start()
     assert process.stdout is not None
     assert process.stderr is not None
@@ -181,25 +181,17 @@ def test_a_signal_stops_it(tiny_model, tmp_path, told, drops) -> None:
     assert process.returncode == 128 + told
     assert err.splitlines()[-1] == "stopped"
     assert "Traceback" not in err
-    assert list((tmp_path / "saved").iterdir()) == []
+    assert not (tmp_path / "saved").exists()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="it watches a real process")
-def test_a_camera_that_hangs_is_reported_as_lost(tiny_model) -> None:
+def test_a_camera_that_hangs_is_reported_as_lost(watch) -> None:
     camera = Stream([[scene(seed=n) for n in range(4)]])
     camera.hang.set()
-    words = ["--source", camera.url, "--headless", "--model", tiny_model, "--json", "--every"]
-    words += ["--max-age", "0.5", "--give-up", "1"]
-    process = subprocess.run(
-        [sys.executable, "-m", "recyclenet", "watch", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = ("--source", camera.url, "--json", "--every", "--max-age", 1, "--give-up", 1)
+    code, out, err = watch(*words)
     camera.close()
-    rows = [json.loads(line) for line in process.stdout.splitlines()]
-    assert process.returncode == 1
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
     assert rows[-1]["event"] == "lost"
-    assert "no picture: the last answer no longer holds" in process.stderr
-    assert process.stderr.splitlines()[-1].endswith("given up")
+    assert "no picture: the last answer no longer holds" in err
+    assert err.splitlines()[-1].endswith("given up")
