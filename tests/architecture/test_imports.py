@@ -15,7 +15,17 @@ import pytest
 import recyclenet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "torchvision", "timm", "lightning", "onnx", "onnxscript", "sklearn", "matplotlib")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning",
+    "onnx",
+    "onnxscript",
+    "sklearn",
+    "matplotlib",
+    "cv2",
+)
 # Installing the plain package must be enough for all of these.
 LIGHT = (
     "recyclenet.errors",
@@ -24,6 +34,7 @@ LIGHT = (
     "recyclenet.evaluation",
     "recyclenet.inference",
     "recyclenet.explanation",
+    "recyclenet.camera",
     "recyclenet.operations.audit",
     "recyclenet.operations.classify",
     "recyclenet.operations.compare",

@@ -240,6 +240,11 @@ VALUES: dict[str, Maker] = {
     "data augment.probability": words("low", "high", odd=("nope", "", HOSTILE)),
     "compare.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
     "stress.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
+    "watch.source": either(
+        datasets,
+        words("63", f"{LINKS}/camera", "nowhere.avi", "ftp://x", "http://[", "concat:a|b", HOSTILE),
+    ),
+    "watch.webhook": words(LINKS, odd=("ftp://x", "", "file:///etc/passwd", "http://[", HOSTILE)),
     "evaluate.split": words("test", "all", odd=("train", "val", "nope", "", HOSTILE)),
     "models list.pattern": words("test_*", "resnet18*", odd=("*", "[", "", "nope", HOSTILE)),
     "models show.name": NETWORKS,
@@ -265,6 +270,7 @@ VALUES: dict[str, Maker] = {
     "explain.report": written(".html", "explain.html"),
     "compare.report": written(".html", "report.html"),
     "stress.report": written(".html", "report.html"),
+    "watch.save": written("", is_folder=True, certain=False),
     "evaluate.report": written(".html", "report.html"),
     "evaluate.predictions": written(".csv", "predictions.csv"),
     "evaluate.metrics": written(".json", "metrics.json"),
@@ -286,6 +292,7 @@ VALUES: dict[str, Maker] = {
 ALWAYS = {
     "demo": {"pictures", "model"},
     "explain": {"model"},
+    "watch": {"headless"},
     "train": {"recipe"},
     "crossval": {"recipe", "folds"},
     "lodo": {"recipe"},

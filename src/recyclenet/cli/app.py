@@ -28,6 +28,7 @@ from recyclenet.cli import (
     stress,
     teach,
     train,
+    watch,
 )
 from recyclenet.cli.command import Command
 from recyclenet.cli.output import say
@@ -45,6 +46,7 @@ app = typer.Typer(
 for module in (
     demo,
     classify,
+    watch,
     audit,
     evaluate,
     explain,

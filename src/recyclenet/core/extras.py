@@ -24,6 +24,7 @@ TRAIN_MODULES = (
     "tomlkit",
 )
 
+CAMERA_MODULES = ("cv2",)
 
 DATA_MODULES = (
     "cleanlab",
@@ -53,6 +54,15 @@ def require_data(feature: str) -> None:
         MissingExtraError: a package of it is missing.
     """
     _require(DATA_MODULES, feature, "data")
+
+
+def require_camera(feature: str) -> None:
+    """Check that the camera extra is installed, without importing it.
+
+    Raises:
+        MissingExtraError: a package of it is missing.
+    """
+    _require(CAMERA_MODULES, feature, "camera")
 
 
 def has_train() -> bool:
