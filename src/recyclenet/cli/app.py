@@ -22,6 +22,7 @@ from recyclenet.cli import (
     lodo,
     lr_find,
     models,
+    serve,
     teach,
     train,
 )
@@ -50,6 +51,7 @@ for module in (
     lodo,
     ablate,
     export,
+    serve,
     doctor,
 ):
     app.command(cls=Command)(getattr(module, module.__name__.rpartition(".")[2]))
