@@ -124,13 +124,14 @@ async def explain_photo(
 @router.get("/labels", responses=problems(401, 404, 421, 422, 503))
 async def labels(request: Request, model: ModelName = None) -> LabelsAnswer:
     """List the classes of a model, and where each goes."""
-    name, classifier = service_of(request).models.classifier(model)
+    service = service_of(request)
+    name, classifier = service.models.classifier(model)
     rules, streams = classifier.rules, classifier.streams
     entries = [
         LabelEntry(label=label, stream=stream, bin=rules.bin_of(label, stream))
         for label, stream in streams.items()
     ]
-    return LabelsAnswer(model=name, labels=entries)
+    return LabelsAnswer(model=name, labels=entries, feedback=service.feedback is not None)
 
 
 @router.get("/models", responses=problems(401, 421))

@@ -72,6 +72,7 @@ class LabelsAnswer(BaseModel):
 
     model: str
     labels: list[LabelEntry]
+    feedback: Annotated[bool, Field(description="Whether the service stores feedback.")]
 
 
 class ModelEntry(BaseModel):
