@@ -16,7 +16,7 @@ export function sentence(answer) {
   const values = {
     label: named(answer.label),
     confidence: percent(answer.confidence),
-    bin: named(answer.bin ?? ""),
+    bin: named(answer.bin),
   };
   return text(isUnsure(answer) ? "answeredUnsure" : "answered", values);
 }
@@ -79,7 +79,7 @@ function bars(answer) {
 
 function bar(name, share, className = "") {
   const fill = make("span", { className: "fill" });
-  fill.style.width = `${Math.min(100, Math.max(0, 100 * share))}%`;
+  fill.style.width = `${share < 0.005 ? 0 : Math.min(100, 100 * share)}%`; // 0% shows no bar
   return make("li", { className },
     make("bdi", { className: "name", title: name }, name),
     make("span", { className: "track", attributes: { "aria-hidden": "true" } }, fill),

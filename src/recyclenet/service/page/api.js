@@ -90,7 +90,12 @@ async function problemOf(response) {
 
 function checked(answer) {
   if (answer?.error) throw new Problem("unreadable", String(answer.error));
-  const odd = typeof answer?.label !== "string" || typeof answer.probabilities !== "object";
-  if (odd || answer.probabilities === null) throw new Problem("odd");
+  const shares = Object.values(answer?.probabilities ?? {});
+  const isSound =
+    typeof answer?.label === "string" &&
+    typeof answer.bin === "string" &&
+    shares.length > 0 &&
+    [answer.confidence, answer.unknown ?? 0, ...shares].every(Number.isFinite);
+  if (!isSound) throw new Problem("odd");
   return answer;
 }

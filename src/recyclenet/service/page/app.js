@@ -18,8 +18,7 @@ let spoken = null; // the verdict that a screen reader last got from the camera
 let isAsking = false;
 
 const live = new Live(find("video"), {
-  changed: (answer, hasSeen) => {
-    const state = hasSeen && !answer ? "liveStale" : "liveWaiting";
+  changed: (answer, state) => {
     if (answer === liveAnswer && state === liveState) return;
     liveAnswer = answer;
     liveState = state;

@@ -1,10 +1,11 @@
-// Live answers from the camera, about two a second. An answer counts for two and a half seconds.
+// Live answers from the camera, about two a second.
 
 import { classify, Problem } from "./api.js";
 import { draw, toJpeg } from "./photo.js";
 
 const PERIOD = 500; // milliseconds between frames
 const FRESH = 2500; // milliseconds after which an answer no longer shows what the camera sees
+const SLOW = 1500; // milliseconds for one answer, from which live answers are no use
 const FRAMES = 3; // the last answers, of which
 const AGREEING = 2; // so many must agree
 const FRAME_SIDE = 640;
@@ -21,16 +22,17 @@ export function cameraProblem(error) {
 
 /**
  * Return the newest answer that at least two of the last three frames agree on, with the mean of
- * their probabilities; null if they disagree, or if the newest is no longer fresh.
+ * their probabilities; null if they disagree, or if none of them is fresh.
  *
  * `seen` are `{time, answer}`, oldest first; `time` is when the frame was taken, and `now` is the
  * current time, in milliseconds.
  */
 export function smoothed(seen, now) {
-  const fresh = seen.slice(-FRAMES).filter(({ time }) => now - time <= FRESH);
+  if (!seen.length || now - seen.at(-1).time > FRESH) return null;
+  const last = seen.slice(-FRAMES).filter(({ time }) => now - time <= 2 * FRESH);
   const verdict = ({ answer }) => JSON.stringify([answer.label, answer.bin]);
-  for (const newest of fresh.toReversed()) {
-    const agreeing = fresh.filter((one) => verdict(one) === verdict(newest));
+  for (const newest of last.toReversed()) {
+    const agreeing = last.filter((one) => verdict(one) === verdict(newest));
     if (agreeing.length < AGREEING) continue;
     const mean = (value) =>
       agreeing.reduce((sum, { answer }) => sum + (value(answer) ?? 0), 0) / agreeing.length;
@@ -52,11 +54,13 @@ export class Live {
   #changed;
   #stopped;
   #seen = [];
+  #took = 0; // milliseconds for the last answer
   #run = null; // aborted when the camera stops; each start has its own
 
   /**
-   * `changed(answer, isWaiting)` is called with each new state; `stopped(reason)` when the camera
-   * stops by itself, with a name in strings.js or a Problem.
+   * `changed(answer, state)` is called with what to show: a smoothed answer, or null and a name in
+   * strings.js. `stopped(reason)` is called when the camera stops by itself, with such a name or a
+   * Problem.
    */
   constructor(video, { changed, stopped }) {
     this.#video = video;
@@ -116,7 +120,11 @@ export class Live {
 
   // Answers also go stale while no new one arrives.
   #watch(signal) {
-    const update = () => this.#changed(smoothed(this.#seen, performance.now()), this.#seen.length > 0);
+    const update = () => {
+      const answer = smoothed(this.#seen, performance.now());
+      const unanswered = this.#took > SLOW ? "liveSlow" : "liveStale";
+      this.#changed(answer, answer || !this.#seen.length ? "liveWaiting" : unanswered);
+    };
     const timer = setInterval(update, 250);
     signal.addEventListener("abort", () => clearInterval(timer));
     update();
@@ -132,6 +140,7 @@ export class Live {
         if (picture) {
           const answer = await classify(await toJpeg(picture), signal);
           if (signal.aborted) return;
+          this.#took = performance.now() - time;
           this.#seen = [...this.#seen, { time, answer }].slice(-FRAMES);
           failures = 0;
         }
@@ -143,7 +152,8 @@ export class Live {
           return;
         }
       }
-      await new Promise((done) => setTimeout(done, Math.max(50, time + PERIOD * (1 + 3 * failures) - performance.now())));
+      const pause = time + PERIOD * (1 + 3 * failures) - performance.now();
+      await new Promise((done) => setTimeout(done, Math.max(50, pause)));
     }
   }
 }
