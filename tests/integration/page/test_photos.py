@@ -26,7 +26,8 @@ window.fetch = (path, options) => {
       body: options.body,
       answer: (label, more = {}) => resolve(reply({
         id: "0".repeat(32), path: null, label, confidence: 0.9,
-        probabilities: { [label]: 0.9, x: 0.1 }, stream: "recyclable", bin: "recycling bin", known: true, unknown: null,
+        probabilities: { [label]: 0.9, x: 0.1 },
+        stream: "recyclable", bin: "recycling bin", known: true, unknown: null,
         expected_cost: null, error: null, ...more }, 200)),
       refuse: (status, detail, reason) => resolve(reply({ status, detail, reason }, status)),
       break: () => reject(new TypeError("no network")),

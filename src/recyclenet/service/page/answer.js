@@ -1,7 +1,7 @@
 // The answer as the page shows it. The server decides; this only displays.
 
 import { icon, make } from "./dom.js";
-import { currentLanguage, named, percent, text } from "./words.js";
+import { currentLanguage, named, percent, problemSentence, text } from "./words.js";
 
 const NUM_BARS = 6;
 const UNSURE = "not sure: ask a person"; // the server's words in place of a bin
@@ -128,9 +128,9 @@ export function feedbackForm(answer, labels, draft, send) {
       make("label", { htmlFor: "consent" }, text("consent"))),
     make("p", { id: "consent-note", className: "soft" }, text("consentNote")),
     draft.problem && make("p", { className: "notice", attributes: { role: "alert" } },
-      text(`problem.${draft.problem.kind}`).join(". ")),
+      problemSentence(draft.problem)),
     make("button", { id: "send", type: "submit", className: "main",
-      disabled: draft.state === "sending" },
+      attributes: { "aria-disabled": String(draft.state === "sending") } },
       text(draft.state === "sending" ? "sending" : "send")));
   const details = make("details", { open: Boolean(draft.open),
     on: { toggle: () => { draft.open = details.open; } } },

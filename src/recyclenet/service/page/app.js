@@ -5,28 +5,30 @@ import { classify, explain, fetchLabels, Problem, sendFeedback, useToken } from 
 import { fill, find, icon, make } from "./dom.js";
 import { Live } from "./live.js";
 import { fromDataAddress, picturesIn, prepare, show, thumbnail, toJpeg } from "./photo.js";
-import { chooseLanguage, currentLanguage, named, otherLanguage, percent, text } from "./words.js";
+import {
+  chooseLanguage, currentLanguage, named, otherLanguage, percent, problemSentence, text,
+} from "./words.js";
 
-const MAX_PHOTOS = 40;
+const MAX_PHOTOS = 20;
 
 let photos = []; // newest first
 let shown = null; // the photo on the stage
 let service = { model: "", labels: [] };
 let liveAnswer = null;
-let liveState = "liveStarting";
+let liveState = "liveStarting"; // shown while there is no answer
 let spoken = null; // the verdict that a screen reader last got from the camera
 let isAsking = false;
 
 const live = new Live(find("video"), {
   changed: (answer, state) => {
-    if (answer === liveAnswer && state === liveState) return;
+    if (state === liveState && JSON.stringify(answer) === JSON.stringify(liveAnswer)) return;
     liveAnswer = answer;
     liveState = state;
     sayLive(answer);
     renderPanel();
   },
   stopped: (reason) => {
-    notify(reason instanceof Problem ? text(`problem.${reason.kind}`).join(". ") : text(reason));
+    notify(reason instanceof Problem ? problemSentence(reason) : text(reason));
     if (reason.kind === "token") find("access").hidden = false;
     renderAll();
   },
@@ -135,6 +137,7 @@ async function fetchHeatmap(photo) {
 
 async function send(photo) {
   const { draft } = photo;
+  if (draft.state === "sending") return;
   draft.state = "sending";
   draft.problem = null;
   renderPanel();
@@ -195,7 +198,7 @@ function notify(words) {
 
 function announce(photo) {
   if (photo.state === "answered") say(sentence(photo.answer));
-  else if (photo.state === "failed") say(text(`problem.${photo.problem.kind}`).join(". "));
+  else if (photo.state === "failed") say(problemSentence(photo.problem));
   else say(text("asking"));
 }
 
@@ -269,7 +272,7 @@ function photoNodes(photo) {
       make("button", { id: "heatmap", type: "button", on: { click: () => toggleHeatmap(photo) } },
         text(photo.explaining ? "cancel" : heatmapWords))),
     photo.heatmapProblem && make("p", { className: "notice", attributes: { role: "alert" } },
-      text(`problem.${photo.heatmapProblem.kind}`).join(". ")),
+      problemSentence(photo.heatmapProblem)),
     service.feedback === false
       ? null
       : feedbackForm(photo.answer, service.labels, photo.draft, () => send(photo)),

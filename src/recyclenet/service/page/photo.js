@@ -2,6 +2,7 @@
 
 // Sending more pixels costs time and changes no answer: models see a few hundred.
 export const MAX_SIDE = 1600;
+const SHOWN_SIDE = 1000; // kept for each photo of the session: 3 MB
 const THUMBNAIL = 160;
 const QUALITY = 0.9;
 
@@ -19,9 +20,10 @@ export async function prepare(file) {
     return { upload: file, picture: null };
   }
   const isSmall = Math.max(bitmap.width, bitmap.height) <= MAX_SIDE;
-  const picture = draw(bitmap, MAX_SIDE);
+  const upload = isSmall ? file : await toJpeg(draw(bitmap, MAX_SIDE));
+  const picture = draw(bitmap, SHOWN_SIDE);
   bitmap.close();
-  return { upload: isSmall ? file : await toJpeg(picture), picture };
+  return { upload, picture };
 }
 
 /** Return a canvas with the picture, its longer side at most `maxSide` pixels. */

@@ -27,6 +27,10 @@ export function text(name, values = {}) {
   return found.replace(/\{(\w+)\}/g, (_, key) => values[key]);
 }
 
+/** Return what went wrong and what to do, on one line. */
+export const problemSentence = (problem) =>
+  text(`problem.${problem.kind}`).join(language === "zh" ? "。" : ". ");
+
 /** Return the name of a class or bin. */
 export const named = (name) => nameIn(language, name);
 
