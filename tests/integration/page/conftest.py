@@ -18,6 +18,8 @@ def browse() -> Iterator[Callable[..., Any]]:
     """A function that starts a browser with a fake camera, with further options."""
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
     webdriver = pytest.importorskip("selenium.webdriver", reason="Selenium is not installed")
+    from selenium.common.exceptions import SessionNotCreatedException
+
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     chromedriver = shutil.which("chromedriver")
     if chromium is None or chromedriver is None:
@@ -25,7 +27,7 @@ def browse() -> Iterator[Callable[..., Any]]:
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     drivers = []
 
-    def start(*arguments: str, fake_camera: bool = True) -> Any:
+    def start(*arguments: str, fake_camera: bool = True, network_log: bool = False) -> Any:
         options = webdriver.ChromeOptions()
         options.binary_location = chromium
         profile = tempfile.mkdtemp(dir=folder.name)
@@ -39,9 +41,13 @@ def browse() -> Iterator[Callable[..., Any]]:
         if fake_camera:
             options.add_argument("--use-fake-device-for-media-stream")
             options.add_argument("--use-fake-ui-for-media-stream")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        logs = ("browser", "performance") if network_log else ("browser",)
+        options.set_capability("goog:loggingPrefs", dict.fromkeys(logs, "ALL"))
         service = webdriver.ChromeService(executable_path=chromedriver)
-        driver = webdriver.Chrome(options=options, service=service)
+        try:
+            driver = webdriver.Chrome(options=options, service=service)
+        except SessionNotCreatedException:  # on a busy machine, the start may take too long
+            driver = webdriver.Chrome(options=options, service=service)
         drivers.append(driver)
         return driver
 
@@ -75,7 +81,6 @@ def page(driver: Any, service: Service) -> Iterator[Page]:
     first = driver.current_window_handle
     driver.switch_to.new_window("tab")
     driver.get_log("browser")
-    driver.get_log("performance")
     yield Page(driver, service.address).open()
     errors = [row for row in driver.get_log("browser") if row["level"] == "SEVERE"]
     driver.close()
