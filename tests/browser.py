@@ -24,7 +24,7 @@ class Service:
     """A running `recyclenet serve`."""
 
     def __init__(self, *options: str | os.PathLike[str]) -> None:
-        command = [sys.executable, "-m", "recyclenet", "serve", "--port", "0"]
+        command = [sys.executable, "-m", "recyclenet", "serve", "--port", "0", "--deadline", "60"]
         self._process = subprocess.Popen(
             [*command, *map(os.fspath, options)], stderr=subprocess.PIPE, text=True
         )
