@@ -4,6 +4,7 @@
     |-- UsageError             2  the request is invalid: a path, an option, a recipe field
     |-- DataError              1  the photos, or the table that lists them, cannot be used
     |   `-- ImageError         1  one photo cannot be read
+    |       `-- ImageTooLargeError  it has more pixels or bytes than allowed
     |-- ModelFileError         4  a model or checkpoint file is damaged or cannot be trusted
     |-- MissingExtraError      1  an optional part of RecycleNet is not installed
     `-- Interrupted          130  the user interrupted the work (143: SIGTERM did)
@@ -47,6 +48,10 @@ class DataError(RecycleNetError):
 
 class ImageError(DataError):
     """One photo cannot be read."""
+
+
+class ImageTooLargeError(ImageError):
+    """One photo has more pixels or bytes than allowed."""
 
 
 class ModelFileError(RecycleNetError):

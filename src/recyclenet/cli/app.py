@@ -25,6 +25,7 @@ from recyclenet.cli import (
     lr_find,
     models,
     runs,
+    serve,
     stress,
     teach,
     train,
@@ -59,6 +60,7 @@ for module in (
     lodo,
     ablate,
     export,
+    serve,
     doctor,
 ):
     app.command(cls=Command)(getattr(module, module.__name__.rpartition(".")[2]))

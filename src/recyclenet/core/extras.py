@@ -38,6 +38,18 @@ DATA_MODULES = (
 )
 
 
+SERVE_MODULES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+
+
+def require_serve(feature: str) -> None:
+    """Check that the serving extra is installed, without importing it.
+
+    Raises:
+        MissingExtraError: a package of it is missing.
+    """
+    _require(SERVE_MODULES, feature, "serve")
+
+
 def require_train(feature: str) -> None:
     """Check that the training extra is installed, without importing it.
 

@@ -24,7 +24,7 @@ from PIL import ExifTags, Image, _imaging
 
 from recyclenet.core.bounds import TOTAL_PIXELS, BoundedFile, PixelBudget, check_scans
 from recyclenet.core.text import show_path
-from recyclenet.errors import ImageError, UsageError
+from recyclenet.errors import ImageError, ImageTooLargeError, UsageError
 
 ImageArray: TypeAlias = npt.NDArray[np.uint8]
 ImageSource: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | ImageArray
@@ -237,7 +237,7 @@ class _Decoding:
         if not width * height:
             raise ImageError(f"{self.name} has no pixels: its size is {width}x{height}")
         if width * height > self.max_pixels:
-            raise ImageError(
+            raise ImageTooLargeError(
                 f"{self.name} is {width}x{height}, {_megapixels(width * height)} megapixels; "
                 f"at most {_megapixels(self.max_pixels)} are allowed"
             )
@@ -292,7 +292,7 @@ def _open_any(file: BoundedFile, name: str) -> Image.Image:
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(
+        raise ImageTooLargeError(
             f"{name} has too many pixels: at most {_megapixels(LARGEST_MAX_PIXELS)} megapixels "
             f"are allowed"
         ) from error

@@ -102,7 +102,7 @@ class Classifier:
             ImageError: the photo cannot be read.
             ModelFileError: the model failed or returned non-finite logits.
         """
-        outputs = _row(self.outputs(self._prepare(source)[None]), 0)
+        outputs = _row(self.outputs(self.prepare(source)[None]), 0)
         self._check_finite(source, outputs)
         return self.answer(source, outputs.logits, outputs.unknown)
 
@@ -198,7 +198,16 @@ class Classifier:
         min_side = self.info.preprocess.min_side
         return decode_image(source, min_side=min_side, max_pixels=self._max_pixels)
 
-    def _prepare(self, source: ImageSource, look: Look | None = None) -> npt.NDArray[np.float32]:
+    def prepare(self, source: ImageSource, look: Look | None = None) -> npt.NDArray[np.float32]:
+        """Decode a photo and return the model's input for it, `(3, S, S)` float32.
+
+        Args:
+            source: a path, the bytes of a picture file, a Pillow image or a uint8 array.
+            look: is called with the photo and its decoded image.
+
+        Raises:
+            ImageError: the photo cannot be read.
+        """
         preprocess = self.info.preprocess
         with decoded(source, min_side=preprocess.min_side, max_pixels=self._max_pixels) as image:
             if look is not None:
@@ -209,11 +218,11 @@ class Classifier:
         self, source: ImageSource, look: Look | None = None
     ) -> tuple[npt.NDArray[np.float32] | None, ImageError | None]:
         try:
-            return self._prepare(source, look), None
+            return self.prepare(source, look), None
         except ImageError as error:
             return None, error
 
-    def _check_finite(self, source: ImageSource, outputs: Outputs) -> None:
+    def _check_finite(self, source: ImageSource | None, outputs: Outputs) -> None:
         for kind, values in outputs._asdict().items():
             if values is None or np.isfinite(values).all():
                 continue
@@ -257,6 +266,25 @@ class Classifier:
             expected_cost=None if np.isnan(cost) else cost,
             source=source,
         )
+
+    def answers(self, batch: npt.NDArray[np.float32]) -> list[Prediction | ModelFileError]:
+        """Return the prediction for each photo of a prepared batch `(N, 3, S, S)` float32.
+
+        A photo with non-finite outputs gets an error; the others are answered.
+
+        Raises:
+            ModelFileError: the model failed.
+        """
+        outputs = self.outputs(batch)
+        answers: list[Prediction | ModelFileError] = []
+        for number in range(len(batch)):
+            row = _row(outputs, number)
+            try:
+                self._check_finite(None, row)
+                answers.append(self.answer(None, row.logits, row.unknown))
+            except ModelFileError as error:
+                answers.append(error)
+        return answers
 
     def choose_bins(
         self,

@@ -1,0 +1,1 @@
+"""The HTTP service: classify, explain and collect feedback. Needs the extra `serve`."""

@@ -1,0 +1,87 @@
+"""Stores feedback in a folder of bounded size."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from PIL import Image
+
+from recyclenet.core.files import write_bytes
+from recyclenet.core.images import decode_image
+from recyclenet.errors import RecycleNetError
+from recyclenet.service.problems import Problem
+
+# The least that a file takes on a disk.
+BLOCK = 4096
+QUALITY = 95
+
+
+class FeedbackStore:
+    """A folder with one JSON file for each piece of feedback, and a JPEG where the user agreed.
+
+    Names are random; nothing that the user sent becomes part of a path. A photo is decoded and
+    saved anew, so no metadata of it, such as its place, is stored.
+
+    Args:
+        folder: the folder; created if missing.
+        max_bytes: size of all files in it, at most.
+
+    Raises:
+        RecycleNetError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._used = sum(_room(path.stat().st_size) for path in folder.iterdir())
+        except OSError as error:
+            raise RecycleNetError(f"cannot use the folder {folder}: {error.strerror}") from error
+
+    def store(self, facts: dict[str, object], photo: bytes | None) -> str:
+        """Store feedback, and return its id.
+
+        Args:
+            facts: what to store as JSON.
+            photo: a photo file; None to store none.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            Problem: the folder is full.
+        """
+        picture = None if photo is None else _plain_jpeg(photo)
+        name = uuid.uuid4().hex
+        row = {"id": name, "time": round(time.time(), 3), "photo": picture is not None, **facts}
+        text = json.dumps(row, ensure_ascii=False).encode()
+        files = {f"{name}.json": text}
+        if picture is not None:
+            files = {f"{name}.jpg": picture, **files}
+        self._take(sum(_room(len(content)) for content in files.values()))
+        for file, content in files.items():
+            write_bytes(self._folder / file, content)
+        return name
+
+    def _take(self, room: int) -> None:
+        with self._lock:
+            if self._used + room > self._max_bytes:
+                raise Problem(
+                    507, "feedback_full", "the folder for feedback is full; tell the operator"
+                )
+            self._used += room
+
+
+def _plain_jpeg(photo: bytes) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(decode_image(photo)).save(content, "JPEG", quality=QUALITY)
+    return content.getvalue()
+
+
+def _room(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK

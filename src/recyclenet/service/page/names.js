@@ -1,0 +1,50 @@
+// Chinese names of the classes and bins that RecycleNet itself knows. Others are shown as they are.
+
+const ZH = {
+  cardboard: "纸板",
+  glass: "玻璃",
+  metal: "金属",
+  paper: "纸张",
+  plastic: "塑料",
+  trash: "其他垃圾",
+  biodegradable: "可降解物",
+  aerosol_cans: "喷雾罐",
+  aluminum_food_cans: "铝制食品罐",
+  aluminum_soda_cans: "易拉罐",
+  cardboard_boxes: "纸箱",
+  cardboard_packaging: "纸板包装",
+  clothing: "衣物",
+  coffee_grounds: "咖啡渣",
+  disposable_plastic_cutlery: "一次性塑料餐具",
+  eggshells: "蛋壳",
+  food_waste: "剩菜剩饭",
+  glass_beverage_bottles: "玻璃饮料瓶",
+  glass_cosmetic_containers: "玻璃化妆品瓶",
+  glass_food_jars: "玻璃食品罐",
+  magazines: "杂志",
+  newspaper: "报纸",
+  office_paper: "办公用纸",
+  paper_cups: "纸杯",
+  plastic_cup_lids: "塑料杯盖",
+  plastic_detergent_bottles: "塑料洗涤剂瓶",
+  plastic_food_containers: "塑料食品盒",
+  plastic_shopping_bags: "塑料购物袋",
+  plastic_soda_bottles: "塑料汽水瓶",
+  plastic_straws: "塑料吸管",
+  plastic_trash_bags: "塑料垃圾袋",
+  plastic_water_bottles: "塑料水瓶",
+  shoes: "鞋",
+  steel_food_cans: "钢制食品罐",
+  styrofoam_cups: "泡沫塑料杯",
+  styrofoam_food_containers: "泡沫塑料餐盒",
+  tea_bags: "茶包",
+  "recycling bin": "可回收物桶",
+  "kitchen-waste bin": "厨余垃圾桶",
+  "hazardous-waste point": "有害垃圾收集点",
+  "residual-waste bin": "其他垃圾桶",
+};
+
+/** Return the name of a class or bin in `language`, or the name itself. */
+export function nameIn(language, name) {
+  return language === "zh" && Object.hasOwn(ZH, name) ? ZH[name] : name;
+}

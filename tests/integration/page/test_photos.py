@@ -1,0 +1,226 @@
+"""Photos on the page: how they get in, and what comes back."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from browser import BOTTLE, CUP, Page
+from recyclenet import Classifier
+
+# Answers when the test says so: `answerAll()`; `asked` holds the bodies.
+FAKE_SERVER = """
+const real = window.fetch;
+window.asked = [];
+const reply = (body, status) => new Response(JSON.stringify(body), { status });
+window.fetch = (path, options) => {
+  if (!String(path).includes("v1/classify")) return real(path, options);
+  return new Promise((resolve, reject) => {
+    options.signal.addEventListener("abort", () => reject(options.signal.reason));
+    window.asked.push({
+      body: options.body,
+      answer: (label, more = {}) => resolve(reply({
+        id: "0".repeat(32), path: null, label, confidence: 0.9,
+        probabilities: { [label]: 0.9, x: 0.1 },
+        stream: "recyclable", bin: "recycling bin", known: true, unknown: null,
+        expected_cost: null, error: null, ...more }, 200)),
+      refuse: (status, detail, reason) => resolve(reply({ status, detail, reason }, status)),
+      break: () => reject(new TypeError("no network")),
+    });
+  });
+};
+"""
+
+
+@pytest.fixture
+def faked(page: Page) -> Page:
+    """The page with a server that the test plays."""
+    page.before_scripts(FAKE_SERVER)
+    return page.open()
+
+
+def asked(page: Page, number: int) -> None:
+    page.wait(lambda: page.run("return window.asked.length") >= number, f"request {number}")
+
+
+def test_a_dropped_photo_gets_the_answer_of_classify(page: Page) -> None:
+    expected = Classifier().classify(BOTTLE)
+    page.drop(BOTTLE)
+    page.wait_for(".verdict", "glass")
+    assert f"{expected.confidence:.0%}" in page.text(".verdict")
+    assert page.text(".place") == expected.bin
+    assert page.text(".bin .soft") != ""  # the advice
+    shown = [line.text.split("\n") for line in page.all(".bars li")]
+    assert [name for name, _ in shown] == list(expected.probabilities)
+    assert [share for _, share in shown] == [f"{p:.0%}" for p in expected.probabilities.values()]
+    assert page.text("#said") == f"glass, {expected.confidence:.0%}. recycling bin"
+    assert page.is_shown("#photo")
+
+
+def test_not_sure_is_shown_as_such(page: Page) -> None:
+    page.pick(CUP)
+    page.wait_for(".verdict", "Not sure")
+    assert page.text(".place") == "Ask a person"
+    assert "Best guess: metal, 34%" in page.text("#panel")
+    assert "ask a person" in page.text("#said")
+
+
+def test_a_pasted_photo_gets_an_answer(page: Page) -> None:
+    page.run(
+        """
+        const bytes = Uint8Array.from(atob(arguments[0]), (char) => char.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], "image.jpg", { type: "image/jpeg" }));
+        const event = new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+        document.dispatchEvent(event);
+        """,
+        base64_of(BOTTLE),
+    )
+    page.wait_for(".verdict", "glass")
+
+
+def base64_of(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def test_the_heatmap_comes_on_demand(page: Page) -> None:
+    page.pick(BOTTLE)
+    page.wait_for(".verdict", "glass")
+    assert not page.is_shown("#caption")
+    page.find("#heatmap").click()
+    page.wait(lambda: page.is_shown("#caption"), "heatmap", seconds=120)
+    assert "glass" in page.text("#caption")
+    page.find("#heatmap").click()
+    assert not page.is_shown("#caption")
+
+
+@pytest.mark.parametrize("consent", [False, True])
+def test_feedback_sends_the_photo_only_with_consent(
+    page: Page, feedback_folder: Path, consent: bool
+) -> None:
+    before = set(feedback_folder.iterdir())
+    page.pick(BOTTLE)
+    page.wait_for(".verdict", "glass")
+    page.find("#wrong").click()
+    page.find("#truth option[value=plastic]").click()
+    if consent:
+        page.find("#consent").click()
+    page.find("#send").click()
+    page.wait_for(".thanks", "with the photo" if consent else "without the photo")
+    new = sorted(set(feedback_folder.iterdir()) - before)
+    assert [path.suffix for path in new] == ([".jpg", ".json"] if consent else [".json"])
+    row = json.loads(new[-1].read_text(encoding="utf-8"))
+    assert (row["label"], row["predicted"]) == ("plastic", "glass")
+    assert row["answer"]
+
+
+def test_several_photos_wait_their_turn_and_keep_their_answers(faked: Page) -> None:
+    faked.pick(BOTTLE, CUP)
+    asked(faked, 1)
+    faked.pick(CUP)  # while the first is in flight
+    faked.run("asked[0].answer('first')")
+    asked(faked, 2)
+    assert faked.text(".verdict") == ""  # the photo shown has no answer yet
+    faked.run("asked[1].answer('second')")
+    asked(faked, 3)
+    faked.run("asked[2].answer('third')")
+    faked.wait_for(".verdict", "third")
+    names = [faked.text(f"#thumbnails li:nth-child({n})") for n in (1, 2, 3)]
+    assert names == ["third, 90%", "second, 90%", "first, 90%"]
+    faked.find("#thumbnails li:nth-child(3) button").click()
+    assert "first" in faked.text(".verdict")
+    assert faked.find("#thumbnails li:nth-child(3) button").get_attribute("aria-current") == "true"
+    faked.find("#clear").click()
+    assert not faked.is_shown("#history")
+    assert faked.is_shown("#prompt")
+
+
+def test_a_request_in_flight_can_be_cancelled_and_tried_again(faked: Page) -> None:
+    faked.pick(BOTTLE)
+    asked(faked, 1)
+    faked.find("#cancel").click()
+    faked.wait_for(".problem", "Cancelled")
+    faked.find("#retry").click()
+    asked(faked, 2)
+    faked.run("asked[0].answer('late'); asked[1].answer('glass')")
+    faked.wait_for(".verdict", "glass")
+
+
+PROBLEMS: dict[str, tuple[str, str]] = {
+    "asked[0].refuse(413, 'too many pixels', 'image_too_large')": ("too large", "too many pixels"),
+    "asked[0].refuse(422, 'cut off', 'broken_image')": ("cannot be read", "cut off"),
+    "asked[0].refuse(503, 'try again soon', 'overloaded')": ("busy", "try again soon"),
+    "asked[0].refuse(500, '<b>x</b>', 'model_failed')": ("had a problem", "<b>x</b>"),
+    "asked[0].break()": ("does not answer", "still runs"),
+    "asked[0].answer(null)": ("makes no sense", "Reload"),
+    "asked[0].answer('x', { probabilities: null })": ("makes no sense", "Reload"),
+    "asked[0].answer('x', { confidence: 'much' })": ("makes no sense", "Reload"),
+}
+
+
+@pytest.mark.parametrize("script", PROBLEMS)
+def test_errors_are_plain_words_and_can_be_tried_again(faked: Page, script: str) -> None:
+    faked.pick(BOTTLE)
+    asked(faked, 1)
+    faked.run(script)
+    for words in PROBLEMS[script]:
+        faked.wait_for(".problem", words)
+    assert faked.text("#said") != ""
+    faked.find("#retry").click()
+    asked(faked, 2)
+    faked.run("asked[1].answer('glass')")
+    faked.wait_for(".verdict", "glass")
+
+
+def test_hostile_names_are_inert(faked: Page) -> None:
+    name = "<img src=x onerror=window.hacked=1>\u202e"
+    faked.pick(BOTTLE)
+    asked(faked, 1)
+    faked.run("asked[0].answer(arguments[0], { bin: arguments[0] })", name)
+    faked.wait_for(".verdict", "<img src=x")
+    assert faked.text(".place").startswith("<img src=x")
+    assert faked.run("return document.querySelectorAll('main img').length") == 0
+    assert faked.run("return window.hacked ?? null") is None
+
+
+def test_unknown_score_colour_and_rest_are_shown(faked: Page) -> None:
+    faked.pick(BOTTLE)
+    asked(faked, 1)
+    many = {f"class {n}": 0.05 for n in range(12)}
+    faked.run(
+        "asked[0].answer('glass', arguments[0])",
+        {"probabilities": many, "unknown": 0.42, "bin": "blue bin (paper)"},
+    )
+    faked.wait_for(".bars", "None of these")
+    assert "42%" in faked.text(".bars .unknown")
+    assert "6 other classes" in faked.text(".bars .rest")
+    assert "30%" in faked.text(".bars .rest")
+    assert faked.is_shown(".tile.blue")
+    assert faked.text(".place") == "blue bin (paper)"  # the colour in words, too
+
+
+@pytest.mark.parametrize(("side", "sent"), [(3000, (1600, 800)), (1200, None)])
+def test_large_photos_are_scaled_before_they_are_sent(
+    faked: Page, tmp_path: Path, side: int, sent: tuple[int, int] | None
+) -> None:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (side, side // 2), (90, 120, 60)).save(path)
+    faked.pick(path)
+    asked(faked, 1)
+    measure: Any = """
+        const [finish] = arguments;
+        const { body } = asked[0];
+        createImageBitmap(body).then((b) => finish([b.width, b.height, body.size]));
+    """
+    width, height, size = faked.driver.execute_async_script(measure)
+    if sent is None:
+        assert size == path.stat().st_size
+    else:
+        assert (width, height) == sent
+    faked.run("asked[0].answer('glass')")
+    faked.wait_for(".verdict", "glass")
