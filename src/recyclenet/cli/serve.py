@@ -114,7 +114,7 @@ def serve(
 
     metrics = Metrics()
     found = Models(models or model or default_model_path(), open_model, default, metrics)
-    for entry in found.list():
+    for entry in found.all():
         if entry.error is not None:
             say(f"left out: model {entry.name}: {entry.error}", err=True)
     app = make_app(settings, found, metrics)

@@ -79,7 +79,7 @@ class Models:
         newest = max(usable or self._models.values(), key=lambda m: (_modified(m.path), m.name))
         return newest.name
 
-    def list(self) -> list[Model]:
+    def all(self) -> list[Model]:
         """Return all models, by name."""
         return [self._models[name] for name in sorted(self._models)]
 
@@ -127,7 +127,7 @@ class Models:
             loaded = {name: self._load(name, path) for name, path in self._files().items()}
             if loaded:
                 self._models = loaded
-            return self.list()
+            return self.all()
 
     def _load(self, name: str, path: Path) -> Model:
         try:
