@@ -68,17 +68,17 @@ class Running:
         self._started = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert self._started.wait(100), self.errors
+        assert self._started.wait(120), self.errors
         assert self.port, self.errors
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.errors.append(line)
-            found = re.match(r"serving on http://127\.0\.0\.1:(\d+) ", line)
-            if found:
-                self.port = int(found[1])
-                self._started.set()
+        with self.process.stderr as lines:
+            for line in lines:
+                self.errors.append(line)
+                if found := re.match(r"serving on http://127\.0\.0\.1:(\d+) ", line):
+                    self.port = int(found[1])
+                    self._started.set()
         self._started.set()
 
     def ask(
@@ -129,7 +129,7 @@ def serve() -> Iterator[Serve]:
 
 
 def test_many_at_once_get_the_answers_of_single_photos(serve: Serve) -> None:
-    server = serve("--queue", "200")
+    server = serve("--queue", "200", "--deadline", "120")
     good = [path.read_bytes() for path in SAMPLES]
     classifier = Classifier(threads=1)
     expected = [classifier.classify(photo).to_row() for photo in good]
@@ -247,10 +247,10 @@ def test_a_stream_that_is_too_long_is_refused(serve: Serve, tiny_model: Path) ->
     status, answer, _ = server.ask("/v1/classify", b"", announced)
     assert (status, answer["reason"]) == (413, "body_too_large")
     for text in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
-            with suppress(ConnectionError):
-                connection.sendall(text)
-                assert b"bad_request" in connection.recv(4096)
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        with connection, suppress(ConnectionError):
+            connection.sendall(text)
+            assert b"bad_request" in connection.recv(4096)
     assert server.ask("/livez")[0] == 200
 
 
