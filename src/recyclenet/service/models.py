@@ -68,7 +68,8 @@ class Models:
         usable = [model for model in self._models.values() if model.classifier is not None]
         chosen = self._models[self.default]
         if not usable or (default is not None and chosen.classifier is None):
-            raise ModelFileError(chosen.error or f"no model in {show_path(source)} is usable")
+            open_model(chosen.path)  # raises its error as it is
+            raise ModelFileError(f"{show_path(chosen.path)} changed while it was read")
 
     @property
     def default(self) -> str:

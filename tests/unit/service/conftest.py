@@ -34,6 +34,7 @@ def jpeg(label: str = "glass", seed: int = 1, kind: str = "JPEG") -> bytes:
 def start(tiny_model: Path) -> Iterator[Start]:
     """A function that starts the service with some settings."""
     with ExitStack() as stack:
+        said: list[str] = []
 
         def begin(source: Path = tiny_model, default: str | None = None, **changes: Any) -> Any:
             metrics = Metrics()
@@ -42,7 +43,8 @@ def start(tiny_model: Path) -> Iterator[Start]:
                 return Classifier(path, threads=1)
 
             models = Models(source, open_model, default, metrics)
-            app = make_app(Settings(**changes), models, metrics)
+            app = make_app(Settings(**changes), models, metrics, said.append)
+            app.state.said = said
             return stack.enter_context(TestClient(app, base_url="http://localhost"))
 
         yield begin
