@@ -38,6 +38,8 @@ $(FULL)/installed: requirements/dev.txt pyproject.toml
 pins:  ## choose the newest versions anew; needs `pip install uv`
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --upgrade -o requirements/light.txt
+	uv pip compile pyproject.toml --extra serve --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --upgrade -o requirements/serve.txt
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --upgrade -o requirements/dev.txt
 

@@ -19,7 +19,8 @@ from property.table import commands
 from property.values import VALUES, is_described
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
-COMMANDS = commands()
+# A server does not end by itself; tests/integration/test_serve.py has its hostile cases.
+COMMANDS = {words: command for words, command in commands().items() if words != "serve"}
 DATA = ("scan", "inspect", "clean", "undo", "merge", "split", "balance", "augment")
 TRAINS = ("train", "lr-find", "crossval", "lodo", "ablate", "export")
 # Commands that write and take no long time.

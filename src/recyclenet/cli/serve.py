@@ -114,10 +114,14 @@ def serve(
 
     metrics = Metrics()
     found = Models(models or model or default_model_path(), open_model, default, metrics)
-    for entry in found.list():
+    for entry in found.all():
         if entry.error is not None:
             say(f"left out: model {entry.name}: {entry.error}", err=True)
-    app = make_app(settings, found, metrics)
+
+    def report(line: str) -> None:
+        say(line, err=True)
+
+    app = make_app(settings, found, metrics, report)
     listener = _listen(host, port)
     place = listener.getsockname()
     address = f"[{place[0]}]" if ":" in place[0] else place[0]
@@ -125,7 +129,7 @@ def serve(
     def started() -> None:
         say(f"serving on http://{address}:{place[1]} (Ctrl-C stops)", err=True)
 
-    server = Server(app, settings, started, lambda line: say(line, err=True))
+    server = Server(app, settings, started, report)
     server.run([listener])
     if server.force_exit:
         raise KeyboardInterrupt
@@ -146,7 +150,7 @@ def _token(path: Path | None) -> str | None:
     if len(token) < MIN_TOKEN or not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError(
             f"the token must be at least {MIN_TOKEN} printable ASCII characters without spaces; "
-            f"make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            f"make one with: openssl rand -hex 16"
         )
     return token
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -53,8 +53,20 @@ class Service:
     draining: bool = False
 
 
-def make_app(settings: Settings, models: Models, metrics: Metrics) -> FastAPI:
-    """Return the application; its `state.service` is the `Service`."""
+def make_app(
+    settings: Settings, models: Models, metrics: Metrics, say: Callable[[str], None]
+) -> FastAPI:
+    """Return the application; its `state.service` is the `Service`.
+
+    Args:
+        settings: the settings.
+        models: the models.
+        metrics: where to count.
+        say: reports a defect in one line.
+
+    Raises:
+        RecycleNetError: the folder for feedback cannot be used.
+    """
     feedback = None
     if settings.feedback is not None:
         feedback = FeedbackStore(settings.feedback, settings.feedback_bytes)
@@ -81,7 +93,9 @@ def make_app(settings: Settings, models: Models, metrics: Metrics) -> FastAPI:
     for module in (health, routes, page):
         app.include_router(module.router)
     _handle_errors(app, metrics)
-    app.add_middleware(Gate, settings=settings, metrics=metrics, draining=lambda: service.draining)
+    app.add_middleware(
+        Gate, settings=settings, metrics=metrics, draining=lambda: service.draining, say=say
+    )
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

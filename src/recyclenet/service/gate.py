@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -41,15 +40,22 @@ class Gate:
         settings: its settings.
         metrics: where to count.
         draining: whether the service is about to stop.
+        say: reports a defect in one line.
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, metrics: Metrics, draining: Callable[[], bool]
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        draining: Callable[[], bool],
+        say: Callable[[str], None],
     ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
         self._draining = draining
+        self._say = say
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -77,7 +83,7 @@ class Gate:
         except RecycleNetError as error:
             problem = problem_of(error)
         except Exception as error:
-            _report(error)
+            self._report(error)
             problem = Problem(500, "internal_error", "the service failed on this request")
         if problem is not None and not status:
             self._metrics.refusals.labels(problem.reason).inc()
@@ -146,11 +152,9 @@ class Gate:
         if self._draining():
             headers["Connection"] = "close"
 
-
-def _report(error: Exception) -> None:
-    if os.environ.get("RECYCLENET_DEBUG") == "1":
-        traceback.print_exception(error)
-        return
-    reason = " ".join(str(error).split())[:300]
-    line = f"error: a request failed: {type(error).__name__}: {reason}"
-    print(ascii(line)[1:-1], file=sys.stderr, flush=True)
+    def _report(self, error: Exception) -> None:
+        reason = " ".join(str(error).split())[:300]
+        self._say(f"error: a request failed: {type(error).__name__}: {reason}")
+        if os.environ.get("RECYCLENET_DEBUG") == "1":
+            for line in traceback.format_exception(error):
+                self._say(line.rstrip())

@@ -68,7 +68,8 @@ class Models:
         usable = [model for model in self._models.values() if model.classifier is not None]
         chosen = self._models[self.default]
         if not usable or (default is not None and chosen.classifier is None):
-            raise ModelFileError(chosen.error or f"no model in {show_path(source)} is usable")
+            open_model(chosen.path)  # raises its error as it is
+            raise ModelFileError(f"{show_path(chosen.path)} changed while it was read")
 
     @property
     def default(self) -> str:
@@ -79,7 +80,7 @@ class Models:
         newest = max(usable or self._models.values(), key=lambda m: (_modified(m.path), m.name))
         return newest.name
 
-    def list(self) -> list[Model]:
+    def all(self) -> list[Model]:
         """Return all models, by name."""
         return [self._models[name] for name in sorted(self._models)]
 
@@ -127,7 +128,7 @@ class Models:
             loaded = {name: self._load(name, path) for name, path in self._files().items()}
             if loaded:
                 self._models = loaded
-            return self.list()
+            return self.all()
 
     def _load(self, name: str, path: Path) -> Model:
         try:

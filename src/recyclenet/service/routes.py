@@ -139,7 +139,7 @@ async def models(request: Request) -> ModelsAnswer:
     """List the models."""
     found = service_of(request).models
     default = found.default
-    return ModelsAnswer(models=[_entry(model, model.name == default) for model in found.list()])
+    return ModelsAnswer(models=[_entry(model, model.name == default) for model in found.all()])
 
 
 @router.post("/models/{name}/reload", responses=problems(401, 403, 404, 409, 421, 422))
