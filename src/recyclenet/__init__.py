@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from recyclenet.operations.audit import audit
     from recyclenet.operations.benchmark import benchmark
     from recyclenet.operations.classify import classify
+    from recyclenet.operations.compare import compare
     from recyclenet.operations.crossval import crossval
     from recyclenet.operations.evaluate import evaluate
-    from recyclenet.operations.explain import explain
+    from recyclenet.operations.explain import Explainer, explain
     from recyclenet.operations.export import export
     from recyclenet.operations.lodo import lodo
     from recyclenet.operations.lr_find import lr_find
+    from recyclenet.operations.stress import stress
     from recyclenet.operations.teach import teach
     from recyclenet.operations.train import resume, train
     from recyclenet.training.run import Run
@@ -51,6 +53,7 @@ for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
 
 __all__ = [
     "Classifier",
+    "Explainer",
     "Manifest",
     "Prediction",
     "RecycleNetError",
@@ -60,6 +63,7 @@ __all__ = [
     "audit",
     "benchmark",
     "classify",
+    "compare",
     "crossval",
     "evaluate",
     "explain",
@@ -69,6 +73,7 @@ __all__ = [
     "lr_find",
     "merge_datasets",
     "resume",
+    "stress",
     "teach",
     "train",
 ]
@@ -77,15 +82,18 @@ __all__ = [
 # the light tier needs no PyTorch.
 _LIGHT = {
     "Classifier": "inference.classifier",
+    "Explainer": "operations.explain",
     "Manifest": "data.manifest",
     "Prediction": "core.prediction",
     "RecycleNetError": "errors",
     "audit": "operations.audit",
     "classify": "operations.classify",
+    "compare": "operations.compare",
     "evaluate": "operations.evaluate",
     "explain": "operations.explain",
     "load_dataset": "data.dataset",
     "merge_datasets": "data.merge",
+    "stress": "operations.stress",
     "teach": "operations.teach",
 }
 _FULL = {

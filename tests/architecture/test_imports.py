@@ -26,8 +26,10 @@ LIGHT = (
     "recyclenet.explanation",
     "recyclenet.operations.audit",
     "recyclenet.operations.classify",
+    "recyclenet.operations.compare",
     "recyclenet.operations.evaluate",
     "recyclenet.operations.explain",
+    "recyclenet.operations.stress",
     "recyclenet.operations.teach",
     "recyclenet.cli",
 )

@@ -102,6 +102,8 @@ COMMANDS = {
         "r.html",
         "p.csv",
     ),
+    "compare {model} {model} --data {photos} --report c.html": ("c.html",),
+    "stress --data {photos} --model {model} --limit 2 --report s.html": ("s.html",),
     "demo --pictures {photos} --model {model} --out d.html": ("d.html",),
     "doctor": (),
     "data scan {photos} --out m.csv": ("m.csv",),

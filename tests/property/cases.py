@@ -31,6 +31,7 @@ TOGETHER = {
     "data clean": {"apply": ("quarantine",), "quarantine": ("apply",)},
     "data augment": {"out": ("copies",), "copies": ("out",)},
     "train": {"data": ("out",), "out": ("data",)},
+    "explain": {"only_different": ("against",)},
 }
 ONE_OF = {
     "train": (("data", "resume"),),

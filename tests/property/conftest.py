@@ -134,15 +134,16 @@ def earlier(root: Path, contents: Templates, commands: Mapping[str, str]) -> Tem
     return found
 
 
-TEXTS = (".csv", ".toml", ".html", ".yaml")
+TEXTS = (".csv", ".toml", ".html", ".json", ".yaml")
 LIGHT = {
     "scan": "data scan photos --out photos/scan.csv",
     "scan again": "data scan photos --out scan.csv",
     "inspect": "data inspect photos --out inspect.html",
     "faults": "data clean photos --report faults --out clean.csv",
     "report": "evaluate --data photos --model model.onnx --report report.html "
-    "--predictions predictions.csv",
+    "--predictions predictions.csv --metrics metrics.json",
     "demo": "demo --pictures photos --model model.onnx --out demo.html",
+    "explain": "explain photos/glass --model model.onnx --report explain.html",
     "audit": "audit photos --model model.onnx --report audit.html",
     "copies": "data augment photos --groups flips --copies copies --out copies.csv",
     "quarantine": "data clean faulty --apply --quarantine quarantine",

@@ -24,7 +24,16 @@ COMMANDS = {words: command for words, command in commands().items() if words != 
 DATA = ("scan", "inspect", "clean", "undo", "merge", "split", "balance", "augment")
 TRAINS = ("train", "lr-find", "crossval", "lodo", "ablate", "export")
 # Commands that write and take no long time.
-WRITES = ("demo", "audit", "evaluate", "teach", *(f"data {name}" for name in DATA))
+WRITES = (
+    "demo",
+    "audit",
+    "evaluate",
+    "compare",
+    "stress",
+    "explain",
+    "teach",
+    *(f"data {name}" for name in DATA),
+)
 # Commands that ask a server: real processes of theirs would not be kept on this machine.
 FETCHES = ("data download", "data collect")
 Record = Callable[[str, object], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,11 +19,11 @@ from recyclenet.cli.options import (
     ModelOption,
     NegativesOption,
     RulesOption,
+    SplitOption,
     TtaOption,
 )
 from recyclenet.cli.output import finish, say, say_left_out, say_written
-from recyclenet.core.outputs import PAGE, PREDICTIONS
-from recyclenet.errors import ModelFileError
+from recyclenet.core.outputs import METRICS, PAGE, PREDICTIONS
 
 if TYPE_CHECKING:
     from recyclenet.evaluation.metrics import Scores
@@ -32,10 +32,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     data: DataOption,
-    split: Annotated[
-        str | None,
-        typer.Option("--split", help="train, val, test or all; default: test if there is one."),
-    ] = None,
+    split: SplitOption = None,
     as_json: JsonOption = False,
     tta: TtaOption = False,
     model: ModelOption = None,
@@ -53,8 +50,35 @@ def evaluate(
     negatives: NegativesOption = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", help="Write an HTML page with the most wrong photos."),
+        typer.Option("--report", help="Write an HTML page with all figures and the worst photos."),
         Writes(PAGE),
+    ] = None,
+    photos: Annotated[
+        int,
+        typer.Option(
+            "--photos",
+            min=0,
+            max=1000,
+            help="Show at most so many wrong or doubtful photos in the report.",
+        ),
+    ] = 60,
+    heatmaps: Annotated[
+        int,
+        typer.Option(
+            "--heatmaps",
+            min=0,
+            max=60,
+            help="Add heatmaps of the worst photos; each takes as long as 65 photos.",
+        ),
+    ] = 0,
+    min_confused: Annotated[
+        int,
+        typer.Option("--min-confused", min=1, help="Leave out pairs that are confused less often."),
+    ] = 1,
+    metrics: Annotated[
+        Path | None,
+        typer.Option("--metrics", help="Write every number of the report as JSON."),
+        Writes(METRICS),
     ] = None,
     predictions: Annotated[
         Path | None,
@@ -93,6 +117,7 @@ def evaluate(
             negatives=negatives or (),
             name=data.name or str(data),
             left_out=tell,
+            measure=report is not None or metrics is not None,
             progress=progress,
         )
     problems = result.table.problems
@@ -101,22 +126,21 @@ def evaluate(
     if predictions is not None:
         result.write_predictions(predictions)
         say_written(predictions)
+    if metrics is not None:
+        result.write_metrics(metrics, min_confused)
+        say_written(metrics)
     if report is not None:
-        result.write_page(report)
+        with counting("drawing") as progress:
+            result.write_page(
+                report,
+                photos,
+                num_heatmaps=heatmaps,
+                min_confused=min_confused,
+                progress=progress,
+            )
         say_written(report)
     if as_json:
-        num_unanswered = sum(isinstance(problem, ModelFileError) for problem in problems)
-        facts = {
-            "model": result.info.name,
-            "data": str(data),
-            "split": result.split,
-            "tta": tta,
-            "num_unreadable": len(problems) - num_unanswered,
-            "num_unanswered": num_unanswered,
-        }
-        domains = {name: scores.figures() for name, scores in result.by_domain.items()}
-        row = {**facts, **result.scores.to_row(), "by_domain": domains, **decision_row(result)}
-        print_row(row)
+        print_row({**result.to_row(), "data": str(data)})
     else:
         for line in [
             *describe(result.scores),
@@ -160,23 +184,6 @@ def describe_domains(by_domain: Mapping[str, Scores]) -> list[str]:
             for name, scores in by_domain.items()
         ),
     ]
-
-
-def decision_row(result: Evaluation) -> dict[str, Any]:
-    """Return the figures of other things, bins and risk, as far as they were asked for."""
-    row: dict[str, Any] = {}
-    if result.open_set is not None:
-        row["negatives"] = result.open_set.to_row()
-    if result.bins is not None:
-        row["bins"] = result.bins.to_row()
-    if result.classifier.risk is not None:
-        found = 1 - result.scores.known_accuracy if result.scores.coverage else None
-        row["risk"] = {
-            **result.classifier.risk.to_row(),
-            "coverage": round(result.scores.coverage, 6),
-            "risk": None if found is None else round(found, 6),
-        }
-    return row
 
 
 def describe_decisions(result: Evaluation) -> list[str]:

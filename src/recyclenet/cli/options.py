@@ -46,8 +46,30 @@ def run_files(run: Path) -> Iterator[Path]:
     yield from dataset_files(run)
 
 
+def model_files(model: Path) -> Iterator[Path]:
+    """Yield the files of a model: the file itself, or those of a run folder."""
+    yield model
+    if model.is_dir():
+        yield model / "model.onnx"
+        yield from run_files(model)
+
+
+def compared_files(items: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files of run folders, model files and tables of predictions, photos included."""
+    from recyclenet.core.run_folder import RunFolder
+    from recyclenet.evaluation.table import read_predictions
+
+    for item in items:
+        yield item
+        yield from RunFolder(item).files
+        if item.suffix.lower() == ".csv":
+            with suppress(RecycleNetError):  # the command reports the error
+                yield from (sample.path for sample in read_predictions(item).samples)
+
+
 _DATA = typer.Option("--data", help="Folder of class folders, or a CSV manifest.")
 DataOption = Annotated[Path, _DATA, Reads(dataset_files)]
+DataOptionOrNone = Annotated[Path | None, _DATA, Reads(dataset_files)]
 _SOURCES = typer.Option(
     "--data",
     metavar="[NAME=]DATASET",
@@ -108,6 +130,10 @@ RecipeOption = Annotated[
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a recipe field, such as fit.epochs=3; may be repeated."),
+]
+SplitOption = Annotated[
+    str | None,
+    typer.Option("--split", help="train, val, test or all; default: test if there is one."),
 ]
 TtaOption = Annotated[
     bool,

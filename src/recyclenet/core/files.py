@@ -201,6 +201,17 @@ def figure_png(figure: Any) -> bytes:
     return content.getvalue()
 
 
+def picture_png(picture: Any) -> bytes:
+    """Return a Pillow image as PNG, with `generator()` in its metadata."""
+    from PIL.PngImagePlugin import PngInfo
+
+    note = PngInfo()
+    note.add_text("Software", generator())
+    content = io.BytesIO()
+    picture.save(content, "PNG", optimize=True, pnginfo=note)
+    return content.getvalue()
+
+
 def write_figure(path: Path, figure: Any) -> None:
     """Write a matplotlib figure as PNG to `path` atomically."""
     write_bytes(path, figure_png(figure))

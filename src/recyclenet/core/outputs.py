@@ -285,5 +285,6 @@ EPOCHS = Kind(
 RECIPE = Kind("recipe", _begins('name = "'))
 COLLECTED = Kind("list of collected photos", _begins('{"url": "'))
 PAGE = Kind("page", _is_page)
+METRICS = Kind("file of metrics", _begins(f'{{\n "generator": "{GENERATOR} '))
 PICTURE = Kind("picture", _is_picture)
 MODEL = Kind("model file", _is_model)

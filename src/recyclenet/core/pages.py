@@ -1,9 +1,11 @@
-"""Self-contained HTML pages: no scripts, no network."""
+"""Self-contained HTML pages: no network, and no script but the program's own."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -18,13 +20,15 @@ from recyclenet.core.text import printable
 THUMBNAIL = 320
 
 
-def render_page(package: str, template: str, **values: Any) -> str:
+def render_page(package: str, template: str, *, script: str = "", **values: Any) -> str:
     """Render a template.
 
     Args:
         package: package whose `templates` folder has the template, which may extend `page.html` of
             `recyclenet.core`.
         template: file name.
+        script: file name of a script in the `templates` folder; empty for none. The page allows
+            this script and no other.
         values: the template's variables; a missing one is an error.
     """
     environment = Environment(
@@ -38,7 +42,18 @@ def render_page(package: str, template: str, **values: Any) -> str:
     environment.filters["data_uri"] = data_uri
     environment.filters["png_uri"] = png_uri
     environment.filters["percent"] = lambda value, digits=0: f"{value:.{digits}%}"
-    return environment.get_template(template).render(generator=generator(), **values)
+    source = _script(package, script) if script else ""
+    digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    return environment.get_template(template).render(
+        generator=generator(),
+        script=Markup(source),
+        script_digest=digest,
+        **values,
+    )
+
+
+def _script(package: str, name: str) -> str:
+    return (resources.files(package) / "templates" / name).read_text("utf-8")
 
 
 def _escaped(value: Any) -> Any:

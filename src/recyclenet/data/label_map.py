@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 from recyclenet.data.manifest import Manifest
 from recyclenet.errors import DataError, UsageError, nearest
 
+_log = logging.getLogger(__name__)
 # In place of a new label: leave the photos out. In place of a domain: all domains.
 LEAVE_OUT = "_"
 EVERY_DOMAIN = "*"
@@ -84,6 +86,39 @@ def map_labels(manifest: Manifest, maps: LabelMaps) -> tuple[Manifest, Counter[t
     if not kept:
         raise DataError(f"the label map leaves out all {len(manifest)} photos; keep some labels")
     return Manifest(tuple(kept)), left_out
+
+
+def relabelled(manifest: Manifest, maps: LabelMaps | None) -> Manifest:
+    """Apply label maps as `map_labels` does; what is left out goes to the log."""
+    if not maps:
+        return manifest
+    manifest, left_out = map_labels(manifest, maps)
+    for note in left_out_notes(left_out):
+        _log.info(note)
+    return manifest
+
+
+def relabelled_all(manifests: Sequence[Manifest], maps: LabelMaps | None) -> list[Manifest]:
+    """Apply label maps to several manifests; each label must occur in one of them.
+
+    What is left out goes to the log.
+
+    Raises:
+        UsageError: a map names a domain or a label that does not occur.
+        DataError: every photo of a manifest is left out.
+    """
+    relabelled(Manifest(tuple(s for manifest in manifests for s in manifest)), maps)
+    return [map_labels(manifest, _occurring(manifest, maps or {}))[0] for manifest in manifests]
+
+
+def _occurring(manifest: Manifest, maps: LabelMaps) -> LabelMaps:
+    """Return the part of the maps whose labels occur in a manifest."""
+    labels = {domain: set[str]() for domain in maps}
+    for sample in manifest:
+        for domain in labels.keys() & {sample.domain, EVERY_DOMAIN}:
+            labels[domain].add(sample.label)
+    own = {d: {old: maps[d][old] for old in maps[d].keys() & labels[d]} for d in maps}
+    return {domain: pairs for domain, pairs in own.items() if pairs}
 
 
 def left_out_notes(left_out: Mapping[tuple[str, str], int]) -> list[str]:

@@ -96,6 +96,11 @@ class Manifest:
         """Whether any row says which split it belongs to."""
         return any(sample.split for sample in self.samples)
 
+    @property
+    def default_split(self) -> str:
+        """The split to evaluate on: "test" if any row is in it, otherwise "all"."""
+        return "test" if any(sample.split == "test" for sample in self.samples) else "all"
+
     def select(self, split: str) -> Manifest:
         """Return the rows of one split, or all rows for "all".
 
@@ -115,6 +120,11 @@ class Manifest:
             )
             raise UsageError(f"no photo of this dataset is in split {split!r}: {hint}")
         return Manifest(chosen)
+
+    def evenly(self, limit: int | None) -> Manifest:
+        """Return at most `limit` rows (1 or more), evenly spaced; None for all."""
+        number = len(self) if limit is None else min(limit, len(self))
+        return Manifest(tuple(self.samples[i * len(self) // number] for i in range(number)))
 
     def check_labels(self, class_names: Iterable[str]) -> None:
         """Refuse labels that are not among `class_names`.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recyclenet.core.decision import softmax, trust
+from recyclenet.evaluation.curves import calibration_error
 
 Z95 = 1.959963984540054
 
@@ -25,6 +26,8 @@ class Scores:
         interval: 95% Wilson interval of the accuracy.
         balanced_accuracy: mean recall of the classes that occur.
         macro_f1: mean F1 of the classes that occur.
+        top2_accuracy: share of photos whose true class is among the two most probable ones.
+        top3_accuracy: the same for three.
         nll: mean negative log-likelihood of the calibrated probabilities, nats.
         ece: expected calibration error with 15 equal-width bins, 0 to 1.
         coverage: share of photos whose answer counts as known, 0 to 1.
@@ -37,6 +40,8 @@ class Scores:
     interval: tuple[float, float]
     balanced_accuracy: float
     macro_f1: float
+    top2_accuracy: float
+    top3_accuracy: float
     nll: float
     ece: float
     coverage: float
@@ -60,12 +65,21 @@ class Scores:
             for i, name in enumerate(self.class_names)
         }
 
-    def most_confused(self) -> list[tuple[str, str, int]]:
-        """Return (true, predicted, count) of each confusion, most frequent first."""
+    @property
+    def rates(self) -> npt.NDArray[np.float64]:
+        """The confusion matrix as shares of each true class, `(K, K)`; 0 without photos."""
+        return np.asarray(self.confusion / np.maximum(1, self.confusion.sum(1, keepdims=True)))
+
+    def most_confused(self, least: int = 1) -> list[tuple[str, str, int]]:
+        """Return (true, predicted, count) of each confusion, most frequent first.
+
+        Args:
+            least: omit confusions that are rarer.
+        """
         pairs = [
-            (self.class_names[row], self.class_names[column], int(count))
-            for (row, column), count in np.ndenumerate(self.confusion)
-            if row != column and count
+            (self.class_names[row], self.class_names[column], int(self.confusion[row, column]))
+            for row, column in np.argwhere(self.confusion >= max(1, least))
+            if row != column
         ]
         return sorted(pairs, key=lambda pair: -pair[2])
 
@@ -77,6 +91,8 @@ class Scores:
             "interval95": [round(bound, 6) for bound in self.interval],
             "balanced_accuracy": round(self.balanced_accuracy, 6),
             "macro_f1": round(self.macro_f1, 6),
+            "top2_accuracy": round(self.top2_accuracy, 6),
+            "top3_accuracy": round(self.top3_accuracy, 6),
             "nll": round(self.nll, 6),
             "ece": round(self.ece, 6),
             "coverage": round(self.coverage, 6),
@@ -132,11 +148,27 @@ def score(
         interval=wilson_interval(int(correct.sum()), len(targets)),
         balanced_accuracy=float(recall[present].mean()),
         macro_f1=float(f1[present].mean()),
+        top2_accuracy=top_accuracy(probabilities, targets, 2),
+        top3_accuracy=top_accuracy(probabilities, targets, 3),
         nll=float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
         ece=calibration_error(confidence, correct),
         coverage=float(known.mean()),
         known_accuracy=float(correct[known].mean()) if known.any() else 0.0,
     )
+
+
+def top_accuracy(
+    probabilities: npt.NDArray[np.float64], targets: npt.NDArray[np.int64], count: int
+) -> float:
+    """Return the share of photos whose true class is among the `count` most probable ones.
+
+    Args:
+        probabilities: `(N, K)`; of equal ones, the first class counts as more probable.
+        targets: `(N,)`.
+        count: 1 or more.
+    """
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+    return float((best == targets[:, None]).any(axis=1).mean())
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
@@ -150,19 +182,6 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = Z95 * sqrt(share * (1 - share) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
     return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def calibration_error(
-    confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], num_bins: int = 15
-) -> float:
-    """Return the expected calibration error (https://arxiv.org/abs/1706.04599), 0 to 1."""
-    bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
-    gaps = [
-        abs(confidence[bins == i].mean() - correct[bins == i].mean()) * (bins == i).mean()
-        for i in range(num_bins)
-        if (bins == i).any()
-    ]
-    return float(sum(gaps))
 
 
 def _class_metrics(
@@ -181,9 +200,23 @@ def _ratio(
     return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)
 
 
-def most_wrong(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> list[int]:
-    """Return the indices of wrong answers, lowest probability of the true class first."""
-    probabilities = softmax(logits)
+def worst_rows(
+    probabilities: npt.NDArray[np.float64],
+    targets: npt.NDArray[np.int64],
+    known: npt.NDArray[np.bool_],
+) -> list[int]:
+    """Return the rows with wrong or doubtful answers.
+
+    Args:
+        probabilities: `(N, K)`.
+        targets: `(N,)`.
+        known: whether each answer counts as known, `(N,)`; right ones that do not are doubtful.
+
+    Returns:
+        First the wrong answers, then the doubtful ones; of each, the lowest probability of the true
+        class first.
+    """
     likelihood = probabilities[np.arange(len(targets)), targets]
-    wrong = np.flatnonzero(probabilities.argmax(1) != targets)
-    return [int(i) for i in wrong[np.argsort(likelihood[wrong], kind="stable")]]
+    right = probabilities.argmax(1) == targets
+    rows = np.flatnonzero(~right | ~known)
+    return [int(row) for row in rows[np.lexsort((likelihood[rows], right[rows]))]]

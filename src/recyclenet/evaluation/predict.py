@@ -10,7 +10,7 @@ from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest
 from recyclenet.errors import DataError, RecycleNetError
 from recyclenet.evaluation.table import PredictionTable
-from recyclenet.inference.classifier import Classifier
+from recyclenet.inference.classifier import Classifier, Look
 
 
 def predict(
@@ -18,6 +18,7 @@ def predict(
     manifest: Manifest,
     progress: Progress = silent,
     labels: Iterable[str] | None = None,
+    look: Look | None = None,
 ) -> PredictionTable:
     """Return a classifier's logits for the photos of a manifest, in order.
 
@@ -26,6 +27,7 @@ def predict(
         manifest: photos with labels.
         progress: reports the number of photos done.
         labels: the labels that a photo may have; None for the classifier's classes.
+        look: is shown each photo's path and image, in several threads at once.
 
     Raises:
         DataError: a photo has another label, or no photo can be read.
@@ -34,7 +36,7 @@ def predict(
     manifest.check_labels(classifier.info.class_names if labels is None else labels)
     samples, rows, unknown = [], [], []
     problems: list[RecycleNetError] = []
-    answers = classifier.outputs_many(sample.path for sample in manifest)
+    answers = classifier.outputs_many((sample.path for sample in manifest), look=look)
     for done, (sample, (_, outputs, error)) in enumerate(zip(manifest, answers, strict=True), 1):
         if error is not None:
             problems.append(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,20 @@ from recyclenet.core.images import ImageArray
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.pages import render_page
 from recyclenet.core.prediction import Prediction
-from recyclenet.evaluation.metrics import Scores
+from recyclenet.evaluation.analysis import Analysis, Answer
+from recyclenet.evaluation.charts import reliability_chart, risk_chart
+
+# A matrix of more classes would make the page too large; the most confused pairs remain.
+MAX_MATRIX = 120
+# Rows of a table of pairs or of photos.
+_MOST_ROWS = 50
+_TITLES = {
+    "stream": "stream: right class",
+    "right_stream": "stream: right stream",
+    "brightness": "brightness, 0 to 1",
+    "size": "size, megapixels",
+    "blur": "blur, 0 to 1",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +35,14 @@ class Card:
         image: `(H, W, 3)` uint8; None if the photo cannot be read.
         heatmap: the image with the heatmap over it, `(S, S, 3)` uint8; None to show none.
         truth: the true label; None if unknown.
+        notes: further lines of text.
     """
 
     prediction: Prediction
     image: ImageArray | None = None
     heatmap: ImageArray | None = None
     truth: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_right(self) -> bool | None:
@@ -55,29 +70,54 @@ def answers_page(cards: Sequence[Card], info: ModelInfo) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Photo:
+    """One photo in the report of an evaluation.
+
+    Attributes:
+        answer: the answer for it.
+        image: `(H, W, 3)` uint8; None if the photo can no longer be read.
+        heatmap: the image with the heatmap over it, `(S, S, 3)` uint8; None to show none.
+    """
+
+    answer: Answer
+    image: ImageArray | None = None
+    heatmap: ImageArray | None = None
+
+
 def evaluation_page(
-    scores: Scores,
-    worst: Sequence[Card],
-    info: ModelInfo,
-    title: str,
-    by_domain: Mapping[str, Scores] | None = None,
+    analysis: Analysis, photos: Sequence[Photo], info: ModelInfo, title: str
 ) -> str:
-    """Return an HTML page with the metrics, the confusion matrix and the worst errors.
+    """Return an HTML page with all that is known of a model's answers.
 
     Args:
-        scores: the metrics.
-        worst: wrong answers, worst first.
+        analysis: the numbers.
+        photos: the first of `analysis.worst`, with their pictures.
         info: the model's metadata.
         title: title of the page.
-        by_domain: metrics of each domain, if there are several.
     """
+    scores, names = analysis.scores, analysis.scores.class_names
+    domains = sorted({photo.answer.domain for photo in photos})
+    here = (scores.coverage, 1 - scores.known_accuracy) if scores.coverage else None
     return render_page(
         "recyclenet.evaluation",
         "evaluation.html",
-        by_domain=by_domain or {},
-        evaluation=scores,
-        largest=max(1, int(scores.confusion.max())),
-        cards=worst,
+        script="evaluation.js",
+        analysis=analysis,
+        scores=scores,
+        photos=photos,
+        numbers={name: number for number, name in enumerate(names)},
+        domains=domains,
+        has_matrix=len(names) <= MAX_MATRIX,
+        pairs=analysis.most_confused,
+        most_rows=_MOST_ROWS,
+        reliability=reliability_chart(analysis.calibration.bins, analysis.calibration.bins_before),
+        risk=risk_chart(analysis.risk.points, here),
+        titles=_TITLES,
+        marks={
+            "classes": names,
+            "photos": [{"path": p.answer.path, "label": p.answer.truth} for p in photos],
+        },
         info=info,
         title=title,
     )

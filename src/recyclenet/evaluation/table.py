@@ -92,13 +92,8 @@ def write_predictions(path: Path, table: PredictionTable) -> None:
     write_table(path, [columns, *rows])
 
 
-def read_predictions(
-    path: Path,
-) -> tuple[list[Path], npt.NDArray[np.float32], tuple[str, ...]]:
+def read_predictions(path: Path) -> PredictionTable:
     """Read a table written by `write_predictions`.
-
-    Returns:
-        The N paths, the logits `(N, K)` and the K classes.
 
     Raises:
         UsageError: the file cannot be read.
@@ -107,23 +102,24 @@ def read_predictions(
     rows = read_table(path)
     _, columns = next(rows, (1, []))
     names = tuple(name.removeprefix("logit_") for name in columns[2:])
-    paths, logits = [], []
     if columns[:2] != ["path", "target"] or not names or len(set(names)) < len(names):
         raise DataError(
             f"{path} is not a prediction table; create one with crossval or evaluate --predictions"
         )
+    targets = {str(number): name for number, name in enumerate(names)}
+    samples, logits = [], []
     for line, row in rows:
         numbers = _numbers(row[2:])
-        if numbers is None or len(numbers) != len(names) or not row[0]:
+        if numbers is None or len(numbers) != len(names) or not row[0] or row[1] not in targets:
             raise DataError(
-                f"{path}, line {line}: a row needs a path, a target and {len(names)} finite "
-                f"logits; write the table again"
+                f"{path}, line {line}: a row needs a path, a target from 0 to {len(names) - 1} and "
+                f"{len(names)} finite logits; write the table again"
             )
-        paths.append(Path(row[0]))
+        samples.append(Sample(Path(row[0]), targets[row[1]]))
         logits.append(numbers)
-    if not paths:
+    if not samples:
         raise DataError(f"{path} lists no photos; write the table again")
-    return paths, np.stack(logits), names
+    return PredictionTable(tuple(samples), np.stack(logits), names)
 
 
 def _numbers(cells: list[str]) -> npt.NDArray[np.float32] | None:

@@ -6,22 +6,18 @@ https://arxiv.org/abs/1311.2901).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from recyclenet.core.images import ImageArray
 from recyclenet.core.preprocess import Preprocess
-
-Heatmap = npt.NDArray[np.float32]
+from recyclenet.explanation.heatmap import Heatmap, Score, to_heatmap
 
 
 def occlusion_heatmap(
     image: ImageArray,
     preprocess: Preprocess,
-    score: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]],
+    score: Score,
     *,
     grid: int = 8,
     batch_size: int = 16,
@@ -63,10 +59,4 @@ def occlusion_heatmap(
         cells = np.s_[max(row, 0) : row + 2, max(column, 0) : column + 2]
         drop[cells] += scores[0] - hidden
         count[cells] += 1
-    relevance = np.maximum(drop / count, 0)
-    if relevance.max() > 0:
-        relevance /= relevance.max()
-    smooth = Image.fromarray(relevance.astype(np.float32)).resize(
-        (side, side), Image.Resampling.BICUBIC
-    )
-    return np.clip(np.asarray(smooth, np.float32), 0, 1)
+    return to_heatmap(drop / count, side)

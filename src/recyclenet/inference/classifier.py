@@ -6,9 +6,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ BATCH_SIZE = 16
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+# Is shown a photo while it is decoded.
+Look: TypeAlias = Callable[[ImageSource, ImageArray], None]
 
 
 class Classifier:
@@ -42,6 +45,7 @@ class Classifier:
 
     Attributes:
         info: the model's metadata.
+        tta: whether logits are averaged with those of the mirror image.
         rules: the rules in use.
         streams: class to stream under these rules, in the order of the logits.
         bins: chooses the bin.
@@ -74,7 +78,7 @@ class Classifier:
             raise UsageError(f"threads must be 1 or more, not {threads}")
         self._session = open_session(None if model is None else Path(model), threads)
         self._workers = threads or os.cpu_count() or 1
-        self._tta = tta
+        self.tta = tta
         self._max_pixels = max_pixels
         self.info = self._session.info
         names = self.info.class_names
@@ -120,12 +124,20 @@ class Classifier:
                 yield self.answer(source, outputs.logits, outputs.unknown)
 
     def outputs_many(
-        self, sources: Iterable[ImageSource], batch_size: int = BATCH_SIZE
+        self,
+        sources: Iterable[ImageSource],
+        batch_size: int = BATCH_SIZE,
+        look: Look | None = None,
     ) -> Iterator[tuple[ImageSource, Outputs | None, RecycleNetError | None]]:
         """Yield `(source, outputs or None, error or None)` for each source, in order.
 
         The outputs are the logits `(K,)` and the features `(D,)` of one photo. The error is an
         `ImageError` if the photo cannot be read, and a `ModelFileError` if an output is not finite.
+
+        Args:
+            sources: the photos.
+            batch_size: number of photos per call of the model.
+            look: is shown each source and its decoded image, in several threads at once.
 
         Raises:
             UsageError: `batch_size` is below 1.
@@ -135,7 +147,8 @@ class Classifier:
         if batch_size < 1:
             raise UsageError(f"batch_size must be 1 or more, not {batch_size}")
         num_finite = num_nonfinite = 0
-        prepared = _in_order(self._try_prepare, sources, self._workers, 2 * batch_size)
+        work = partial(self._try_prepare, look=look)
+        prepared = _in_order(work, sources, self._workers, 2 * batch_size)
         while chunk := list(islice(prepared, batch_size)):
             arrays = [array for _, (array, _) in chunk if array is not None]
             batch = self.outputs(np.stack(arrays)) if arrays else None
@@ -167,7 +180,7 @@ class Classifier:
     def outputs(self, batch: npt.NDArray[np.float32]) -> Outputs:
         """Return logits and features for a batch `(N, 3, S, S)` float32, with `tta` if set."""
         outputs = self._session.run(batch)
-        if not self._tta:
+        if not self.tta:
             return outputs
         mirrored = self._session.run(np.ascontiguousarray(batch[..., ::-1]))
         return Outputs(
@@ -185,21 +198,27 @@ class Classifier:
         min_side = self.info.preprocess.min_side
         return decode_image(source, min_side=min_side, max_pixels=self._max_pixels)
 
-    def prepare(self, source: ImageSource) -> npt.NDArray[np.float32]:
+    def prepare(self, source: ImageSource, look: Look | None = None) -> npt.NDArray[np.float32]:
         """Decode a photo and return the model's input for it, `(3, S, S)` float32.
+
+        Args:
+            source: the photo.
+            look: called with the source and the decoded photo.
 
         Raises:
             ImageError: the photo cannot be read.
         """
         preprocess = self.info.preprocess
         with decoded(source, min_side=preprocess.min_side, max_pixels=self._max_pixels) as image:
+            if look is not None:
+                look(source, image)
             return preprocess(image)
 
     def _try_prepare(
-        self, source: ImageSource
+        self, source: ImageSource, look: Look | None = None
     ) -> tuple[npt.NDArray[np.float32] | None, ImageError | None]:
         try:
-            return self.prepare(source), None
+            return self.prepare(source, look), None
         except ImageError as error:
             return None, error
 

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-import logging
+import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.files import write_text
+from recyclenet.core.decision import softmax
+from recyclenet.core.files import generator, write_text
+from recyclenet.core.images import ImageArray, ImageSource, read_header
 from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.pages import thumbnail
 from recyclenet.core.progress import Progress, silent
 from recyclenet.core.taxonomy import Rules
 from recyclenet.data.dataset import as_manifest
 from recyclenet.data.folders import LeftOut
-from recyclenet.data.label_map import LabelMaps, left_out_notes, map_labels
+from recyclenet.data.label_map import LabelMaps, relabelled
 from recyclenet.data.manifest import Manifest
 from recyclenet.data.pictures import find_negatives
-from recyclenet.errors import UsageError
+from recyclenet.data.quality.looks import Looks, measure_looks
+from recyclenet.errors import ImageError, ModelFileError, UsageError
+from recyclenet.evaluation.analysis import Analysis, Answer, answers, calibration, risk_curve
 from recyclenet.evaluation.bins import BinScores, score_bins
 from recyclenet.evaluation.merging import merged_logits, merged_names
-from recyclenet.evaluation.metrics import Scores, most_wrong
+from recyclenet.evaluation.metrics import Scores
 from recyclenet.evaluation.open_set import OpenSetScores, score_open_set
 from recyclenet.evaluation.predict import predict
-from recyclenet.evaluation.report import Card, evaluation_page
+from recyclenet.evaluation.report import Photo, evaluation_page
+from recyclenet.evaluation.slices import Slice, by_name, by_thirds
+from recyclenet.evaluation.suspects import overlap
 from recyclenet.evaluation.table import PredictionTable, write_predictions
 from recyclenet.inference.classifier import Classifier, as_classifier
+from recyclenet.operations.explain import explain
 
-_log = logging.getLogger(__name__)
-NUM_WORST = 24
+NUM_PHOTOS = 60
+_THIRDS = {
+    "brightness": ("dark", "middle", "bright"),
+    "size": ("small", "middle", "large"),
+    "blur": ("sharp", "middle", "blurred"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +59,9 @@ class Evaluation:
         classifier: what was evaluated.
         name: of the dataset.
         answers: the model's own logits, `(N, K)`; `table` has those of merged classes, if any are.
+        dataset: the photos of all splits.
+        mapping: the model's class to merged class.
+        looks: path to how the photo looks; empty if not measured.
         open_set: the figures of photos of other things; None without such photos.
     """
 
@@ -56,6 +71,9 @@ class Evaluation:
     classifier: Classifier
     name: str
     answers: npt.NDArray[np.float32]
+    dataset: Manifest = field(default_factory=lambda: Manifest(()))
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    looks: Mapping[Path, Looks] = field(default_factory=dict)
     open_set: OpenSetScores | None = None
 
     @property
@@ -84,33 +102,145 @@ class Evaluation:
         return score_bins(self.table, self.classifier) if has_rules else None
 
     @cached_property
-    def most_wrong(self) -> list[Card]:
-        """The photos with wrong answers, those with the least probable truth first."""
-        table = self.table
-        cards = []
-        for row in most_wrong(table.logits, table.targets)[:NUM_WORST]:
-            sample = table.samples[row]
-            cards.append(
-                Card(
-                    prediction=self.classifier.answer(
-                        sample.path,
-                        self.answers[row],
-                        None if table.unknown is None else table.unknown[row],
-                    ),
-                    image=thumbnail(self.classifier.decode(sample.path)),
-                    truth=sample.label,
-                )
-            )
-        return cards
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """The calibrated probabilities, `(N, K)`."""
+        return softmax(self.table.logits, self.info.temperature)
 
-    def page(self) -> str:
-        """Return a self-contained HTML page with the figures and the most wrong photos."""
+    @cached_property
+    def slices(self) -> dict[str, list[Slice]]:
+        """The accuracy on parts of the photos, by what divides them.
+
+        "stream" counts right classes, "right_stream" answers of the right stream.
+        """
+        targets, predicted = self.table.targets, self.probabilities.argmax(1)
+        right = predicted == targets
+        found: dict[str, list[Slice]] = {}
+        if not self.mapping:  # merged classes have no stream
+            streams = np.array([self.classifier.streams[name] for name in self.table.class_names])
+            found["stream"] = by_name(streams[targets].tolist(), right)
+            right_stream = streams[predicted] == streams[targets]
+            found["right_stream"] = by_name(streams[targets].tolist(), right_stream)
+        looks = [self.looks.get(sample.path) for sample in self.table.samples]
+        measures = {
+            "brightness": [one and one.brightness for one in looks],
+            "size": [one and one.megapixels for one in looks],
+            "blur": [one and one.blur for one in looks],
+        }
+        for kind, values in measures.items():
+            found[kind] = by_thirds(np.array(values, np.float64), right, _THIRDS[kind])
+        return {kind: parts for kind, parts in found.items() if parts}
+
+    def analysis(self, min_confused: int = 1) -> Analysis:
+        """Return every number of the report.
+
+        Args:
+            min_confused: leave out pairs of classes that are confused less often.
+        """
+        info, table = self.info, self.table
+        before = merged_logits(self.answers, info.class_names, self.mapping, 1.0)
+        worst, suspects = answers(table, info.temperature, self.classifier.threshold)
+        evaluated = [sample for sample in table.samples if sample.split != "train"]
+        training = [sample for sample in self.dataset if sample.split == "train"]
+        return Analysis(
+            scores=self.scores,
+            calibration=calibration(
+                self.probabilities, softmax(before), table.targets, info.temperature
+            ),
+            risk=risk_curve(table, self.probabilities),
+            by_domain=self.by_domain,
+            bins=self.bins,
+            slices=self.slices,
+            suspects=suspects,
+            worst=worst,
+            overlap=overlap(evaluated, training),
+            num_training=len(table.samples) - len(evaluated),
+            min_confused=min_confused,
+        )
+
+    def page(
+        self,
+        num_photos: int = NUM_PHOTOS,
+        *,
+        num_heatmaps: int = 0,
+        min_confused: int = 1,
+        progress: Progress = silent,
+    ) -> str:
+        """Return a self-contained HTML page with the figures and the worst photos.
+
+        Args:
+            num_photos: show at most so many photos with wrong or doubtful answers.
+            num_heatmaps: so many of them get a heatmap; each takes as long as 65 answers.
+            min_confused: leave out pairs of classes that are confused less often.
+            progress: reports the pictures done.
+        """
+        found = self.analysis(min_confused)
+        photos = []
+        for number, answer in enumerate(found.worst[:num_photos]):
+            photos.append(self._photo(answer, number < num_heatmaps))
+            progress(number + 1, min(num_photos, len(found.worst)), "pictures")
         title = f"{self.info.name} on {self.name}, {self.split}"
-        return evaluation_page(self.scores, self.most_wrong, self.info, title, self.by_domain)
+        return evaluation_page(found, photos, self.info, title)
 
-    def write_page(self, path: str | os.PathLike[str]) -> None:
-        """Write the page to a file, atomically."""
-        write_text(Path(path), self.page())
+    def _photo(self, answer: Answer, is_heated: bool) -> Photo:
+        try:
+            image = thumbnail(self.classifier.decode(answer.path))
+            heatmap = explain(answer.path, self.classifier).overlay if is_heated else None
+        except ImageError:  # it was readable before
+            return Photo(answer)
+        return Photo(answer, image, heatmap)
+
+    def write_page(
+        self,
+        path: str | os.PathLike[str],
+        num_photos: int = NUM_PHOTOS,
+        *,
+        num_heatmaps: int = 0,
+        min_confused: int = 1,
+        progress: Progress = silent,
+    ) -> None:
+        """Write the page to a file, atomically; the arguments are those of `page`."""
+        page = self.page(
+            num_photos, num_heatmaps=num_heatmaps, min_confused=min_confused, progress=progress
+        )
+        write_text(Path(path), page)
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the metrics as plain values for JSON."""
+        problems = self.table.problems
+        num_unanswered = sum(isinstance(problem, ModelFileError) for problem in problems)
+        row = {
+            "model": self.info.name,
+            "data": self.name,
+            "split": self.split,
+            "tta": self.classifier.tta,
+            "num_unreadable": len(problems) - num_unanswered,
+            "num_unanswered": num_unanswered,
+            **self.scores.to_row(),
+            "by_domain": {name: scores.figures() for name, scores in self.by_domain.items()},
+        }
+        if self.open_set is not None:
+            row["negatives"] = self.open_set.to_row()
+        if self.bins is not None:
+            row["bins"] = self.bins.to_row()
+        if self.classifier.risk is not None:
+            found = 1 - self.scores.known_accuracy if self.scores.coverage else None
+            row["risk"] = {
+                **self.classifier.risk.to_row(),
+                "coverage": round(self.scores.coverage, 6),
+                "risk": None if found is None else round(found, 6),
+            }
+        return row
+
+    def write_metrics(self, path: str | os.PathLike[str], min_confused: int = 1) -> None:
+        """Write every number of the page as JSON, atomically.
+
+        Args:
+            path: the file.
+            min_confused: leave out pairs of classes that are confused less often.
+        """
+        row = {"generator": generator(), **self.to_row(), **self.analysis(min_confused).to_row()}
+        # ASCII, since a file name may have bytes that are not text.
+        write_text(Path(path), json.dumps(row, indent=1, allow_nan=False) + "\n")
 
     def write_predictions(self, path: str | os.PathLike[str]) -> None:
         """Write every photo's logits as CSV, atomically."""
@@ -139,6 +269,7 @@ def evaluate(
     negatives: Sequence[str | os.PathLike[str]] = (),
     name: str | None = None,
     left_out: LeftOut = lambda _: None,
+    measure: bool = True,
     progress: Progress = silent,
 ) -> Evaluation:
     """Evaluate a classifier on labelled photos.
@@ -156,6 +287,7 @@ def evaluate(
         negatives: photos of things that are none of the classes, or folders of them.
         name: of the dataset, for reports; None for that of its file.
         left_out: is called with one line for each folder or file that is not searched.
+        measure: also measure the brightness, size and blur of each photo, for the report.
         progress: reports the photos done.
 
     Raises:
@@ -168,22 +300,56 @@ def evaluate(
     mapping, info = model_map or {}, classifier.info
     if mapping and classifier.rules != Rules():
         raise UsageError("rules are for the model's own classes; omit the rules or the model's map")
-    manifest = as_manifest(data)
-    if maps:
-        manifest, unmapped = map_labels(manifest, maps)
-        for note in left_out_notes(unmapped):
-            _log.info(note)
+    manifest = relabelled(as_manifest(data), maps)
     others = find_negatives(negatives, left_out)
-    chosen = split or ("test" if any(sample.split == "test" for sample in manifest) else "all")
+    chosen = split or manifest.default_split
     names = merged_names(info.class_names, mapping)
-    own = predict(classifier, manifest.select(chosen), progress, names)
+    photos = manifest.select(chosen)
+    measuring = _Measuring({s.path: s.width * s.height for s in photos}) if measure else None
+    own = predict(classifier, photos, progress, names, measuring)
     logits = merged_logits(own.logits, info.class_names, mapping, info.temperature)
     table = replace(own, logits=logits, class_names=names)
-    scores = table.score(info.temperature, classifier.threshold)
     open_set = None
     if others:
         open_set, problems = score_open_set(classifier, own, others, progress)
         table = replace(table, problems=(*table.problems, *problems))
     if name is None:
         name = "dataset" if isinstance(data, Manifest) else Path(data).name or str(data)
-    return Evaluation(scores, table, chosen, classifier, name, own.logits, open_set)
+    return Evaluation(
+        table.score(info.temperature, classifier.threshold),
+        table,
+        chosen,
+        classifier,
+        name,
+        own.logits,
+        manifest,
+        mapping,
+        measuring.found if measuring else {},
+        open_set,
+    )
+
+
+@dataclass(frozen=True)
+class _Measuring:
+    """Measures photos while they are decoded, in several threads.
+
+    Attributes:
+        num_pixels: of each photo as the dataset says; 0 if unknown.
+        found: path to looks.
+    """
+
+    num_pixels: Mapping[Path, int]
+    found: dict[Path, Looks] = field(default_factory=dict)
+
+    def __call__(self, source: ImageSource, image: ImageArray) -> None:
+        path = Path(str(source))
+        self.found[path] = measure_looks(image, self.num_pixels.get(path) or _num_pixels(path))
+
+
+def _num_pixels(path: Path) -> int:
+    """Return the number of pixels of a photo as it was taken; 0 if unknown."""
+    try:
+        header = read_header(path.read_bytes())
+    except (OSError, ImageError):
+        return 0
+    return header.width * header.height

@@ -14,8 +14,8 @@ import lightning.pytorch as pl
 
 from recyclenet.core.files import write_table
 from recyclenet.core.progress import Progress
+from recyclenet.core.run_folder import METRICS, read_epochs
 from recyclenet.errors import EXIT_TERMINATED, Interrupted
-from recyclenet.training.run import METRICS, read_epochs
 
 _log = logging.getLogger(__name__)
 

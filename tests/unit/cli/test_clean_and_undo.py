@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from recyclenet.core.files import write_table
+from recyclenet.data.manifest import read_manifest
+
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -250,3 +253,27 @@ def test_a_clean_that_moves_nothing_leaves_no_folder(clean, photo_folder, tmp_pa
     assert (code, err) == (0, "")
     assert "moved 0 photos\n" in out
     assert not (tmp_path / "away").exists()
+
+
+def test_marks_of_a_page_relabel_and_remove(command, photos, tmp_path):
+    marks = [
+        (photos / "glass" / "glass1.jpg", "paper", "relabel"),
+        (photos / "metal" / "metal1.jpg", "metal", "remove"),  # z1 is a copy of it
+        (tmp_path / "elsewhere.jpg", "glass", "remove"),
+    ]
+    write_table(tmp_path / "marks.csv", [("path", "label", "action"), *marks])
+    take = ("--take", "unreadable,marked,duplicate,near_duplicate")
+    code, _, err = command(
+        "data", "clean", photos, *take, "--marks", tmp_path / "marks.csv", "--out",
+        tmp_path / "clean.csv", "--report", tmp_path / "report",
+    )  # fmt: skip
+    assert code in (0, 3), err
+    assert "1 photos get another label" in err
+    assert "left out: 1 marks of photos not in the dataset" in err
+    labels = {s.path.name: s.label for s in read_manifest(tmp_path / "clean.csv")}
+    assert labels["glass1.jpg"] == "paper"
+    assert "metal1.jpg" not in labels
+    assert labels["z1.jpg"] == "metal"  # the copy that is not marked stays
+    assert "z2.jpg" not in labels
+    assert (tmp_path / "report" / "marked.png").exists()
+    assert (photos / "metal" / "metal1.jpg").exists()

@@ -40,9 +40,11 @@ def arguments(words: tuple[str, ...], photos: Path, out: Path) -> list[str]:
     return {
         "audit": [str(photos / "none.jpg")],
         "classify": [str(photos / "none.jpg")],
+        "compare": [none, none],
         "benchmark models": ["no_such_network"],
         "demo": ["--pictures", none, "--out", out / "x.html"],
         "evaluate": ["--data", none],
+        "stress": ["--data", none],
         "models show": ["no_such_network"],
         "crossval": ["--data", none, "--out", out],
         "lodo": ["--data", none, "--out", out],

@@ -34,17 +34,20 @@ class Tags(HTMLParser):
         super().__init__()
         self.names: set[str] = set()
         self.attributes: set[str] = set()
+        self.num_scripts = 0
         self.text = path.read_bytes().decode("utf-8")
         self.feed(self.text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.add(tag)
+        self.num_scripts += tag == "script"
         self.attributes |= {name for name, _ in attrs}
 
 
-def check_page(path: Path) -> Tags:
+def check_page(path: Path, num_scripts: int = 0) -> Tags:
     page = Tags(path)
-    assert not {"script", "iframe", "link"} & page.names
+    assert page.num_scripts == num_scripts
+    assert not {"iframe", "link"} & page.names
     assert not {name for name in page.attributes if name.startswith("on")}
     assert all(char.isprintable() or char in "\n" for char in page.text)
     return page
@@ -77,7 +80,8 @@ def test_pages_of_demo_and_evaluate(
     code, out, err = command("evaluate", *options, "--data", odd, "--report", page, "--json")
     assert code == 0
     assert json.loads(out)["data"] == str(odd)
-    assert "\\udcff\\udcfe&lt;b&gt;" in check_page(page).text
+    # The page's own script and its data.
+    assert "\\udcff\\udcfe&lt;b&gt;" in check_page(page, num_scripts=2).text
 
 
 def test_page_and_sheets_of_the_data_commands(

@@ -17,6 +17,8 @@ from recyclenet.data.quality.quarantine import Departure, open_quarantine
 from recyclenet.data.quality.sheet import write_issues
 from recyclenet.errors import UsageError
 from recyclenet.evaluation.table import PredictionTable, write_predictions
+from recyclenet.inference.classifier import Classifier
+from recyclenet.operations.evaluate import Evaluation
 
 KINDS = {name: kind for name, kind in vars(outputs).items() if isinstance(kind, Kind)}
 
@@ -44,6 +46,11 @@ def write_output(kind: Kind, path: Path, tiny_model: Path) -> None:
         write_figure(path, figure.Figure())
     elif kind is outputs.PAGE:
         path.write_text(render_page("recyclenet.core", "page.html"))
+    elif kind is outputs.METRICS:
+        classifier = Classifier(tiny_model, threads=1)
+        names, logits = classifier.info.class_names, np.zeros((1, 3), np.float32)
+        table = PredictionTable((Sample(Path("a"), names[0]),), logits, names)
+        Evaluation(table.score(), table, "all", classifier, "set", logits).write_metrics(path)
     elif kind is outputs.MODEL:
         path.write_bytes(tiny_model.read_bytes())
     elif kind is outputs.COLLECTED:
@@ -58,12 +65,12 @@ def write_output(kind: Kind, path: Path, tiny_model: Path) -> None:
 
 
 def write_training_output(kind: Kind, path: Path) -> None:
+    from recyclenet.core.run_folder import METRICS
     from recyclenet.costs.models import CostRow
     from recyclenet.experiments import ablation
     from recyclenet.operations.crossval import Fold
     from recyclenet.operations.lodo import DomainFold
     from recyclenet.training.recipe import load_recipe, save_recipe
-    from recyclenet.training.run import METRICS
 
     if kind is outputs.RECIPE:
         save_recipe(load_recipe("default"), path)

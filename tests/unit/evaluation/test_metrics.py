@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recyclenet.evaluation.metrics import calibration_error, score, wilson_interval
+from recyclenet.evaluation.metrics import score, wilson_interval, worst_rows
 
 NAMES = ("glass", "metal", "paper")
 
@@ -36,6 +37,8 @@ def test_case_worked_by_hand():
         "precision": 0, "recall": 0, "f1": 0, "num_photos": 2,
     }  # fmt: skip
     assert scores.most_confused() == [("paper", "glass", 2), ("glass", "metal", 1)]
+    assert scores.most_confused(2) == [("paper", "glass", 2)]
+    assert scores.most_confused(3) == []
 
 
 def test_classes_without_photos_do_not_count_against_the_model():
@@ -68,6 +71,28 @@ def test_figures_agree_with_scikit_learn(num_photos, num_classes, seed):
         reference.f1_score(targets, predicted, labels=present, average="macro", zero_division=0)
     )
     assert scores.nll == pytest.approx(reference.log_loss(targets, probabilities, labels=labels))
+    for count, found in ((2, scores.top2_accuracy), (3, scores.top3_accuracy)):
+        if num_classes > 2:  # scikit-learn takes two classes for a binary problem
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # with k of all classes, the answer is 1
+                expected = reference.top_k_accuracy_score(targets, logits, k=count, labels=labels)
+            assert found == pytest.approx(expected)
+    precision, recall, f1, number = reference.precision_recall_fscore_support(
+        targets, predicted, labels=labels, zero_division=0
+    )
+    for index, figures in enumerate(scores.per_class().values()):
+        assert figures == pytest.approx(
+            {
+                "precision": precision[index],
+                "recall": recall[index],
+                "f1": f1[index],
+                "num_photos": number[index],
+            }
+        )
+    seen = np.isin(np.arange(num_classes), present)
+    rates = reference.confusion_matrix(targets, predicted, labels=labels, normalize="true")
+    np.testing.assert_allclose(scores.rates[seen], rates[seen])
+    assert not scores.rates[~seen].any()
 
 
 def test_row_is_plain_json_and_rounded():
@@ -131,16 +156,18 @@ def test_interval_holds_the_share_and_narrows_with_more_photos(trials, share):
     assert more_high - more_low < high - low
 
 
-def test_calibration_error_of_honest_and_of_boastful_answers():
-    generator = np.random.default_rng(0)
-    confidence = generator.uniform(0.3, 1, 50_000)
-    honest = generator.uniform(size=50_000) < confidence
-    assert calibration_error(confidence, honest) < 0.02
-    sure = np.ones(100)
-    assert calibration_error(sure, np.ones(100, bool)) == 0
-    assert calibration_error(sure, np.zeros(100, bool)) == 1
-    half = np.arange(100) % 2 == 0
-    assert calibration_error(np.full(100, 0.9), half) == pytest.approx(0.4)
-    # Gaps in different bins do not cancel out.
-    both = np.array([0.9] * 50 + [0.1] * 50)
-    assert calibration_error(both, np.array([False] * 50 + [True] * 50)) == pytest.approx(0.9)
+def test_equal_probabilities_count_in_the_order_of_the_classes():
+    scores = score(np.zeros((4, 4), np.float32), np.array([0, 1, 2, 3]), ("a", "b", "c", "d"))
+    assert (scores.accuracy, scores.top2_accuracy, scores.top3_accuracy) == (0.25, 0.5, 0.75)
+
+
+def test_with_one_class_every_answer_is_right():
+    scores = score(np.zeros((3, 1), np.float32), np.array([0, 0, 0]), ("glass",))
+    assert (scores.accuracy, scores.top2_accuracy, scores.ece, scores.nll) == (1, 1, 0, 0)
+
+
+def test_worst_rows_are_wrong_answers_then_doubtful_ones():
+    probabilities = np.array([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.45, 0.55], [0.52, 0.48]])
+    targets, known = np.array([1, 0, 0, 1, 0]), np.array([True, True, False, False, False])
+    assert worst_rows(probabilities, targets, known) == [0, 2, 4, 3]
+    assert worst_rows(probabilities[1:2], targets[1:2], known[1:2]) == []

@@ -52,7 +52,8 @@ def test_every_domain_is_tested_by_a_model_that_has_not_seen_it(
     assert float(written[0]["accuracy"]) == result.folds[0].accuracy
     assert result.accuracy == pytest.approx(np.mean([f.accuracy for f in result.folds]))
 
-    paths, logits, names = read_predictions(tmp_path / "predictions.csv")
+    table = read_predictions(tmp_path / "predictions.csv")
+    paths, logits, names = [s.path for s in table.samples], table.logits, table.class_names
     assert names == ("glass", "metal", "paper", "shoe")
     assert len(set(paths)) == 35
     # The model without c does not know its shoe.

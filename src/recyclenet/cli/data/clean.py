@@ -17,7 +17,7 @@ from recyclenet.cli.output import say, say_written
 from recyclenet.core.outputs import ISSUES, MOVES, PICTURE, Folder, Kind
 
 if TYPE_CHECKING:
-    from recyclenet.data.manifest import Manifest
+    from recyclenet.data.manifest import Manifest, Sample
     from recyclenet.data.quality.clean import Issue
     from recyclenet.data.quality.quarantine import Outcome
     from recyclenet.data.quality.scan import Scan
@@ -42,6 +42,14 @@ def clean(
         typer.Option(
             "--predictions",
             help="predictions.csv of `recyclenet crossval`; needed to find wrong labels.",
+        ),
+        Reads(),
+    ] = None,
+    marks: Annotated[
+        Path | None,
+        typer.Option(
+            "--marks",
+            help="Marks from a page of `recyclenet evaluate`: labels to change, photos to remove.",
         ),
         Reads(),
     ] = None,
@@ -92,18 +100,20 @@ def clean(
         )
     # Open the quarantine first: reading the photos may take long.
     with open_quarantine(quarantine) if quarantine and not dry_run else nullcontext() as away:
-        found = scanned(dataset, once=True)
+        found, marked = _marked(scanned(dataset, once=True), marks)
         issues = [
             Issue(problem.sample, "unreadable", problem.reason)
             for problem in found.problems
             if problem.sample is not None and problem.kind == "unreadable"
         ]
+        issues += [Issue(sample, "marked", "to remove") for sample in marked]
         with counting("looking for faults") as progress:
             issues += find_issues(
                 found.manifest,
                 found.pairs,
                 min_side=min_side,
                 max_aspect=max_aspect,
+                going={sample.path for sample in marked},
                 progress=progress,
             )
         if predictions is not None:
@@ -152,6 +162,21 @@ def undo(
         raise typer.Exit(EXIT_PARTIAL)
 
 
+def _marked(found: Scan, marks: Path | None) -> tuple[Scan, Sequence[Sample]]:
+    """Return the scan with new labels, and the photos that are marked to be removed."""
+    from dataclasses import replace
+
+    from recyclenet.data.quality.marks import apply_marks, read_marks
+
+    if marks is None:
+        return found, ()
+    result = apply_marks(found.manifest, read_marks(marks))
+    say(f"{result.num_relabelled} photos get another label", err=True)
+    if result.num_unknown:
+        say(f"left out: {result.num_unknown} marks of photos not in the dataset", err=True)
+    return replace(found, manifest=result.manifest), result.removed
+
+
 def _label_issues(manifest: Manifest, predictions: Path) -> list[Issue]:
     from recyclenet.core.decision import softmax
     from recyclenet.data.identity import identity
@@ -159,14 +184,15 @@ def _label_issues(manifest: Manifest, predictions: Path) -> list[Issue]:
     from recyclenet.errors import DataError
     from recyclenet.evaluation.table import read_predictions
 
-    paths, logits, names = read_predictions(predictions)
+    table = read_predictions(predictions)
     by_file = {identity(sample.path): sample for sample in manifest}
-    rows = [row for row, path in enumerate(paths) if identity(path) in by_file]
+    files = [identity(sample.path) for sample in table.samples]
+    rows = [row for row, file in enumerate(files) if file in by_file]
     if not rows:
         raise DataError(f"{predictions} lists other photos: none of its paths is in the dataset")
-    samples = [by_file[identity(paths[row])] for row in rows]
-    manifest.check_labels(names)
-    return find_label_issues(samples, softmax(logits[rows]), names)
+    samples = [by_file[files[row]] for row in rows]
+    manifest.check_labels(table.class_names)
+    return find_label_issues(samples, softmax(table.logits[rows]), table.class_names)
 
 
 def _print_issues(issues: Sequence[Issue], kinds: Sequence[str], as_json: bool) -> None:

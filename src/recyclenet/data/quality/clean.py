@@ -18,11 +18,13 @@ from recyclenet.core.images import ImageArray, ImageSource, decoded
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.data.quality.duplicates import Pair, clusters
+from recyclenet.data.quality.looks import SIDE, blurriness
 from recyclenet.data.quality.quarantine import Departure
 
 # What is wrong -> whether a photo goes for it unless the user says otherwise.
 KINDS = {
     "unreadable": True,
+    "marked": True,
     "small": True,
     "odd_aspect": True,
     "dark": True,
@@ -59,8 +61,6 @@ MIN_COLOURED_SHARE = 0.001
 # their 512 pixels 92% (every fifth photo looked at).
 MAX_BLUR = 0.52
 _CHUNK = 512
-# The looks of a picture show at this size, pixels.
-_SIDE = 256
 # What cleanvision looks for (https://github.com/cleanlab/cleanvision). Not its blur: TrashNet
 # photos blurred with a radius of 16 pixels keep a score far from its threshold.
 _VISION = ("dark", "light", "low_information")
@@ -89,6 +89,7 @@ def find_issues(
     *,
     min_side: int,
     max_aspect: float,
+    going: Collection[Path] = (),
     progress: Progress = silent,
 ) -> list[Issue]:
     """Look for every fault that the photos themselves show.
@@ -98,6 +99,7 @@ def find_issues(
         pairs: its rows that show one picture.
         min_side: pixels; a photo with a shorter side is small.
         max_aspect: long side over short side; above it is odd.
+        going: photos that go in any case; of copies, another one stays.
         progress: is told how many photos are done.
 
     Raises:
@@ -114,7 +116,7 @@ def find_issues(
         issues += _looks(samples, pictures)
         progress(start + len(samples), len(manifest))
     faulty = {issue.sample.path for issue in issues}
-    return issues + list(_copies(manifest, pairs, faulty))
+    return issues + list(_copies(manifest, pairs, faulty, going))
 
 
 def find_label_issues(
@@ -193,13 +195,19 @@ def _shapes(manifest: Manifest, min_side: int, max_aspect: float) -> Iterator[Is
             yield Issue(sample, "odd_aspect", size)
 
 
-def _copies(manifest: Manifest, pairs: Sequence[Pair], faulty: Collection[Path]) -> Iterator[Issue]:
+def _copies(
+    manifest: Manifest,
+    pairs: Sequence[Pair],
+    faulty: Collection[Path],
+    going: Collection[Path],
+) -> Iterator[Issue]:
     """Of the photos that show one picture, keep the best; of one under two labels, none."""
     samples = manifest.samples
 
-    def merit(row: int) -> tuple[bool, int, int, int]:
+    def merit(row: int) -> tuple[bool, bool, int, int, int]:
         sample = samples[row]
-        return sample.path not in faulty, sample.width * sample.height, sample.num_bytes, -row
+        stays, good = sample.path not in going, sample.path not in faulty
+        return stays, good, sample.width * sample.height, sample.num_bytes, -row
 
     for cluster in clusters(len(samples), (pair.rows for pair in pairs)):
         if len({samples[row].label for row in cluster}) > 1:
@@ -233,10 +241,10 @@ def _faults(sample: Sample, tone: _Tone) -> Iterator[Issue]:
 
 
 def shrunk(source: ImageSource) -> Image.Image:
-    """Return a photo small enough to look at many, `_SIDE` pixels at most."""
-    with decoded(source, min_side=_SIDE) as pixels:
+    """Return a photo small enough to look at many, `SIDE` pixels at most."""
+    with decoded(source, min_side=SIDE) as pixels:
         picture = Image.fromarray(pixels)
-        picture.thumbnail((_SIDE, _SIDE))
+        picture.thumbnail((SIDE, SIDE))
         return picture
 
 
@@ -285,19 +293,6 @@ def exposure_shares(pixels: ImageArray) -> dict[str, float]:
 def exposure(shares: Mapping[str, float]) -> float:
     """Return how much a picture of such shares looks overexposed; see `WEIGHTS`."""
     return float(sum(weight * shares[name] ** 0.5 for name, weight in WEIGHTS.items()))
-
-
-def blurriness(grey: npt.NDArray[np.float32]) -> float:
-    """Return how little a picture `(H, W)` loses by blurring, 0 to 1 (Crete et al. 2007)."""
-    from scipy.ndimage import uniform_filter1d
-
-    found = [0.0]
-    for axis in (0, 1):
-        edges = np.abs(np.diff(grey, axis=axis))
-        left = np.abs(np.diff(uniform_filter1d(grey, 11, axis=axis), axis=axis))
-        if edges.any():
-            found.append(1 - float(np.maximum(0, edges - left).sum() / edges.sum()))
-    return max(found)
 
 
 def _looks(samples: Sequence[Sample], pictures: Sequence[Image.Image]) -> list[Issue]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngInfo
 
-from recyclenet.core.files import generator, write_bytes, write_table
+from recyclenet.core.files import picture_png, write_bytes, write_table
 from recyclenet.core.images import decode_image
 from recyclenet.core.outputs import PICTURE, is_earlier
 from recyclenet.data.quality.clean import KINDS, Issue
@@ -63,11 +61,7 @@ def sheet_png(tiles: Sequence[Tile]) -> bytes:
         for row, line in enumerate(tile.lines):
             place = left, top + HEIGHT + row * LINE
             pen.text(place, _fitted(line, font), fill="black", font=font)
-    content = io.BytesIO()
-    note = PngInfo()
-    note.add_text("Software", generator())
-    sheet.save(content, "PNG", optimize=True, pnginfo=note)
-    return content.getvalue()
+    return picture_png(sheet)
 
 
 def write_issues(issues: Sequence[Issue], kinds: Iterable[str], folder: Path) -> list[Path]:

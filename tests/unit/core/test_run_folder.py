@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from recyclenet.core.run_folder import RunFolder
 from recyclenet.errors import DataError
-from recyclenet.training.run import Run
 
 HEAD = "epoch,train_loss,val_loss,val_accuracy,lr,seconds\n"
 
 
 def test_metrics_are_numbers(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(f"{HEAD}1,0.5,inf,0.25,0.1,3\n")
-    assert Run(tmp_path).metrics[0]["val_accuracy"] == 0.25
+    assert RunFolder(tmp_path).metrics[0]["val_accuracy"] == 0.25
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ def test_a_table_of_epochs_that_is_none_is_named_by_line(
 ) -> None:
     (tmp_path / "metrics.csv").write_text(text)
     with pytest.raises(DataError, match=rf"metrics\.csv, line {line}:"):
-        Run(tmp_path).metrics  # noqa: B018
+        RunFolder(tmp_path).metrics  # noqa: B018

@@ -1,0 +1,61 @@
+"""Explaining a run by the feature maps of its network; needs PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recyclenet.core.text import show_path
+from recyclenet.errors import ModelFileError, RecycleNetError
+from recyclenet.exporting.parity import TOLERANCES
+from recyclenet.inference.classifier import Classifier
+from recyclenet.models.spatial import METHODS, trace
+from recyclenet.training.checkpoint import load_trained
+from recyclenet.training.run import Run
+
+# On any photo, relative to what the export allows on validation photos.
+_SLACK = 10
+
+
+def open_maps(
+    folder: Path, method: str, classifier: Classifier
+) -> Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.float32]]:
+    """Return a function from one input and a class to a coarse map.
+
+    Args:
+        folder: a run folder.
+        method: a key of `METHODS`.
+        classifier: with the exported model of the run, whose answers are explained.
+
+    Returns:
+        A function of an input `(3, S, S)` float32 and the index of a class. It returns the map
+        `(h, w)`, and raises `RecycleNetError` if the network and the classifier disagree.
+
+    Raises:
+        UsageError: the folder holds no trained run.
+        ModelFileError: the checkpoint is damaged.
+    """
+    model = load_trained(Run(folder)).requires_grad_(False)
+    limit = _SLACK * TOLERANCES[classifier.info.precision].max_difference
+
+    def coarse_map(image: npt.NDArray[np.float32], index: int) -> npt.NDArray[np.float32]:
+        found = trace(model, torch.from_numpy(image)[None])
+        logits, exported = found.logits.detach().numpy(), classifier.logits(image[None])
+        largest = max(1.0, float(np.abs(logits).max()))
+        if logits.shape != exported.shape or not np.abs(logits - exported).max() < limit * largest:
+            raise RecycleNetError(
+                f"the checkpoint in {show_path(folder)} and its model.onnx give different answers; "
+                f"export the run again: recyclenet export {show_path(folder)}"
+            )
+        coarse = METHODS[method](found, index)[0].numpy()
+        if not np.isfinite(coarse).all():
+            raise ModelFileError(
+                f"the network in {show_path(folder)} has a non-finite feature map; train again"
+            )
+        return coarse
+
+    return coarse_map
