@@ -20,7 +20,9 @@ app = typer.Typer(name="runs", help="List runs and write model cards.", no_args_
 
 @app.command("list", cls=Command)
 def list_command(
-    folder: Annotated[Path, typer.Argument(help="Folder to search, with those below it.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to search, with those below it."), Reads()
+    ] = Path(),
     as_json: JsonOption = False,
 ) -> None:
     """List the training runs below a folder."""

@@ -29,6 +29,7 @@ def serve(
     models: Annotated[
         Path | None,
         typer.Option("--models", help="A folder of .onnx files to serve, each under its name."),
+        Reads(),
     ] = None,
     default: Annotated[
         str | None,
@@ -51,7 +52,9 @@ def serve(
         typer.Option("--allow-origin", help="A website whose pages may ask; may be repeated."),
     ] = None,
     feedback: Annotated[
-        Path | None, typer.Option("--feedback", help="A folder to store feedback in.")
+        Path | None,
+        typer.Option("--feedback", help="A folder to store feedback in."),
+        Reads(),  # it gets new files only
     ] = None,
     feedback_mb: Annotated[
         int, typer.Option("--feedback-mb", min=1, help="Size of that folder at most, MiB.")
