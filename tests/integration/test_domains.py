@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from recyclenet import Classifier
+
 Cli = Callable[..., object]
 
 
@@ -32,6 +34,8 @@ def test_merge_split_train_evaluate_and_leave_a_domain_out(
     run("data split merged.csv --ratios 50/25/25 --out split.csv")
     run("data check-leaks split.csv")
     run(f"train --data split.csv --recipe {tiny} --set fit.sampling=domain --out run")
+    stored = Classifier(tmp_path / "run" / "model.onnx").info.metrics
+    assert set(stored["by_domain"]) == {"home", "web", "city"}
     out = run("evaluate --data run/manifest.csv --model run/model.onnx --json --split all")
     row = json.loads(out)
     assert {name: figures["num_photos"] for name, figures in row["by_domain"].items()} == {

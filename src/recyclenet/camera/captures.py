@@ -50,10 +50,28 @@ class Captures:
         """
         content = io.BytesIO()
         Image.fromarray(image).save(content, "JPEG", quality=92)
-        self._number += 1
-        path = self.folder / f"{self._number:06d}.jpg"
-        write_bytes(path, content.getvalue())
+        path = self._new_file()
+        try:
+            write_bytes(path, content.getvalue())
+        except RecycleNetError:
+            path.unlink(missing_ok=True)
+            raise
         return path
+
+    def _new_file(self) -> Path:
+        """Make an empty file under the next free number; another program may have taken some."""
+        while True:
+            self._number += 1
+            path = self.folder / f"{self._number:06d}.jpg"
+            try:
+                path.open("xb").close()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise RecycleNetError(
+                    f"cannot write {show_path(path)}: {error.strerror}; check the folder"
+                ) from error
+            return path
 
     def close(self) -> None:
         """Let other processes write into the folder, and remove it if it was made for nothing."""

@@ -17,7 +17,7 @@ from recyclenet.cli.options import (
     PhotosArgument,
     RulesOption,
 )
-from recyclenet.cli.output import finish, say, say_left_out, say_written
+from recyclenet.cli.output import LeftOutInputs, finish, say, say_written
 from recyclenet.core.outputs import PAGE
 
 if TYPE_CHECKING:
@@ -44,11 +44,9 @@ def audit(
     from recyclenet.operations.audit import audit as operation
 
     classifier = Classifier(model, max_pixels=int(max_megapixels * 1e6), rules=rules)
-    left_out: list[str] = []
+    left_out = LeftOutInputs()
     with counting("auditing") as progress:
-        result = operation(paths, classifier, left_out=left_out.append, progress=progress)
-    for reason in left_out:
-        say_left_out(reason)
+        result = operation(paths, classifier, left_out=left_out, progress=progress)
     for problem in result.problems:
         say(f"error: {problem}", err=True)
     if report is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from inspect import unwrap
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeAlias, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -51,6 +51,14 @@ class Writes:
 
     kind: Kind | Folder
     default: Callable[[dict[str, Any]], Path] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adds:
+    """Annotation of a folder that gets new files; the command replaces nothing in it."""
+
+
+Mark: TypeAlias = Reads | Writes | Adds
 
 
 class Command(TyperCommand):
@@ -98,7 +106,7 @@ class Command(TyperCommand):
         check_outputs(outputs, reads, ctx.params.get("force", False))
         return super().invoke(ctx)
 
-    def _named(self, values: dict[str, Any]) -> Iterator[tuple[str, Reads | Writes, Any]]:
+    def _named(self, values: dict[str, Any]) -> Iterator[tuple[str, Mark, Any]]:
         """Yield option, annotation and value of each input and output, defaults included."""
         marked = marks(self)
         for parameter in self.params:
@@ -111,11 +119,11 @@ class Command(TyperCommand):
                     yield option if option.startswith("-") else option.upper(), mark, value
 
 
-def marks(command: TyperCommand) -> dict[str, list[Reads | Writes]]:
-    """Return the `Reads` and `Writes` annotations of each parameter of a command."""
+def marks(command: TyperCommand) -> dict[str, list[Mark]]:
+    """Return the `Reads`, `Writes` and `Adds` annotations of each parameter of a command."""
     hints = get_type_hints(unwrap(command.callback or typer.Exit), include_extras=True)
     return {
-        name: [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Reads | Writes)]
+        name: [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Mark)]
         for name, hint in hints.items()
     }
 

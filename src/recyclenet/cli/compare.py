@@ -17,7 +17,7 @@ from recyclenet.cli.options import (
     TtaOption,
     compared_files,
 )
-from recyclenet.cli.output import finish, say, say_left_out, say_written
+from recyclenet.cli.output import LeftOutInputs, finish, say, say_written
 from recyclenet.core.outputs import PAGE
 
 if TYPE_CHECKING:
@@ -57,10 +57,8 @@ def compare(
     label_maps = parse_maps(maps or ())
     if data is None and (maps or split):
         raise UsageError("--map and --split select photos of a dataset; give --data")
-    left_out: list[str] = []
-    dataset = None if data is None else load_dataset(data, left_out.append)
-    for reason in left_out:
-        say_left_out(reason)
+    left_out = LeftOutInputs()
+    dataset = None if data is None else load_dataset(data, left_out)
     with counting("comparing") as progress:
         result = operation(items, dataset, split=split, maps=label_maps, tta=tta, progress=progress)
     for problem in result.problems:

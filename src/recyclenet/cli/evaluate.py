@@ -22,7 +22,7 @@ from recyclenet.cli.options import (
     SplitOption,
     TtaOption,
 )
-from recyclenet.cli.output import finish, say, say_left_out, say_written
+from recyclenet.cli.output import LeftOutInputs, finish, say, say_written
 from recyclenet.core.outputs import METRICS, PAGE, PREDICTIONS
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def evaluate(
     """Evaluate a model on labelled photos: accuracy, confusion matrix, calibration."""
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row
-    from recyclenet.data.dataset import load_dataset
+    from recyclenet.data.dataset import dataset_name, load_dataset
     from recyclenet.data.label_map import parse_map, parse_maps
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.evaluate import evaluate as operation
@@ -100,13 +100,8 @@ def evaluate(
     classifier = Classifier(
         model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules, max_risk=max_risk
     )
-    left_out: list[str] = []
-
-    def tell(reason: str) -> None:
-        left_out.append(reason)
-        say_left_out(reason)
-
-    dataset = load_dataset(data, tell)
+    left_out = LeftOutInputs()
+    dataset = load_dataset(data, left_out)
     with counting("evaluating") as progress:
         result = operation(
             dataset,
@@ -115,8 +110,8 @@ def evaluate(
             maps=label_maps,
             model_map=mapping,
             negatives=negatives or (),
-            name=data.name or str(data),
-            left_out=tell,
+            name=dataset_name(data),
+            left_out=left_out,
             measure=report is not None or metrics is not None,
             progress=progress,
         )

@@ -17,7 +17,7 @@ from recyclenet.cli.options import (
     PhotosArgument,
     model_files,
 )
-from recyclenet.cli.output import finish, say, say_left_out, say_written
+from recyclenet.cli.output import LeftOutInputs, finish, say, say_written
 from recyclenet.cli.rows import print_row
 from recyclenet.core import outputs
 from recyclenet.core.text import show_path
@@ -78,10 +78,8 @@ def explain(
 
     if only_different and against is None:
         raise UsageError("--only-different needs a second model; name it with --against")
-    left_out: list[str] = []
-    photos = list(expand(paths, left_out.append))
-    for reason in left_out:
-        say_left_out(reason)
+    left_out = LeftOutInputs()
+    photos = list(expand(paths, left_out))
     names = figure_names(photos)
     models = [model] if against is None else [model, against]
     if out is not None:

@@ -73,6 +73,15 @@ def say_left_out(reason: str) -> None:
     say(f"left out: {reason}", err=True)
 
 
+class LeftOutInputs(list[str]):
+    """Reports each input that a command skips, and keeps the reasons for `finish`."""
+
+    def __call__(self, reason: str) -> None:
+        """Take in one reason."""
+        self.append(reason)
+        say_left_out(reason)
+
+
 def finish(num_unanswered: int, num_photos: int, left_out: Sequence[str]) -> None:
     """End a command with exit code 3 if a photo has no answer or an input was left out.
 

@@ -9,7 +9,7 @@ import typer
 
 from recyclenet.cli.command import Command, Reads, Writes
 from recyclenet.cli.options import ForceOption, JsonOption, compared_files
-from recyclenet.cli.output import finish, put, say, say_left_out, say_written
+from recyclenet.cli.output import LeftOutInputs, finish, put, say, say_written
 from recyclenet.core.outputs import CARD
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ def list_command(
     from recyclenet.cli.rows import print_columns, print_row
     from recyclenet.operations.list_runs import list_runs
 
-    left_out: list[str] = []
-    runs = list_runs(folder, left_out=left_out.append)
-    for reason in left_out:
-        say_left_out(reason)
+    left_out = LeftOutInputs()
+    runs = list_runs(folder, left_out=left_out)
     for run in runs:
         if run.problem:
             say(f"damaged: {run.name}: {run.problem}", err=True)

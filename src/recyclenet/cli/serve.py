@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recyclenet.cli.command import Reads
+from recyclenet.cli.command import Adds, Reads
 from recyclenet.cli.options import MaxMegapixelsOption, MaxRiskOption, ModelOption, RulesOption
 from recyclenet.cli.output import say
 from recyclenet.errors import RecycleNetError, UsageError
@@ -54,7 +54,7 @@ def serve(
     feedback: Annotated[
         Path | None,
         typer.Option("--feedback", help="A folder to store feedback in."),
-        Reads(),  # it gets new files only
+        Adds(),
     ] = None,
     feedback_mb: Annotated[
         int, typer.Option("--feedback-mb", min=1, help="Size of that folder at most, MiB.")

@@ -18,7 +18,7 @@ from recyclenet.cli.options import (
     SplitOption,
     source_files,
 )
-from recyclenet.cli.output import finish, say, say_left_out, say_written
+from recyclenet.cli.output import LeftOutInputs, finish, say, say_written
 from recyclenet.core.outputs import PAGE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def stress(
 
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_row
-    from recyclenet.data.dataset import load_dataset
+    from recyclenet.data.dataset import dataset_name, load_dataset
     from recyclenet.data.label_map import parse_maps
     from recyclenet.data.merge import load_sources, parse_source
     from recyclenet.inference.classifier import Classifier
@@ -66,16 +66,14 @@ def stress(
 
     label_maps = parse_maps(maps or ())
     classifier = Classifier(model, max_pixels=int(max_megapixels * 1e6))
-    left_out: list[str] = []
-    load = partial(load_dataset, left_out=left_out.append)
-    dataset, names = load(data), [data.name or str(data)]
+    left_out = LeftOutInputs()
+    load = partial(load_dataset, left_out=left_out)
+    dataset, names = load(data), [dataset_name(data)]
     other = None
     if also is not None:
         name, path = parse_source(also)
-        names.append(name or path.name or str(path))
+        names.append(name or dataset_name(path))
         (other,) = load_sources([also], load)
-    for reason in left_out:
-        say_left_out(reason)
     with counting("stressing") as progress:
         result = operation(
             dataset,

@@ -15,7 +15,7 @@ from recyclenet.cli.options import (
     ModelOption,
     PhotosArgument,
 )
-from recyclenet.cli.output import finish, say, say_left_out, say_written
+from recyclenet.cli.output import LeftOutInputs, finish, say, say_written
 from recyclenet.core.outputs import MODEL
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def teach(
     from recyclenet.cli.rows import print_row
     from recyclenet.operations.teach import teach as operation
 
-    left_out: list[str] = []
+    left_out = LeftOutInputs()
     with counting("teaching") as progress:
         result = operation(
             paths,
@@ -59,11 +59,9 @@ def teach(
             stream=stream,
             max_lost=max_lost,
             max_pixels=int(max_megapixels * 1e6),
-            left_out=left_out.append,
+            left_out=left_out,
             progress=progress,
         )
-    for reason in left_out:
-        say_left_out(reason)
     for problem in result.problems:
         say(f"error: {problem}", err=True)
     result.write(out)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recyclenet.cli.command import Writes
+from recyclenet.cli.command import Adds
 from recyclenet.cli.options import (
-    ForceOption,
     JsonOption,
     MaxMegapixelsOption,
     MaxRiskOption,
@@ -18,7 +17,6 @@ from recyclenet.cli.options import (
     RulesOption,
 )
 from recyclenet.cli.output import say, say_left_out
-from recyclenet.core.outputs import Folder
 from recyclenet.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ def watch(
     save: Annotated[
         Path | None,
         typer.Option("--save", help="Folder for the frame of each decision."),
-        Writes(Folder(dict)),
+        Adds(),
     ] = None,
     webhook: Annotated[
         str | None, typer.Option("--webhook", help="URL to post each decision to, as JSON.")
@@ -103,7 +101,6 @@ def watch(
     rules: RulesOption = None,
     max_risk: MaxRiskOption = None,
     max_megapixels: MaxMegapixelsOption = 50,
-    force: ForceOption = False,
 ) -> None:
     """Watch a camera or a video; print one decision for each item that comes to rest.
 

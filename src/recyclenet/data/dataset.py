@@ -30,6 +30,11 @@ _SPLIT_FOLDERS = {
 }
 
 
+def dataset_name(source: str | os.PathLike[str] | Manifest) -> str:
+    """Return what reports call a dataset: the name of its file or folder."""
+    return "dataset" if isinstance(source, Manifest) else Path(source).name or str(source)
+
+
 def load_dataset(source: str | os.PathLike[str], left_out: LeftOut = lambda _: None) -> Manifest:
     """Read a dataset.
 

@@ -12,9 +12,14 @@ import numpy.typing as npt
 
 from recyclenet.core.decision import softmax, trust
 from recyclenet.core.progress import Progress, silent
-from recyclenet.errors import DataError, RecycleNetError
+from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.errors import RecycleNetError
+from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.inference.classifier import Classifier
+
+# Stands for the label of a photo of another thing.
+OTHER = "_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +78,12 @@ def score_open_set(
     Raises:
         DataError: no photo of another thing can be read.
     """
-    paths = list(negatives)
-    temperature = classifier.info.temperature
-    scores: list[float] = []
-    problems: list[RecycleNetError] = []
-    for done, (_, outputs, error) in enumerate(classifier.outputs_many(paths), 1):
-        if error is not None:
-            problems.append(error)
-        elif outputs is not None:
-            unknown = None if outputs.unknown is None else np.array([outputs.unknown], np.float32)
-            scores.append(float(trust(softmax(outputs.logits[None], temperature), unknown)[0]))
-        progress(done, len(paths), "other things")
-    if not scores:
-        raise DataError(
-            f"none of the {len(paths)} photos of other things can be read; first error: "
-            f"{problems[0]}"
-        )
-    others = np.array(scores)
+    manifest = Manifest(tuple(Sample(path, OTHER) for path in negatives))
+    found = predict(classifier, manifest, progress, labels=(OTHER,))
+    others = _trust(found, classifier)
 
     def area(part: PredictionTable) -> float:
-        return auroc(trust(softmax(part.logits, temperature), part.unknown), others)
+        return auroc(_trust(part, classifier), others)
 
     return (
         OpenSetScores(
@@ -101,8 +92,12 @@ def score_open_set(
             auroc=area(table),
             by_domain={name: area(part) for name, part in table.by_domain().items()},
         ),
-        tuple(problems),
+        found.problems,
     )
+
+
+def _trust(table: PredictionTable, classifier: Classifier) -> npt.NDArray[np.float64]:
+    return trust(softmax(table.logits, classifier.info.temperature), table.unknown)
 
 
 def auroc(positive: npt.NDArray[np.float64], negative: npt.NDArray[np.float64]) -> float:

@@ -21,7 +21,7 @@ from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.pages import thumbnail
 from recyclenet.core.progress import Progress, silent
 from recyclenet.core.taxonomy import Rules
-from recyclenet.data.dataset import as_manifest
+from recyclenet.data.dataset import as_manifest, dataset_name
 from recyclenet.data.folders import LeftOut
 from recyclenet.data.label_map import LabelMaps, relabelled
 from recyclenet.data.manifest import Manifest
@@ -321,14 +321,12 @@ def evaluate(
     if others:
         open_set, problems = score_open_set(classifier, own, others, progress)
         table = replace(table, problems=(*table.problems, *problems))
-    if name is None:
-        name = "dataset" if isinstance(data, Manifest) else Path(data).name or str(data)
     return Evaluation(
         table.score(info.temperature, classifier.threshold),
         table,
         chosen,
         classifier,
-        name,
+        dataset_name(data) if name is None else name,
         own.logits,
         manifest,
         mapping,

@@ -17,7 +17,7 @@ from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.pages import render_page, thumbnail
 from recyclenet.core.progress import Progress, silent
 from recyclenet.core.text import show_path
-from recyclenet.data.dataset import as_manifest
+from recyclenet.data.dataset import as_manifest, dataset_name
 from recyclenet.data.label_map import LabelMaps, relabelled_all
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.errors import DataError, ModelFileError, RecycleNetError, UsageError
@@ -202,7 +202,7 @@ def stress(
     chosen = [m.select(s).evenly(limit) for m, s in zip(manifests, splits, strict=True)]
     for manifest in chosen:
         manifest.check_labels(classifier.info.class_names)
-    names = names or [_name(source) for source in sources]
+    names = names or [dataset_name(source) for source in sources]
     sets = tuple(
         _stressed(classifier, manifest, name, part, seed, progress)
         for manifest, name, part in zip(chosen, names, splits, strict=True)
@@ -270,7 +270,3 @@ def _stressed(
         ),
         problems=tuple(problems),
     )
-
-
-def _name(source: str | os.PathLike[str] | Manifest) -> str:
-    return "dataset" if isinstance(source, Manifest) else Path(source).name or str(source)

@@ -75,13 +75,26 @@ class DecodedPhotos:
 
 
 class EvaluationPhotos(Photos):
-    """Photos with the evaluation transform."""
+    """Photos with the evaluation transform.
+
+    Args:
+        manifest: the photos.
+        class_names: names of the classes, in order of the targets.
+        preprocess: the evaluation transform.
+        keep: keep the decoded photos for the next time.
+    """
 
     def __init__(
-        self, manifest: Manifest, class_names: tuple[str, ...], preprocess: Preprocess
+        self,
+        manifest: Manifest,
+        class_names: tuple[str, ...],
+        preprocess: Preprocess,
+        *,
+        keep: bool = True,
     ) -> None:
         self.targets = [class_names.index(sample.label) for sample in manifest]
-        self._photos = DecodedPhotos([s.path for s in manifest], preprocess.min_side)
+        paths = [sample.path for sample in manifest]
+        self._photos = DecodedPhotos(paths, preprocess.min_side, keep=keep)
         self._preprocess = preprocess
 
     def __getitem__(self, index: int) -> Example:

@@ -161,6 +161,8 @@ def prepare(
     devices.check(fit.batch_size)
     if fit.keep_start and not (fit.probe and recipe.model.branches > 1):
         raise UsageError("fit.keep_start needs fit.probe = true and model.branches of 2 or more")
+    if fit.clean_view and not fit.cached_views:
+        raise UsageError("fit.clean_view needs fit.cached_views of 1 or more")
     if devices.num_processes > 1 and fit.unfreeze_every:
         raise UsageError(
             f"fit.unfreeze_every needs a single device, not {devices.num_processes}; set it to 0 "
@@ -182,11 +184,10 @@ def prepare(
     if recipe.optim.class_weights == "balanced":
         weights = torch.tensor([len(train) / (len(names) * counts[name]) for name in names])
     module = TrainingModule(model, weights, recipe).to(memory_format=torch.channels_last)
-    examples: Photos = TrainingPhotos(
-        train, names, preprocess, recipe.augment, keep=not fit.cached_views
-    )
-    unchanged: Photos = EvaluationPhotos(train, names, preprocess)
-    checked: Photos = EvaluationPhotos(val, names, preprocess)
+    keep = not fit.cached_views  # feature maps are kept instead of photos
+    examples: Photos = TrainingPhotos(train, names, preprocess, recipe.augment, keep=keep)
+    unchanged: Photos = EvaluationPhotos(train, names, preprocess, keep=keep)
+    checked: Photos = EvaluationPhotos(val, names, preprocess, keep=keep)
     if fit.cached_views:
         cached, checked = cache_maps(
             model, examples, unchanged, checked, manifest.fingerprint, recipe, progress, maps

@@ -12,6 +12,7 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("cv2")
@@ -120,6 +121,20 @@ def test_two_cannot_save_into_one_folder(watch, clip, tmp_path) -> None:
     assert "another watch" in err
     captures.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path) -> None:
+    from recyclenet.camera.captures import Captures
+
+    picture = np.zeros((8, 8, 3), np.uint8)
+    captures = Captures(tmp_path)
+    assert captures.save(picture).name == "000001.jpg"
+    (tmp_path / "000002.jpg").write_bytes(b"mine")
+    (tmp_path / "000003.jpg").symlink_to(tmp_path / "nowhere")
+    assert captures.save(picture).name == "000004.jpg"
+    captures.close()
+    assert (tmp_path / "000002.jpg").read_bytes() == b"mine"
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_decisions_are_posted(watch, clip) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from recyclenet.data.dataset import load_dataset
-from recyclenet.errors import UsageError
+from recyclenet.errors import ImageError, UsageError
 from recyclenet.training import cache
 from recyclenet.training.fit import prepare
 from recyclenet.training.photos import check_photos
@@ -68,6 +69,56 @@ def test_each_view_is_another_and_the_draw_chooses(
     assert 0 < int(skipped[1]) < 100
 
 
+def test_the_clean_view_is_the_last_one(photo_folder: Path, recipe: Callable[..., Recipe]) -> None:
+    size = recipe().model.image_size
+    plain = {**PLAIN, "fit.cached_views": 1, "augment.crop_size": size}
+    mine = recipe(**plain, **{"fit.clean_view": True})
+    ready = prepare(check_photos(load_dataset(photo_folder), mine), mine)
+    maps = ready.train.dataset
+    assert isinstance(maps, cache.CachedMaps)
+    assert len(maps.maps) == 2
+    changed = recipe(**{**plain, "fit.clean_view": True, "augment.min_scale": 0.3})
+    others = prepare(check_photos(load_dataset(photo_folder), changed), changed).train.dataset
+    assert isinstance(others, cache.CachedMaps)
+    assert torch.equal(others.maps[1], maps.maps[1])
+    assert not torch.equal(others.maps[0], maps.maps[0])
+
+
+def test_worker_processes_give_the_same_maps(
+    photo_folder: Path, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = recipe(**{"fit.cached_views": 2})
+    manifest = check_photos(load_dataset(photo_folder), mine)
+
+    def maps() -> torch.Tensor:
+        torch.manual_seed(0)
+        dataset = prepare(manifest, mine).train.dataset
+        assert isinstance(dataset, cache.CachedMaps)
+        return dataset.maps
+
+    alone = maps()
+    monkeypatch.setattr(cache, "_num_workers", lambda _: 2)
+    assert torch.equal(maps(), alone)
+
+
+def test_a_photo_that_vanishes_is_named_by_a_worker_process(
+    photo_folder: Path,
+    recipe: Callable[..., Recipe],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    copy = tmp_path / "photos"
+    shutil.copytree(photo_folder, copy)
+    mine = recipe(**{"fit.cached_views": 2})
+    manifest = check_photos(load_dataset(copy), mine)
+    gone = manifest.select("train").samples[3].path
+    gone.unlink()
+    monkeypatch.setattr(cache, "_num_workers", lambda _: 2)
+    with pytest.raises(ImageError, match=gone.name) as caught:
+        prepare(manifest, mine)
+    assert "\n" not in str(caught.value)
+
+
 def test_runs_of_a_comparison_share_their_maps(
     photo_folder: Path, recipe: Callable[..., Recipe]
 ) -> None:
@@ -94,6 +145,12 @@ def test_runs_of_a_comparison_share_their_maps(
     [
         ({"model.freeze_groups": 0, "fit.cached_views": 2}, 10**12, "needs frozen layers"),
         ({"fit.cached_views": 2}, 1000, "lower fit.cached_views"),
+        ({"fit.clean_view": True}, 10**12, "needs fit.cached_views of 1 or more"),
+        (
+            {"fit.clean_view": True, "fit.cached_views": 2, "augment.crop_size": 64},
+            10**12,
+            "set augment.crop_size = ",
+        ),
     ],
 )
 def test_what_cannot_be_cached_is_refused(
