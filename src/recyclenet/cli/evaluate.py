@@ -68,7 +68,7 @@ def evaluate(
             "--heatmaps",
             min=0,
             max=60,
-            help="Add heatmaps of the worst photos; each takes as long as 65 photos.",
+            help="Add heatmaps of the worst photos; each takes as long as 80 photos.",
         ),
     ] = 0,
     min_confused: Annotated[

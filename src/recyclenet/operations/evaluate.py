@@ -172,7 +172,7 @@ class Evaluation:
 
         Args:
             num_photos: show at most so many photos with wrong or doubtful answers.
-            num_heatmaps: so many of them get a heatmap; each takes as long as 65 answers.
+            num_heatmaps: so many of them get a heatmap; each takes as long as 80 answers.
             min_confused: leave out pairs of classes that are confused less often.
             progress: reports the pictures done.
         """
