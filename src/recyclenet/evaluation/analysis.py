@@ -58,7 +58,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class RiskCurve:
-    """The share of wrong answers if only the surest ones count.
+    """The share of wrong answers if only the most confident ones count.
 
     Attributes:
         points: of the curve.
