@@ -16,7 +16,8 @@ from recyclenet.core.outputs import COLLECTED, MANIFEST, Folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recyclenet.data.sources.collect import Collector, Wanted
+    from recyclenet.data.sources.collect import Collector
+    from recyclenet.data.sources.wanted import Wanted
 
 
 def collect(
@@ -81,14 +82,8 @@ def collect(
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns
     from recyclenet.core.extras import require_data
-    from recyclenet.data.sources.collect import (
-        ENGINES,
-        Collector,
-        Limits,
-        Wanted,
-        read_addresses,
-        read_classes,
-    )
+    from recyclenet.data.sources.collect import ENGINES, Collector, Limits
+    from recyclenet.data.sources.wanted import Wanted, read_addresses, read_classes
     from recyclenet.data.sources.web import check_url
     from recyclenet.errors import EXIT_PARTIAL, Interrupted, UsageError, look_up
 

@@ -3,55 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from recyclenet.core.files import read_rows, read_text, write_bytes, write_text
+from recyclenet.core.files import write_bytes
 from recyclenet.core.images import decoded, read_header
 from recyclenet.core.outputs import COLLECTED, is_earlier
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
-from recyclenet.data.quality.duplicates import HASHES, SIDE, is_copy, perceptual_hashes
+from recyclenet.data.quality.duplicates import SIDE, is_copy, perceptual_hashes
 from recyclenet.data.sources.fetch import Fetcher
+from recyclenet.data.sources.journal import JOURNAL, Found, append_journal, read_journal
 from recyclenet.data.sources.web import Answer, FetchError, Rules, check_url, shown
-from recyclenet.errors import DataError, ImageError, RecycleNetError, UsageError, look_up
+from recyclenet.errors import DataError, ImageError, UsageError, look_up
 
 if TYPE_CHECKING:
     from protego import Protego
 
-JOURNAL = "collected.jsonl"
 AGENT = "recyclenet"
 ENGINES = ("baidu", "bing")
 # File name endings by format; unusual ones bear their format's name.
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
 _WORKERS = 8
 _PAGE_BYTES = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One class to collect.
-
-    Attributes:
-        label: its name.
-        keyword: what to search for.
-        target: how many photos to have in the end.
-    """
-
-    label: str
-    keyword: str
-    target: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,76 +56,6 @@ class Limits:
     delay_s: float
     min_side: int
     allowed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What became of one address; one line of the journal.
-
-    Attributes:
-        url: the address.
-        label: the class it was found for.
-        path: of the photo in the folder; empty where there is none.
-        reason: why not.
-        sha256: of the photo's bytes.
-        phash: its perceptual hashes.
-        licence: as the list of addresses says.
-    """
-
-    url: str
-    label: str
-    path: str = ""
-    reason: str = ""
-    sha256: str = ""
-    phash: str = ""
-    licence: str = ""
-
-
-def read_classes(path: Path, target: int) -> list[Wanted]:
-    """Read a list of classes: a line each, LABEL or LABEL,KEYWORD or LABEL,KEYWORD,TARGET.
-
-    Without a keyword, a label such as "可回收物_鼠标" (group_item) is searched by its item.
-
-    Raises:
-        UsageError: the file cannot be read, or has no classes.
-    """
-    classes = []
-    for place, label, keyword, count in _rows(path):
-        if count and not re.fullmatch("0*[1-9][0-9]{0,8}", count):
-            raise UsageError(f"{place}: the number of photos cannot be {count[:40]!r}")
-        word = keyword or label.partition("_")[2] or label
-        classes.append(Wanted(label, word, int(count) if count else target))
-    return classes
-
-
-def read_addresses(path: Path) -> list[tuple[str, str, str]]:
-    """Read a list of addresses: a line each, LABEL,URL or LABEL,URL,LICENCE.
-
-    Raises:
-        UsageError: the file cannot be read, or a line is something else.
-    """
-    found = []
-    for place, label, url, licence in _rows(path):
-        try:
-            found.append((label, check_url(url), licence))
-        except UsageError as error:
-            raise UsageError(f"{place}: {error}") from None
-    return found
-
-
-def _rows(path: Path) -> list[tuple[str, str, str, str]]:
-    """Return the lines of a list: where each is, a label, and two more cells."""
-    rows = []
-    for number, row in read_rows(path, wrong=UsageError):
-        place, (label, *more) = f"{path}, line {number}", (c.strip() for c in [*row, "", "", ""])
-        if label.startswith("#"):
-            continue
-        if not _is_label(label):
-            raise UsageError(f"{place}: {label!r} cannot be the name of a class folder")
-        rows.append((place, label, more[0], more[1]))
-    if not rows:
-        raise UsageError(f"{path} is empty")
-    return rows
 
 
 def search(
@@ -234,7 +147,7 @@ class Collector:
                     f"--force"
                 )
             journal.unlink()
-        self.journal = _read_journal(journal)
+        self.journal = read_journal(journal)
 
     @property
     def counts(self) -> Counter[str]:
@@ -362,13 +275,7 @@ class Collector:
 
     def _write_down(self, found: Found) -> None:
         self.journal.append(found)
-        path = self.folder / JOURNAL
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(found), ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise RecycleNetError(f"cannot write {path}: {error.strerror or error}") from error
+        append_journal(self.folder / JOURNAL, found)
 
     def _ask_leave(self, url: str) -> None:
         """Wait for the host's pause to end, unless its robots.txt forbids the address."""
@@ -408,48 +315,3 @@ def _check_consent(answer: Answer) -> None:
     tags = answer.headers.get("x-robots-tag", "").lower()
     if {"noai", "noimageai"} & {tag.rpartition(":")[2].strip() for tag in tags.split(",")}:
         raise FetchError(f"{shown(answer.url)}: marked noai or noimageai by its owner")
-
-
-def _is_label(text: str) -> bool:
-    """Whether a class folder, or a photo in it, can bear this name."""
-    usable = text.isprintable() and not set(text) & set("/\\") and text[:1] != "."
-    return usable and 0 < len(text.encode()) <= 200
-
-
-def _read_journal(path: Path) -> list[Found]:
-    """Return what earlier calls did; a last line cut off by a crash counts as not written.
-
-    Raises:
-        DataError: a line is not as it was written; the message names it.
-    """
-    if not os.path.lexists(path):
-        return []
-    lines = read_text(path).split("\n")
-    rows: dict[str, Found] = {}
-    for number, line in enumerate(lines, 1):
-        found = _parsed(line) if line else None
-        if found is not None:
-            rows.setdefault(found.url, found)
-        elif line and number < len(lines):
-            raise DataError(f"{path}, line {number} is damaged; delete that line")
-    if lines[-1]:  # without its line break
-        whole = lines if _parsed(lines[-1]) else lines[:-1]
-        write_text(path, "".join(f"{good}\n" for good in whole))
-    return list(rows.values())
-
-
-def _parsed(line: str) -> Found | None:
-    """Return what a line of the journal says; None if no run of ours can have written it."""
-    try:
-        found = Found(**json.loads(line))
-    except (ValueError, TypeError, RecursionError):
-        return None
-    if not all(isinstance(value, str) for value in astuple(found)) or not found.url:
-        return None
-    if not found.path:
-        return found
-    # The path names a photo in a class folder here, and nothing else.
-    folder, _, name = found.path.partition("/")
-    placed = _is_label(folder) and _is_label(name)
-    known = re.fullmatch("[0-9a-f]{64}", found.sha256) and HASHES.fullmatch(found.phash)
-    return found if placed and known else None

@@ -17,16 +17,9 @@ from PIL import Image, ImageOps
 
 from recyclenet.core.images import decode_image
 from recyclenet.data.manifest import read_manifest
-from recyclenet.data.sources.collect import (
-    ENGINES,
-    JOURNAL,
-    Collector,
-    Limits,
-    Wanted,
-    read_addresses,
-    read_classes,
-    search,
-)
+from recyclenet.data.sources.collect import ENGINES, Collector, Limits, search
+from recyclenet.data.sources.journal import JOURNAL
+from recyclenet.data.sources.wanted import Wanted, read_addresses, read_classes
 from recyclenet.data.sources.web import FetchError
 from recyclenet.errors import DataError, UsageError
 
