@@ -14,7 +14,9 @@ from recyclenet.core.taxonomy import STREAMS, Rules
 ASK = -1
 
 
-def sigmoid(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def sigmoid(
+    values: npt.NDArray[np.float32] | npt.NDArray[np.float64],
+) -> npt.NDArray[np.float32]:
     """Return probabilities of the same shape, without overflow."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * values)), np.float32)
 

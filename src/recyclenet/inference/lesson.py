@@ -14,12 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.decision import softmax
+from recyclenet.core.decision import sigmoid, softmax
 from recyclenet.inference.exemplars import Exemplars
 from recyclenet.inference.head import Head
 
 # On the squared change of a row, for standardised features.
 PENALTY = 1.0
+UNKNOWN_PENALTY = 0.01  # on that of the unknown score's row
 _NUM_STEPS, _SMALLEST_STEP = 300, 1e-6
 
 Floats = npt.NDArray[np.float64]
@@ -58,7 +59,8 @@ class Lesson:
                 np.append(old.bias, old.bias.mean()),
             )
         self._num_photos, self._num_views, size = photos.shape
-        rows = np.concatenate([exemplars.train, photos.reshape(-1, size)]).astype(np.float64)
+        self._photos = photos.reshape(-1, size)
+        rows = np.concatenate([exemplars.train, self._photos]).astype(np.float64)
         self._targets = np.append(
             exemplars.train_targets, np.full(self._num_photos * self._num_views, target)
         )
@@ -100,12 +102,56 @@ class Lesson:
             bias[self._target] -= excess[allowed] * 1.001
         return Head(head.weight, bias)
 
-    def _regress(self, chosen: Sequence[int]) -> Head:
-        num_exemplars = len(self._targets) - self._num_photos * self._num_views
+    def fit_unknown(self, unknown: Head, chosen: Sequence[int]) -> Head:
+        """Return the layer of the unknown score, changed so that it knows the chosen photos.
+
+        The targets of the exemplars are their scores before the lesson, so that these stay.
+        Descends a quadratic bound of the loss, whose curvature is at most 1/4 per row.
+
+        Args:
+            unknown: one row, the log-odds that a photo shows none of the classes.
+            chosen: numbers of the photos.
+        """
+        taken = self._taken(chosen)
+        rows, weights = self._rows[taken], self._row_weights(taken)
+        num_exemplars = len(self._exemplars.train)
+        base = np.empty(len(taken))
+        base[:num_exemplars] = unknown(self._exemplars.train)[:, 0]
+        numbers = taken[num_exemplars:] - num_exemplars
+        base[num_exemplars:] = unknown(self._photos[numbers])[:, 0]
+        wanted = np.where(np.arange(len(base)) < num_exemplars, sigmoid(base), 0)
+        change = np.zeros(rows.shape[1])
+        curvature = rows.T @ (0.25 * weights[:, None] * rows)
+        curvature += UNKNOWN_PENALTY * np.eye(len(change))
+        inverse = np.linalg.inv(curvature)
+        for _ in range(_NUM_STEPS):
+            error = weights * (sigmoid(base + rows @ change) - wanted)
+            step = inverse @ (rows.T @ error + UNKNOWN_PENALTY * change)
+            change -= step
+            if np.abs(step).max() < _SMALLEST_STEP:
+                break
+        weight = change @ self._axes / self._scale
+        return Head(
+            (unknown.weight + weight).astype(np.float32),
+            (unknown.bias - weight @ self._mean).astype(np.float32),
+        )
+
+    def _taken(self, chosen: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Return the numbers of the rows of all exemplars and of the chosen photos' views."""
+        num_exemplars = len(self._exemplars.train)
         views = np.arange(self._num_views)
         photos = [num_exemplars + number * self._num_views + views for number in chosen]
-        taken = np.concatenate([np.arange(num_exemplars), *photos]).astype(np.int64)
-        change, offset = (self._temperature * part for part in self._solve(taken))
+        return np.concatenate([np.arange(num_exemplars), *photos]).astype(np.int64)
+
+    def _row_weights(self, taken: npt.NDArray[np.int64]) -> Floats:
+        """Return weights that sum to 1; every class counts the same, however many rows it has."""
+        targets = self._targets[taken]
+        counts = np.bincount(targets, minlength=len(self._start.bias))
+        weights: Floats = 1 / counts[targets] / len(counts)
+        return weights
+
+    def _regress(self, chosen: Sequence[int]) -> Head:
+        change, offset = (self._temperature * part for part in self._solve(self._taken(chosen)))
         weight = change @ self._axes / self._scale
         return Head(
             (self._start.weight + weight).astype(np.float32),
@@ -117,13 +163,9 @@ class Lesson:
 
         Nesterov's accelerated gradient descent, started again where the loss would rise.
         """
-        targets = self._targets[taken]
-        rows, base = self._rows[taken], self._base[taken]
+        rows, base, wanted = self._rows[taken], self._base[taken], self._wanted[taken]
         num_classes = base.shape[1]
-        wanted = self._wanted[taken]
-        # Every class counts the same, however many rows it has.
-        counts = np.bincount(targets, minlength=num_classes)
-        weights = (1 / counts[targets] / num_classes)[:, None]
+        weights = self._row_weights(taken)[:, None]
         rows = np.column_stack([rows, np.ones(len(rows))])
         curvature = 0.5 * np.linalg.eigvalsh(rows.T @ (weights * rows))[-1] + PENALTY
         penalty = np.full((num_classes, rows.shape[1]), PENALTY)

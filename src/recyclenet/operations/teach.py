@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.decision import softmax
+from recyclenet.core.decision import sigmoid, softmax
 from recyclenet.core.images import MAX_PIXELS
 from recyclenet.core.model_info import ModelInfo, check_seal, replace_info
 from recyclenet.core.progress import Progress, silent
@@ -28,7 +29,7 @@ from recyclenet.evaluation.shares import Confusions
 from recyclenet.evaluation.teaching import ENOUGH_PHOTOS, Teaching
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import EXEMPLARS, NUM_TRAIN, Exemplars
-from recyclenet.inference.head import HEAD, Head
+from recyclenet.inference.head import HEAD, UNKNOWN, Head, read_head
 from recyclenet.inference.lesson import Lesson
 from recyclenet.inference.session import default_model_path
 
@@ -97,7 +98,8 @@ def teach(
         )
     target = draft.class_index(label)
     lesson = Lesson(exemplars, photos, target, info.temperature, max_lost)
-    result = _learn(lesson, exemplars, photos[:, 0], draft, label, content)
+    unknown = read_head(info.statistics, UNKNOWN, 1, info.num_features)
+    result = _learn(lesson, exemplars, unknown, photos[:, 0], draft, label, content)
     result = replace(
         result,
         is_new=label not in info.class_names,
@@ -112,6 +114,7 @@ def teach(
 def _learn(
     lesson: Lesson,
     exemplars: Exemplars,
+    unknown: Head | None,
     photos: Floats,
     draft: ModelInfo,
     label: str,
@@ -122,18 +125,22 @@ def _learn(
     Args:
         lesson: with all photos.
         exemplars: of the old model.
+        unknown: the layer of the old model's unknown score, if it has one.
         photos: features `(P, D)` of the photos.
         draft: the metadata with the taught class.
         label: the taught class.
         content: the old model file.
     """
     target = draft.class_index(label)
-    logits = _left_out_logits(lesson, photos)
+    logits = _left_out_outputs(lesson.fit, photos)
     recalled = logits.argmax(axis=1) == target
     kept = _held_out_logits(lesson, exemplars, len(photos), logits.shape[1])
     head = lesson.fit(range(len(photos)))
     after = _extended(exemplars, photos, target, head)
-    info = _finished(draft, after, head, np.concatenate([kept, logits]), target)
+    layer, scores = None, None
+    if unknown is not None:
+        layer, scores = _taught_unknown(lesson, unknown, exemplars, photos)
+    info = _finished(draft, after, head, layer, np.concatenate([kept, logits]), scores, target)
     truth = exemplars.held_out_targets
     before, now = exemplars.predicted == truth, kept.argmax(axis=1) == truth
     return Teaching(
@@ -226,12 +233,30 @@ def _views(
     return photos[numbers], np.array(answers, np.int64)[numbers], problems
 
 
-def _left_out_logits(lesson: Lesson, photos: Floats) -> Floats:
-    """Return the logits `(P, K)` of each photo from a head fitted without it."""
+def _left_out_outputs(fit: Callable[[Sequence[int]], Head], photos: Floats) -> Floats:
+    """Return the outputs `(P, K)` for each photo of a layer fitted without it.
+
+    Args:
+        fit: returns the layer fitted to the photos with these numbers.
+        photos: features `(P, D)`.
+    """
     count = len(photos)
     groups = np.array_split(np.arange(count), count if count <= _MAX_FITS else 10)
-    parts = [lesson.fit([n for n in range(count) if n not in group]) for group in groups]
-    return np.concatenate([head(photos[g]) for head, g in zip(parts, groups, strict=True)])
+    parts = [fit([n for n in range(count) if n not in group]) for group in groups]
+    return np.concatenate([layer(photos[g]) for layer, g in zip(parts, groups, strict=True)])
+
+
+def _taught_unknown(
+    lesson: Lesson, unknown: Head, exemplars: Exemplars, photos: Floats
+) -> tuple[Head, Floats]:
+    """Return the new layer of the unknown score, and the scores `(M + P,)`.
+
+    The scores are of the held-out photos, then of the taught ones, each left out.
+    """
+    fit = partial(lesson.fit_unknown, unknown)
+    layer = fit(range(len(photos)))
+    rows = np.concatenate([layer(exemplars.held_out), _left_out_outputs(fit, photos)])
+    return layer, sigmoid(rows[:, 0])
 
 
 def _held_out_logits(
@@ -285,7 +310,13 @@ def _extended(exemplars: Exemplars, photos: Floats, target: int, head: Head) -> 
 
 
 def _finished(
-    draft: ModelInfo, exemplars: Exemplars, head: Head, logits: Floats, target: int
+    draft: ModelInfo,
+    exemplars: Exemplars,
+    head: Head,
+    unknown: Head | None,
+    logits: Floats,
+    scores: Floats | None,
+    target: int,
 ) -> ModelInfo:
     """Return the metadata with the new head and what depends on it.
 
@@ -295,7 +326,9 @@ def _finished(
         draft: the metadata with the new class.
         exemplars: with the taught photos.
         head: the new head.
+        unknown: the new layer of the unknown score, if the model has one.
         logits: of the held-out photos, then of the taught ones, each left out.
+        scores: unknown scores of the same photos.
         target: the taught class.
     """
     held_out = exemplars.held_out_targets
@@ -304,10 +337,11 @@ def _finished(
     return replace(
         draft,
         temperature=temperature,
-        threshold=round(fit_threshold(logits, temperature), 6),
+        threshold=round(fit_threshold(logits, temperature, scores), 6),
         thresholds={},
         statistics={
             HEAD: head.to_statistics(),
+            **({} if unknown is None else {UNKNOWN: unknown.to_statistics()}),
             EXEMPLARS: exemplars.to_statistics(),
             "confusion": Confusions.count(softmax(logits, temperature), targets).to_statistics(),
         },

@@ -111,6 +111,24 @@ def test_a_taught_model_can_be_taught_again(model, batteries, tmp_path):
     assert again.content == result.content
 
 
+def test_the_unknown_score_learns_the_new_class(make_model, model, batteries, tmp_path):
+    statistics = dict(Classifier(model).info.statistics)
+    # The tiny model's features are the mean red, green and blue; a yellow photo looks foreign.
+    yellow = Head(np.array([[6, 6, -6]], np.float32), np.array([-4], np.float32))
+    statistics["unknown"] = yellow.to_statistics()
+    scored = make_model(features=True, statistics=statistics, threshold=0.2)
+    old = Classifier(scored)
+    photos = [battery(100 + number) for number in range(10)]
+    foreign = np.full((40, 40, 3), (255, 255, 0), np.uint8)
+    assert min(old.classify(photo).unknown for photo in photos) > 0.9
+    teach(batteries, "battery", scored, out=tmp_path / "mine.onnx", stream="hazardous")
+    taught = Classifier(tmp_path / "mine.onnx")
+    answers = [taught.classify(photo) for photo in photos]
+    assert max(answer.unknown for answer in answers) < 0.5
+    assert sum(answer.known for answer in answers) >= 8
+    assert taught.classify(foreign).unknown > 0
+
+
 def test_the_taxonomies_know_the_stream(model, batteries):
     for label, stream in (("eggshells", "kitchen"), ("coffee capsule", "other")):
         assert teach(batteries, label, model).info.streams[label] == stream
