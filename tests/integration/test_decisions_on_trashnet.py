@@ -62,13 +62,16 @@ def test_an_audit_of_known_mixtures(calibrated: Calibrated) -> None:
     size = probabilities.shape[1]
     confusions = Confusions.from_statistics(calibrated.statistics, size)
     random = np.random.default_rng(0)
+    occurs = np.bincount(targets, minlength=size) > 0
     naive, corrected, held = [], [], []
     for _ in range(NUM_MIXTURES):
-        truth = random.dirichlet(np.ones(size))
+        truth = np.zeros(size)
+        truth[occurs] = random.dirichlet(np.ones(occurs.sum()))
         rows = np.concatenate(
             [
                 random.choice(np.flatnonzero(targets == number), count)
                 for number, count in enumerate(random.multinomial(NUM_PHOTOS, truth))
+                if count
             ]
         )
         shares = estimate_shares(probabilities[rows], confusions)
