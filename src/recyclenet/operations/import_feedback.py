@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -110,7 +111,8 @@ def import_feedback(
     damaged = [outcome for outcome in read if isinstance(outcome, Outcome)]
     records, left_out = screen(records, class_names)
     with new_folder(target) as place:
-        copied, unreadable = _copied(source, place, records, progress)
+        copies = place / ".copies"
+        copied, unreadable = _copied(source, copies, records, progress)
         usable = [record for record in records if record.id in copied]
         decided = decide(
             copied,
@@ -124,6 +126,7 @@ def import_feedback(
             key=lambda outcome: (outcome.record.time, outcome.record.id),
         )
         manifest = _placed(place, source, copied, outcomes)
+        shutil.rmtree(copies)
         _write_report(place, target, manifest, outcomes, class_names)
         moved = [replace(s, path=target / s.path.relative_to(place)) for s in manifest]
     return Feedback(target, Manifest(tuple(moved)), tuple(outcomes), num_others)
@@ -154,7 +157,7 @@ def _class_names(
 
 
 def _copied(
-    source: Path, place: Path, records: Sequence[Record], progress: Progress
+    source: Path, copies: Path, records: Sequence[Record], progress: Progress
 ) -> tuple[dict[str, Sample], list[Outcome]]:
     """Copy the photos of records and describe them.
 
@@ -163,7 +166,7 @@ def _copied(
     """
     samples, problems = [], {}
     for record in records:
-        path = place / f"{record.id}.jpg"
+        path = copies / f"{record.id}.jpg"
         try:
             content = read_file(source / path.name, MAX_PHOTO_BYTES)
         except OSError as error:
@@ -184,7 +187,7 @@ def _copied(
 def _placed(
     place: Path, source: Path, copied: dict[str, Sample], outcomes: Sequence[Outcome]
 ) -> Manifest:
-    """Move the chosen photos into class folders and delete the copies of the others.
+    """Move the chosen photos into class folders.
 
     Raises:
         DataError: none is chosen.
@@ -193,7 +196,6 @@ def _placed(
     samples = []
     for name, sample in copied.items():
         if name not in chosen:
-            sample.path.unlink()
             continue
         path = place / chosen[name] / sample.path.name
         path.parent.mkdir(exist_ok=True)
