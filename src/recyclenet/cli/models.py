@@ -245,6 +245,8 @@ def promote(
         )
     for problem in result.problems:
         say(f"error: {problem}", err=True)
+    if num := result.num_trained:
+        say(f"left out: {num} photos that {new} was trained on, or copies of such", err=True)
     if as_json:
         print_row(result.to_row())
     elif result.changes:

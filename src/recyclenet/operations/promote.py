@@ -18,7 +18,7 @@ from recyclenet.data.manifest import Manifest, read_manifest
 from recyclenet.errors import DataError, ModelFileError, UsageError
 from recyclenet.evaluation.class_changes import ClassChange, class_changes
 from recyclenet.evaluation.predict import predict
-from recyclenet.evaluation.suspects import overlap
+from recyclenet.evaluation.suspects import shared_keys
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.session import find_model
 from recyclenet.operations.model_folder import PROMOTE, Change, open_models
@@ -34,6 +34,7 @@ class Promotion:
         changes: what the new model changes for each class, and last for all photos; empty if there
             was nothing to compare with.
         problems: one line for each photo that some model could not answer.
+        num_trained: number of photos left out because the new run trained on them, or on copies.
         note: why the models were not compared; empty if they were.
         change: what was written to the log; None if the model was not promoted.
     """
@@ -42,6 +43,7 @@ class Promotion:
     name: str
     changes: tuple[ClassChange, ...] = ()
     problems: tuple[str, ...] = ()
+    num_trained: int = 0
     note: str = ""
     change: Change | None = None
 
@@ -60,6 +62,7 @@ class Promotion:
             "losses": self.losses,
             "classes": [change.to_row() for change in self.changes],
             "num_unanswered": len(self.problems),
+            "num_trained": self.num_trained,
             "note": self.note,
             "sha256": None if self.change is None else self.change.sha256,
             "previous": None if self.change is None else self.change.previous,
@@ -98,17 +101,19 @@ def promote(
 
     Raises:
         UsageError: an argument is invalid, or the model is in use already.
-        DataError: the photos cannot be used, or the new model was trained on some of them.
+        DataError: the photos cannot be used, or the new model was trained on all of them.
         ModelFileError: a model file is damaged.
         RecycleNetError: another process changes the folder, or it cannot be written.
     """
     source = find_model(Path(new))
     candidate, content = _opened(source)
-    photos = None
+    photos, num_trained = None, 0
     if data is not None:
         whole = relabelled(as_manifest(data), maps)
         photos = whole.select(split or whole.default_split)
-        _check_held_out(photos, Path(new))
+        num_photos = len(photos)
+        photos = _held_out(photos, Path(new))
+        num_trained = num_photos - len(photos)
     with open_models(Path(to)) as folder:
         chosen = folder.choose(name, default=source.stem)
         path = folder.path(chosen)
@@ -136,6 +141,7 @@ def promote(
         name=chosen,
         changes=tuple(changes),
         problems=tuple(problems),
+        num_trained=num_trained,
         note=note,
         change=done,
     )
@@ -186,25 +192,28 @@ def _current(path: Path, force: bool) -> tuple[Classifier | None, str]:
         return None, f"nothing was compared: the current model is damaged: {error}"
 
 
-def _check_held_out(photos: Manifest, new: Path) -> None:
-    """Refuse photos that a run trained on, or copies of them.
+def _held_out(photos: Manifest, new: Path) -> Manifest:
+    """Return the photos that a run did not train on; copies of training photos go, too.
 
     Raises:
-        DataError: there are such photos.
+        DataError: none is left.
     """
     if not new.is_dir():
-        return
+        return photos
     run = read_manifest(RunFolder(new).manifest_file)
     trained = [sample for sample in run if sample.split == "train"]
     files = {identity(sample.path) for sample in trained}
-    same = sum(identity(sample.path) in files for sample in photos)
-    copies = overlap(photos, trained)
-    number = max(same, 0 if copies is None else copies.num_shared)
-    if number:
+    keys = {key for sample in trained for key in shared_keys(sample)}
+    kept = tuple(
+        sample
+        for sample in photos
+        if identity(sample.path) not in files and keys.isdisjoint(shared_keys(sample))
+    )
+    if not kept:
         raise DataError(
-            f"{number} of the {len(photos)} photos, or copies of them, are training photos of "
-            f"{show_path(new)}; compare on photos that it was not trained on"
+            f"all {len(photos)} photos are training photos of {show_path(new)}; compare on others"
         )
+    return Manifest(kept)
 
 
 def _compared(

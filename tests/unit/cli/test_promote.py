@@ -179,7 +179,7 @@ def test_what_cannot_be_compared_is_refused(
     assert not (tmp_path / "none").exists()
 
 
-def test_photos_of_the_new_run_are_no_test(
+def test_training_photos_of_the_new_run_are_left_out(
     command: Run, models: Path, equal: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -190,10 +190,13 @@ def test_photos_of_the_new_run_are_no_test(
         f"{photo_folder}/glass/glass2.jpg,glass,test\n"
     )
     words = ("models", "promote", run, "--to", models, "--data")
-    code, _, err = command(*words, photo_folder)
+    code, out, err = command(*words, photo_folder, "--json")
+    assert code == 0, err
+    assert "left out: 1 photos" in err
+    assert json.loads(out)["classes"][-1]["num_photos"] == 35
+    code, _, err = command(*words, run, "--split", "train", "--force")
     assert code == 1
-    assert "1 of the 36 photos" in err
-    assert command(*words, run)[0] == 0  # the test photos of its own manifest
+    assert "all 1 photos are training photos" in err
 
 
 def test_a_damaged_current_model_is_replaced_by_force_only(
