@@ -219,8 +219,9 @@ def decide(
         records: the records of these photos.
         known: data sets with the photos that are there already, described; may be empty.
         max_per_class: number of photos to import of a class at most.
-        max_share: of a class's photos, the largest share that may be feedback. The others are those
-            in `known`, without val and test; a class that has none there is not limited.
+        max_share: of a class's photos, the largest share that may be feedback, that of earlier
+            imports in `known` included. The others are those in `known`, without val and test; a
+            class that has none there is not limited.
 
     Raises:
         DataError: rows of `known` have no perceptual hashes.
@@ -246,9 +247,17 @@ def decide(
             elif record is not best:
                 outcomes.append(Outcome(record, "duplicate", f"of {best.id}"))
         chosen[label].append(Outcome(best, IMPORTED, num_votes=count))
-    present = Counter(sample.label for sample in known if sample.split not in ("val", "test"))
+    present: Counter[str] = Counter()
+    earlier: Counter[str] = Counter()
+    for sample in known:
+        if sample.split not in ("val", "test"):
+            (earlier if sample.domain == DOMAIN else present)[sample.label] += 1
     for label, found in chosen.items():
-        outcomes += _limited(label, found, present[label], max_per_class, max_share)
+        most, why = max_per_class, f"over {max_per_class} photos of {label}"
+        share = math.floor(present[label] * max_share / (1 - max_share)) - earlier[label]
+        if present[label] and share < most:
+            most, why = max(0, share), f"over {max_share:.0%} of the photos of {label}"
+        outcomes += _limited(found, most, why)
     return outcomes
 
 
@@ -276,14 +285,8 @@ def _pictures(
             yield [record], None
 
 
-def _limited(
-    label: str, found: list[Outcome], num_present: int, max_per_class: int, max_share: float
-) -> Iterator[Outcome]:
+def _limited(found: list[Outcome], most: int, why: str) -> Iterator[Outcome]:
     """Keep the photos of one class with the most votes, and of those the oldest."""
-    most, why = max_per_class, f"over {max_per_class} photos of {label}"
-    room = math.floor(num_present * max_share / (1 - max_share))
-    if num_present and room < most:
-        most, why = room, f"over {max_share:.0%} of the photos of {label}"
     order = sorted(found, key=lambda o: (-o.num_votes, o.record.time, o.record.id))
     yield from order[:most]
     for outcome in order[most:]:

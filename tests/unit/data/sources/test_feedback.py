@@ -193,5 +193,8 @@ def test_a_class_takes_only_so_many_the_most_agreed_and_oldest_first() -> None:
     others += [described(200 + n, label="glass", split="test") for n in range(40)]
     found = decided(photos, records, others, max_share=0.2)
     assert list(found.values()).count("imported") == 2  # 2 of 2 + 8 photos are 20%
+    others += [described(300, label="glass", domain="feedback", split="train")]
+    found = decided(photos, records, others, max_share=0.2)
+    assert list(found.values()).count("imported") == 1  # an earlier import counts
     metal = [record(n, "metal") for n in photos]
     assert "limit" not in decided(photos, metal, others, max_share=0.2).values()
