@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from recyclenet.operations.evaluate import evaluate
     from recyclenet.operations.explain import Explainer, explain
     from recyclenet.operations.export import export
+    from recyclenet.operations.import_feedback import import_feedback
     from recyclenet.operations.list_runs import list_runs
     from recyclenet.operations.lodo import lodo
     from recyclenet.operations.lr_find import lr_find
     from recyclenet.operations.model_card import model_card
+    from recyclenet.operations.promote import promote, rollback
     from recyclenet.operations.stress import stress
     from recyclenet.operations.teach import teach
     from recyclenet.operations.train import resume, train
@@ -70,13 +72,16 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "import_feedback",
     "list_runs",
     "load_dataset",
     "lodo",
     "lr_find",
     "merge_datasets",
     "model_card",
+    "promote",
     "resume",
+    "rollback",
     "stress",
     "teach",
     "train",
@@ -95,10 +100,13 @@ _LIGHT = {
     "compare": "operations.compare",
     "evaluate": "operations.evaluate",
     "explain": "operations.explain",
+    "import_feedback": "operations.import_feedback",
     "list_runs": "operations.list_runs",
     "load_dataset": "data.dataset",
     "merge_datasets": "data.merge",
     "model_card": "operations.model_card",
+    "promote": "operations.promote",
+    "rollback": "operations.promote",
     "stress": "operations.stress",
     "teach": "operations.teach",
 }

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from feedback import give
 from property.running import run_here
 
 Templates = dict[str, bytes]
@@ -120,6 +121,10 @@ def earlier(root: Path, contents: Templates, commands: Mapping[str, str]) -> Tem
                 (here / folder / label / name).write_bytes(contents[name])
     (here / "tiny.toml").write_bytes(contents["tiny.toml"])
     (here / "model.onnx").write_bytes(contents["model"])
+    (here / "other.onnx").write_bytes(contents["no statistics.onnx"])
+    for label, name in (("glass", "glass"), ("metal", "metal"), ("shoe", "other")):
+        give(here / "feedback", label, Image.open(io.BytesIO(contents[f"{name}.jpg"])))
+    give(here / "feedback", "glass", None)
     for name, words in commands.items():
         done = run_here(words.split(), root)
         assert done.code == 0, (name, done)
@@ -146,6 +151,8 @@ LIGHT = {
     "explain": "explain photos/glass --model model.onnx --report explain.html",
     "card": "runs card model.onnx --out card.md",
     "audit": "audit photos --model model.onnx --report audit.html",
+    "models": "models promote model.onnx --to models --name waste",
+    "history": "models promote other.onnx --to models --data photos --force",
     "copies": "data augment photos --groups flips --copies copies --out copies.csv",
     "quarantine": "data clean faulty --apply --quarantine quarantine",
 }

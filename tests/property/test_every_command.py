@@ -33,6 +33,9 @@ WRITES = (
     "explain",
     "teach",
     *(f"data {name}" for name in DATA),
+    "data import-feedback",
+    "models promote",
+    "models rollback",
 )
 # Commands that ask a server: real processes of theirs would not be kept on this machine.
 FETCHES = ("data download", "data collect")

@@ -1,16 +1,26 @@
-"""`recyclenet models ...`: the available networks and their layers."""
+"""`recyclenet models ...`: the available networks, and the models that a service uses."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recyclenet.cli.command import Command, Reads
-from recyclenet.cli.options import JsonOption
-from recyclenet.cli.output import say
+from recyclenet.cli.command import Adds, Command, Reads
+from recyclenet.cli.options import (
+    DataOptionOrNone,
+    JsonOption,
+    MapOption,
+    SplitOption,
+    model_files,
+)
+from recyclenet.cli.output import finish, say, say_written
 
-app = typer.Typer(name="models", help="List and show networks.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from recyclenet.evaluation.class_changes import ClassChange
+
+app = typer.Typer(name="models", help="List networks; promote models.", no_args_is_help=True)
 
 NUM_TAGS = 4
 NAME_HELP = "A model name: BACKBONE[+EDIT...][@ATTENTION[:OPTION=VALUE,...]]."
@@ -178,3 +188,120 @@ def _show(facts: dict[str, Any]) -> None:
             for name in report[kind]:
                 say(f"    {name}")
     say(f"ImageNet weights: {shown or 'none published; use a weights file or train from scratch'}")
+
+
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", help="The model, if the folder has several: a file name without .onnx."),
+]
+
+
+@app.command(cls=Command)
+def promote(
+    new: Annotated[
+        Path,
+        typer.Argument(help="A run folder, a model file, or 'built-in'.", metavar="NEW"),
+        Reads(model_files),
+    ],
+    to: Annotated[
+        Path, typer.Option("--to", help="The folder of `recyclenet serve --models`."), Adds()
+    ],
+    data: DataOptionOrNone = None,
+    name: NameOption = None,
+    split: SplitOption = None,
+    maps: MapOption = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Promote although a class gets worse; shows it all the same."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace the model in use if no class gets worse on the same held-out photos.
+
+    The earlier model stays in the folder; `models rollback` puts it back. Exit code 1: it was not
+    replaced.
+    """
+    from recyclenet.cli.output import LeftOutInputs
+    from recyclenet.cli.progress import counting
+    from recyclenet.cli.rows import print_row
+    from recyclenet.data.dataset import load_dataset
+    from recyclenet.data.label_map import parse_maps
+    from recyclenet.errors import RecycleNetError, UsageError
+    from recyclenet.operations.promote import promote as operation
+
+    if data is None and (maps or split):
+        raise UsageError("--map and --split select photos of a dataset; give --data")
+    left_out = LeftOutInputs()
+    with counting("comparing") as progress:
+        result = operation(
+            new,
+            to,
+            None if data is None else load_dataset(data, left_out),
+            name=name,
+            split=split,
+            maps=parse_maps(maps or ()),
+            force=force,
+            progress=progress,
+        )
+    for problem in result.problems:
+        say(f"error: {problem}", err=True)
+    if num := result.num_trained:
+        say(f"left out: {num} photos that {new} was trained on, or copies of such", err=True)
+    if as_json:
+        print_row(result.to_row())
+    elif result.changes:
+        _print_changes(result.changes)
+    if result.note:
+        say(f"note: {result.note}", err=True)
+    losses = ", ".join(result.losses)
+    if result.change is None:
+        raise RecycleNetError(f"not promoted: {losses} got worse; {result.path} is unchanged")
+    if losses:
+        say(f"warning: promoted with --force although {losses} got worse", err=True)
+    _say_replaced(result.path)
+    num = len(result.problems)
+    finish(num, num + (result.changes[-1].num_photos if result.changes else 0), left_out)
+
+
+@app.command(cls=Command)
+def rollback(
+    folder: Annotated[
+        Path, typer.Argument(help="The folder of `recyclenet serve --models`."), Adds()
+    ],
+    name: NameOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put the previous model back in place; run it again to go back further."""
+    from dataclasses import asdict
+
+    from recyclenet.cli.rows import print_row
+    from recyclenet.operations.promote import rollback as operation
+
+    change = operation(folder, name)
+    if as_json:
+        print_row(asdict(change))
+    _say_replaced(folder / f"{change.name}.onnx")
+
+
+def _say_replaced(path: Path) -> None:
+    say_written(path)
+    say(f"a running service reads it on SIGHUP, or on POST /v1/models/{path.stem}/reload", err=True)
+
+
+def _print_changes(changes: tuple[ClassChange, ...]) -> None:
+    from recyclenet.cli.rows import print_columns
+
+    rows = []
+    for change in changes:
+        row, cells = change.to_row(), ("", "", "", "")
+        if change.paired is not None:
+            low, high = row["interval95"]
+            cells = (
+                f"{row['recall_before']:.1%}",
+                f"{row['recall']:.1%}",
+                f"{100 * row['difference']:+.1f}",
+                f"{100 * low:+.1f} to {100 * high:+.1f}",
+            )
+        rows.append((change.label, change.verdict, str(change.num_photos), *cells))
+    titles = ("class", "verdict", "photos", "recall before", "now", "points", "95% interval")
+    print_columns(titles, rows, num_words=2)

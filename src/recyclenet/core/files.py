@@ -43,7 +43,7 @@ _unfinished: set[Path] = set()
 
 
 @contextmanager
-def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+def atomic_writer(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` and move it there only if the block succeeds.
 
     If `path` is a link, its target is replaced and the link stays. A replaced file keeps its
@@ -51,6 +51,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
 
     Args:
         path: the finished file; its folder is created if missing.
+        follow: whether to replace what a link points to; otherwise the link is replaced.
 
     Yields:
         A binary file open for writing.
@@ -61,11 +62,11 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary = None
     try:
-        if is_stream(path):
+        if follow and is_stream(path):
             with _stream(path) as file:
                 yield file
             return
-        target = Path(os.path.realpath(path))
+        target = Path(os.path.realpath(path)) if follow else path
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f".{secrets.token_hex(8)}.part"
         _unfinished.add(temporary)
@@ -86,6 +87,39 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
             with suppress(OSError):  # the folder may be unusable
                 temporary.unlink()
             _unfinished.discard(temporary)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a temporary folder beside `path` and move it there only if the block succeeds.
+
+    Args:
+        path: the finished folder; nothing may be there yet.
+
+    Yields:
+        The folder to fill.
+
+    Raises:
+        UsageError: something is there.
+        RecycleNetError: the folder cannot be written, or the disk is full.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"{show_path(path)} exists; choose a new folder")
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        _unfinished.add(temporary)
+        yield temporary
+        temporary.rename(path)
+    except OSError as error:
+        raise RecycleNetError(
+            f"cannot write {show_path(path)}: {error.strerror or error}; check the folder and the "
+            f"free space"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        _unfinished.discard(temporary)
 
 
 @contextmanager

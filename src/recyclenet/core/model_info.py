@@ -237,12 +237,15 @@ def is_sealed(file: IO[bytes]) -> bool:
     return file.read(SEAL_LENGTH).startswith(_SEAL_PREFIX)
 
 
-def check_seal(content: bytes, name: str) -> None:
+def check_seal(content: bytes, name: str) -> str:
     """Refuse a file whose seal is missing or wrong.
 
     Args:
         content: the whole model file.
         name: the name for error messages.
+
+    Returns:
+        The SHA-256 of the whole file, hexadecimal.
 
     Raises:
         ModelFileError: the file is truncated, altered or not a RecycleNet model.
@@ -253,5 +256,8 @@ def check_seal(content: bytes, name: str) -> None:
             f"{name} is not a RecycleNet model, or is truncated; create one with "
             f"`recyclenet export` or copy it again"
         )
-    if tail[len(_SEAL_PREFIX) :] != hashlib.sha256(body).hexdigest().encode():
+    digest = hashlib.sha256(body)
+    if tail[len(_SEAL_PREFIX) :] != digest.hexdigest().encode():
         raise ModelFileError(f"{name} was altered or damaged (its SHA-256 differs); copy it again")
+    digest.update(tail)
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
+from math import comb, sqrt
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from recyclenet.data.identity import identity
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.errors import DataError, UsageError
+from recyclenet.evaluation.metrics import Z95
 from recyclenet.evaluation.table import PredictionTable
 
 NUM_RESAMPLES = 10_000
@@ -77,6 +78,19 @@ class Paired:
         )
         low, high = np.quantile((draws[:, 1] - draws[:, 0]) / self.num_photos, [0.025, 0.975])
         return float(low), float(high)
+
+    @property
+    def adjusted_interval(self) -> tuple[float, float]:
+        """95% interval of the difference that also holds for a few photos.
+
+        Agresti and Min (2005, doi:10.1002/sim.1781): the normal interval after adding half a photo
+        of each of the four kinds. Unlike the bootstrap's, it has a width where the two agree.
+        """
+        number = self.num_photos + 2
+        won, lost = self.num_second + 0.5, self.num_first + 0.5
+        centre = (won - lost) / number
+        half = Z95 * sqrt(won + lost - (won - lost) ** 2 / number) / number
+        return max(-1.0, centre - half), min(1.0, centre + half)
 
     @property
     def is_thin(self) -> bool:

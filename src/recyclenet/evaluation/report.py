@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recyclenet.core.images import ImageArray
+from recyclenet.core.images import ImageArray, decode_image
 from recyclenet.core.model_info import ModelInfo
-from recyclenet.core.pages import render_page
+from recyclenet.core.pages import THUMBNAIL, render_page
 from recyclenet.core.prediction import Prediction
+from recyclenet.data.manifest import Sample
+from recyclenet.data.sources.feedback import Outcome
 from recyclenet.evaluation.analysis import Analysis, Answer
 from recyclenet.evaluation.charts import reliability_chart, risk_chart
 
@@ -120,4 +122,45 @@ def evaluation_page(
         },
         info=info,
         title=title,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """One photo of imported feedback that a person is to look at.
+
+    Attributes:
+        sample: the photo.
+        path: where it will lie when the person marks it.
+        outcome: its record.
+    """
+
+    sample: Sample
+    path: str
+    outcome: Outcome
+
+    @property
+    def image(self) -> ImageArray:
+        """The photo, `(H, W, 3)` uint8, possibly at reduced size."""
+        return decode_image(self.sample.path, min_side=THUMBNAIL)
+
+
+def review_page(reviews: Sequence[Review], class_names: Sequence[str]) -> str:
+    """Return an HTML page to check and mark the labels of imported feedback.
+
+    Args:
+        reviews: the photos.
+        class_names: the labels that a mark can give.
+    """
+    names = {*class_names, *(review.outcome.record.predicted for review in reviews)}
+    return render_page(
+        "recyclenet.evaluation",
+        "review.html",
+        script="evaluation.js",
+        reviews=reviews,
+        numbers={name: number for number, name in enumerate(sorted(names))},
+        marks={
+            "classes": class_names,
+            "photos": [{"path": r.path, "label": r.sample.label} for r in reviews],
+        },
     )

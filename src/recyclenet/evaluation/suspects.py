@@ -56,14 +56,14 @@ def overlap(evaluated: Iterable[Sample], training: Iterable[Sample]) -> Overlap 
     Returns:
         The counts; None if either have neither groups nor digests, so that nothing is known.
     """
-    learned = {key for sample in training for key in _keys(sample)}
-    tested = [keys for keys in map(_keys, evaluated) if keys]
+    learned = {key for sample in training for key in shared_keys(sample)}
+    tested = [keys for keys in map(shared_keys, evaluated) if keys]
     if not learned or not tested:
         return None
     return Overlap(len(tested), sum(not learned.isdisjoint(keys) for keys in tested))
 
 
-def _keys(sample: Sample) -> list[tuple[str, str]]:
+def shared_keys(sample: Sample) -> list[tuple[str, str]]:
     """Return what a photo shares with its copies."""
     keys = [("group", sample.group), ("sha256", sample.sha256)]
     return [(kind, value) for kind, value in keys if value]

@@ -45,6 +45,7 @@ class Classifier:
 
     Attributes:
         info: the model's metadata.
+        sha256: digest of the model file, hexadecimal.
         tta: whether logits are averaged with those of the mirror image.
         rules: the rules in use.
         streams: class to stream under these rules, in the order of the logits.
@@ -81,6 +82,7 @@ class Classifier:
         self.tta = tta
         self._max_pixels = max_pixels
         self.info = self._session.info
+        self.sha256 = self._session.sha256
         names = self.info.class_names
         self.rules = Rules() if rules is None else load_rules(os.fspath(rules), names)
         self.streams = {n: self.rules.streams.get(n, self.info.streams[n]) for n in names}

@@ -62,9 +62,11 @@ class Session(Protocol):
 
     Attributes:
         info: the model's metadata.
+        sha256: digest of the model file, hexadecimal.
     """
 
     info: ModelInfo
+    sha256: str
 
     def run(self, batch: npt.NDArray[np.float32]) -> Outputs:
         """Return the logits and features of a batch `(N, *input_shape)` float32.
@@ -110,7 +112,7 @@ class OnnxSession:
         self.path = path
         name = show_path(self.path)
         content = _read(self.path, name)
-        check_seal(content, name)
+        self.sha256 = check_seal(content, name)
         _check_operators(content, name)
         self._name = name
         try:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from recyclenet.errors import RecycleNetError
 from recyclenet.service import health, page, routes
+from recyclenet.service.answers import Answers
 from recyclenet.service.batching import Batcher
 from recyclenet.service.feedback import FeedbackStore
 from recyclenet.service.gate import Gate
@@ -41,6 +42,7 @@ class Service:
         batcher: classifies.
         intake: reads bodies.
         feedback: stores feedback; None to store none.
+        answers: the latest answers, for feedback on them.
         draining: whether the service is about to stop.
     """
 
@@ -50,6 +52,7 @@ class Service:
     batcher: Batcher
     intake: Intake
     feedback: FeedbackStore | None
+    answers: Answers
     draining: bool = False
 
 
@@ -71,7 +74,13 @@ def make_app(
     if settings.feedback is not None:
         feedback = FeedbackStore(settings.feedback, settings.feedback_bytes)
     service = Service(
-        settings, models, metrics, Batcher(settings, metrics), Intake(settings), feedback
+        settings,
+        models,
+        metrics,
+        Batcher(settings, metrics),
+        Intake(settings),
+        feedback,
+        Answers(),
     )
 
     @asynccontextmanager

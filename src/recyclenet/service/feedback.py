@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -19,6 +20,8 @@ from recyclenet.service.problems import Problem
 # The least that a file takes on a disk.
 BLOCK = 4096
 QUALITY = 95
+# How often the size is measured, seconds: another service or the operator changes it, too.
+REMEASURE = 30.0
 
 
 class FeedbackStore:
@@ -41,7 +44,7 @@ class FeedbackStore:
         self._lock = threading.Lock()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._used = sum(_room(path.stat().st_size) for path in folder.iterdir())
+            self._measure()
         except OSError as error:
             raise RecycleNetError(f"cannot use the folder {folder}: {error.strerror}") from error
 
@@ -70,11 +73,21 @@ class FeedbackStore:
 
     def _take(self, room: int) -> None:
         with self._lock:
+            if time.monotonic() - self._measured > REMEASURE:
+                with suppress(OSError):
+                    self._measure()
             if self._used + room > self._max_bytes:
                 raise Problem(
                     507, "feedback_full", "the folder for feedback is full; tell the operator"
                 )
             self._used += room
+
+    def _measure(self) -> None:
+        used = 0
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # another service has just renamed it
+                used += _room(path.stat().st_size)
+        self._used, self._measured = used, time.monotonic()
 
 
 def _plain_jpeg(photo: bytes) -> bytes:

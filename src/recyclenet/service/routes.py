@@ -186,7 +186,7 @@ async def feedback(request: Request) -> FeedbackAnswer:
         answer = form.fields.get("id", "")
         if answer and not _ID.fullmatch(answer):
             raise Problem(422, "invalid_form", "the field 'id' must be the id of an answer")
-        facts["answer"] = answer
+        facts |= service.answers.facts_of(answer)
         agreed = form.fields.get("consent") == "true"
         photo = form.one_photo() if agreed and form.photos else None
         stored = await asyncio.to_thread(service.feedback.store, facts, photo)
@@ -198,7 +198,9 @@ async def _answer(request: Request, name: str, classifier: Classifier, photo: by
     service = service_of(request)
     prediction = await service.batcher.classify(classifier, photo)
     service.metrics.predictions.labels(name, prediction.label, str(prediction.known)).inc()
-    return _row(prediction)
+    answer = _row(prediction)
+    service.answers.note(answer, name, classifier)
+    return answer
 
 
 def _row(prediction: Prediction) -> Answer:
@@ -214,6 +216,7 @@ def _entry(model: Model, is_default: bool) -> ModelEntry:
         classes=[] if info is None else list(info.class_names),
         backbone="" if info is None else info.backbone,
         precision="" if info is None else info.precision,
+        sha256="" if model.classifier is None else model.classifier.sha256,
         loaded=model.loaded,
         error=model.error,
     )

@@ -84,6 +84,7 @@ class ModelEntry(BaseModel):
     classes: list[str]
     backbone: str
     precision: str
+    sha256: Annotated[str, Field(description="Digest of the model file in use.")]
     loaded: Annotated[float | None, Field(description="Seconds since 1970.")]
     error: Annotated[str | None, Field(description="Why the file was last refused.")]
 

@@ -17,8 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recyclenet.core.files import atomic_writer, read_table, write_bytes, write_table, write_text
-from recyclenet.errors import RecycleNetError
+from recyclenet.core.files import (
+    atomic_writer,
+    new_folder,
+    read_table,
+    write_bytes,
+    write_table,
+    write_text,
+)
+from recyclenet.errors import RecycleNetError, UsageError
 
 
 def test_new_file_in_a_new_folder(tmp_path):
@@ -282,3 +289,35 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, s
     assert caught.value.exit_code == 1
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "new"
+
+    def fail(folder: Path) -> None:
+        (folder / "half").touch()
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"), new_folder(place) as folder:
+        fail(folder)
+    assert list(place.parent.iterdir()) == []
+    with new_folder(place) as folder:
+        (folder / "whole").touch()
+        assert not place.exists()
+    assert [path.name for path in place.iterdir()] == ["whole"]
+    (tmp_path / "link").symlink_to("nowhere")
+    for taken in (place, tmp_path / "link"):
+        with pytest.raises(UsageError, match="choose a new folder"), new_folder(taken):
+            pass
+    with pytest.raises(RecycleNetError, match="cannot write"), new_folder(place / "whole" / "x"):
+        pass
+
+
+def test_a_link_is_replaced_where_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to("mine")
+    with atomic_writer(tmp_path / "link", follow=False) as file:
+        file.write(b"new")
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "link").read_text() == "new"
+    assert (tmp_path / "mine").read_text() == "mine"

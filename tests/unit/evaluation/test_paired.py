@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -100,3 +101,29 @@ def test_what_cannot_be_compared() -> None:
         on_common_photos(NAMES, [one, table({"b": ("x", 1, 0)}, ("x", "y"))])
     with pytest.raises(UsageError, match="different classes: only two knows 'z'; compare"):
         on_common_photos(NAMES, [one, PredictionTable((), np.zeros((0, 3)), ("x", "y", "z"))])
+
+
+@pytest.mark.parametrize("number", [12, 20, 40, 70])
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1, 0.2])
+def test_the_adjusted_interval_rarely_calls_equal_models_different(
+    number: int, share: float
+) -> None:
+    """Each model alone is right on this share of the photos; the exact error is summed up."""
+    one_side = 0.0
+    for lost in range(number + 1):
+        for won in range(number + 1 - lost):
+            rest = number - lost - won
+            paired = Paired(num_both=rest, num_first=lost, num_second=won, num_neither=0)
+            if paired.adjusted_interval[1] < 0:
+                ways = comb(number, lost) * comb(number - lost, won)
+                one_side += ways * share ** (lost + won) * (1 - 2 * share) ** rest
+    assert one_side < 0.035
+
+
+def test_the_adjusted_interval_has_a_width_where_two_agree() -> None:
+    low, high = Paired(num_both=20, num_first=0, num_second=0, num_neither=0).adjusted_interval
+    assert low == pytest.approx(-high)
+    assert 0.08 < high < 0.1
+    assert Paired(
+        num_both=0, num_first=40, num_second=0, num_neither=0
+    ).adjusted_interval == pytest.approx((-1, -0.91), abs=0.05)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from recyclenet import Classifier
+from recyclenet.service import answers, feedback
 
 from .conftest import Start, jpeg
 
@@ -172,3 +174,41 @@ def test_every_path_has_a_described_answer(client: Any) -> None:
     assert references <= set(document["components"]["schemas"])
     names = [o["operationId"] for methods in document["paths"].values() for o in methods.values()]
     assert len(names) == len(set(names))
+
+
+def test_feedback_on_an_answer_says_which_model_gave_it(
+    start: Start, tmp_path: Path, tiny_model: Path
+) -> None:
+    client = start(feedback=tmp_path / "feedback")
+    answer = client.post("/v1/classify", content=jpeg(), headers=IMAGE).json()
+    sent = {"label": "metal", "predicted": "a lie", "id": answer["id"]}
+    stored = client.post("/v1/feedback", files={k: (None, v) for k, v in sent.items()}).json()
+    row = json.loads((tmp_path / "feedback" / f"{stored['id']}.json").read_text())
+    digest = hashlib.sha256(tiny_model.read_bytes()).hexdigest()
+    assert (row["predicted"], row["model"], row["model_sha256"]) == ("glass", "model", digest)
+    assert client.get("/v1/models").json()["models"][0]["sha256"] == digest
+
+
+def test_only_the_latest_answers_are_remembered(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "KEPT", 2)
+    client = start(feedback=tmp_path)
+    ids = [client.post("/v1/classify", content=jpeg(), headers=IMAGE).json()["id"] for _ in "123"]
+    kept = client.app.state.service.answers
+    assert [set(kept.facts_of(one)) == {"answer"} for one in ids] == [True, False, False]
+
+
+def test_room_that_was_made_in_the_feedback_folder_is_found(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = start(feedback=tmp_path, feedback_bytes=4096)
+    form = {"label": (None, "glass")}
+    assert client.post("/v1/feedback", files=form).status_code == 201
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert is_problem(client.post("/v1/feedback", files=form), 507, "feedback_full")
+    monkeypatch.setattr(feedback, "REMEASURE", -1)
+    assert client.post("/v1/feedback", files=form).status_code == 201
+    # So is what another service has stored.
+    assert is_problem(client.post("/v1/feedback", files=form), 507, "feedback_full")

@@ -14,6 +14,7 @@ from recyclenet.cli.data import (
     clean,
     collect,
     download,
+    import_feedback,
     inspect,
     merge,
     scan,
@@ -27,6 +28,7 @@ app = typer.Typer(
 for command in (
     download.download,
     collect.collect,
+    import_feedback.import_feedback,
     merge.merge,
     scan.scan,
     inspect.inspect,

@@ -81,15 +81,27 @@ def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = Fals
         UsageError: the source does not exist, or holds no labelled pictures.
         DataError: no photo can be read.
     """
-    from joblib import Parallel, delayed
-
     folders: dict[str, None] = {}
     manifest = load_dataset(source, folders.setdefault)
     problems = [Problem(None, reason, "folder") for reason in folders]
     if once:
         manifest, repeats = without_repeats(manifest)
         problems += repeats
+    described, unreadable = describe(manifest, progress)
+    problems += unreadable
+    if not described:
+        raise DataError(
+            f"none of the {len(manifest)} photos can be read; the first: {problems[0].reason}"
+        )
+    return group_copies(Manifest(tuple(described)), problems)
+
+
+def describe(manifest: Manifest, progress: Progress = silent) -> tuple[list[Sample], list[Problem]]:
+    """Read every photo once; return the described rows, and what cannot be read."""
+    from joblib import Parallel, delayed
+
     described: list[Sample] = []
+    problems: list[Problem] = []
     # Much of the work holds Python's lock, so many photos are divided among processes.
     many = len(manifest) > _FEW
     parallel = Parallel(n_jobs=-1 if many else 1, return_as="generator", batch_size=_BATCH)
@@ -101,11 +113,7 @@ def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = Fals
         else:
             problems.append(result)
         progress(done, len(manifest))
-    if not described:
-        raise DataError(
-            f"none of the {len(manifest)} photos can be read; the first: {problems[0].reason}"
-        )
-    return group_copies(Manifest(tuple(described)), problems)
+    return described, problems
 
 
 @contextmanager
