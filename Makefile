@@ -19,7 +19,7 @@ check: $(FULL)/installed  ## lint, types, contracts and the fast tests, for whoe
 test: $(FULL)/installed  ## every check and every test; installs everything (about 6 GB)
 	$(MAKE) -j 2 lint tests
 
-exhaustive: $(FULL)/installed  ## what the tests show for one network of each kind, for every one
+exhaustive: $(FULL)/installed  ## what the tests show for some networks and photos, for all
 	$(PYTEST) -m exhaustive
 
 fast-tests: $(FULL)/installed

@@ -63,7 +63,7 @@ def test_two_processes_learn_what_one_learns(
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
     assert check(both.returncode, both.stdout, both.stderr).count("epoch 2/2") == 1
     expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
