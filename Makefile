@@ -3,17 +3,30 @@ PYTHON ?= python3
 LIGHT := .venv/light
 FULL := .venv/full
 SOURCES := $(shell find src samples -type f -not -name '*.pyc')
+# Python compiles what it imports; to compile all that is installed would take a minute.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+# Tests that share something expensive stay in one process, as long as all have work.
+PYTEST := $(FULL)/bin/python -m pytest -n logical --dist worksteal
 
-.PHONY: demo check test lint pins clean
+.PHONY: demo check test exhaustive lint fast-tests tests pins clean
 
 demo: $(LIGHT)/installed  ## classify the sample pictures; needs only the light install
 	$(LIGHT)/bin/recyclenet demo --out demo.html
 
-check: lint  ## lint, types, contracts and the fast tests, for whoever changes something
-	$(FULL)/bin/python -m pytest -n auto -m "not slow"
+check: $(FULL)/installed  ## lint, types, contracts and the fast tests, for whoever changes something
+	$(MAKE) -j 2 lint fast-tests
 
-test: lint  ## every check and every test; installs everything (about 6 GB)
-	$(FULL)/bin/python -m pytest -n auto
+test: $(FULL)/installed  ## every check and every test; installs everything (about 6 GB)
+	$(MAKE) -j 2 lint tests
+
+exhaustive: $(FULL)/installed  ## what the tests show for some networks and photos, for all
+	$(PYTEST) -m exhaustive
+
+fast-tests: $(FULL)/installed
+	$(PYTEST) -m "not slow"
+
+tests: $(FULL)/installed
+	$(PYTEST)
 
 lint: $(FULL)/installed
 	$(FULL)/bin/ruff check .
@@ -24,15 +37,15 @@ lint: $(FULL)/installed
 $(LIGHT)/installed: requirements/light.txt pyproject.toml $(SOURCES)
 	@echo "installing the light tier into $(LIGHT) ..."
 	@test -x $(LIGHT)/bin/python || $(PYTHON) -m venv $(LIGHT)
-	@$(LIGHT)/bin/python -m pip install --quiet --require-hashes -r requirements/light.txt
-	@$(LIGHT)/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	@$(LIGHT)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/light.txt
+	@$(LIGHT)/bin/python $(PIP_INSTALL) --no-deps --force-reinstall .
 	@touch $@
 
 $(FULL)/installed: requirements/dev.txt pyproject.toml
 	@echo "installing everything into $(FULL): about 6 GB, a few minutes ..."
 	@test -x $(FULL)/bin/python || $(PYTHON) -m venv $(FULL)
-	@$(FULL)/bin/python -m pip install --quiet --require-hashes -r requirements/dev.txt
-	@$(FULL)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(FULL)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@$(FULL)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 pins:  ## choose the newest versions anew; needs `pip install uv`

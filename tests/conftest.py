@@ -5,20 +5,25 @@ from __future__ import annotations
 import io
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+# The tests run in as many processes as there are cores; more threads would only wait for a core.
+# PyTorch and NumPy read it on import.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import ExifTags, Image
 
+from forks import Finished, Fork
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, seal
 from recyclenet.core.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from recyclenet.training.run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # The channel that is bright in the photos of each class, and that the tiny model looks at.
@@ -55,12 +60,16 @@ SLOW = ("contract", "integration", "property", "unit/costs", "unit/exporting", "
 SLOW_FILES = ("test_fit.py", "test_cache.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests, which `make check` leaves out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the slow tests, which `make check` leaves out; leave out the exhaustive ones."""
     for item in items:
         place = item.path.relative_to(REPOSITORY / "tests").as_posix()
         if place.startswith(SLOW) or item.path.name in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
+    if "exhaustive" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
 def colour(label: str, level: int = 200) -> tuple[int, int, int]:
@@ -111,6 +120,16 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny() -> str:
     """A recipe file that trains in a second."""
     return str(REPOSITORY / "tests" / "tiny.toml")
+
+
+@pytest.fixture(scope="session")
+def trained_run(photo_folder: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run on the generated photos, exported; do not change it."""
+    pytest.importorskip("lightning")
+    from recyclenet.operations.train import train
+
+    settings = {"optim.learning_rate": 5e-3, "fit.epochs": 4, "streams.paper": "kitchen"}
+    return train(photo_folder, tmp_path_factory.mktemp("runs") / "run", tiny, settings=settings)
 
 
 @pytest.fixture(scope="session")
@@ -260,27 +279,12 @@ def tiny_model(make_model: MakeModel) -> Path:
     return make_model()
 
 
-@dataclass(frozen=True)
-class Finished:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-    command: list[str] = field(repr=False)
-
-
 @pytest.fixture(scope="session")
 def run_cli() -> Callable[..., Finished]:
     """A function that runs the real command in a process of its own."""
 
-    def run(*arguments: str | os.PathLike[str], **options: Any) -> Finished:
-        command = [sys.executable, "-m", "recyclenet", *map(os.fspath, arguments)]
-        environment = {**os.environ, **options.pop("env", {})}
-        done = subprocess.run(
-            command, capture_output=True, timeout=120, check=False, env=environment, **options
-        )
-        finished = Finished(done.returncode, done.stdout.decode(), done.stderr.decode(), command)
+    def run(*words: object, cwd: Path | None = None, env: Mapping[str, str] = {}) -> Finished:
+        finished = Fork(words, cwd=cwd, env={**os.environ, **env}).wait()
         assert "Traceback" not in finished.err, finished.err
         assert "defect" not in finished.err, finished.err
         return finished

@@ -1,8 +1,15 @@
-"""What every registered attention module must do, on a small backbone of each family."""
+"""What every registered attention module must do, on a small backbone of each family.
+
+All modules are exported together, in one graph, and one module in each place of each family. The
+exporter sees the same layers in every combination; `-m exhaustive` exports those too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 import pytest
 import torch
@@ -22,34 +29,30 @@ BACKBONES = {
 }
 PLACES = [(name, place) for name, places in BACKBONES.items() for place in places]
 SIZE = 64
-# Each module is exported once in each placement; of the other families, one network each.
-EXPORTED = {("test_resnet", "features"), ("test_efficientnet", "blocks")}
+# RecycleNet's options change its graph.
+GRAPHS: dict[str, tuple[str, Mapping[str, object]]] = {
+    **{name: (name, {}) for name in attention_names()},
+    "recyclenet, max": ("recyclenet", {"combine": "max"}),
+    "recyclenet, mul": ("recyclenet", {"combine": "mul"}),
+    "recyclenet, spatial": ("recyclenet", {"channel": False}),
+    "recyclenet, channel": ("recyclenet", {"spatial": False}),
+}
 
 
 def build(backbone: str, attention: str, placement: str) -> Network:
     torch.manual_seed(0)
     name = f"{backbone}@{attention}:placement={placement}"
     model = create_model(ModelConfig.from_name(name, weights="none", image_size=SIZE), 3)
-    return stir(model)
+    stir(model)
+    return model
 
 
-def stir(model: nn.Module) -> nn.Module:
+def stir(model: nn.Module) -> None:
     """Move everything off the values where a mistake would not show, such as zero gains."""
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(torch.rand_like(parameter) * 0.2)
-    return model
-
-
-def check_parity(model: nn.Module) -> None:
-    content = to_onnx(model, SIZE).SerializeToString()
-    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
-    batch = torch.rand(3, 3, SIZE, SIZE) * 2 - 1
-    with torch.inference_mode():
-        wanted = model(batch).numpy()
-    (found,) = session.run(None, {"batch": batch.numpy()})
-    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * max(1, abs(wanted).max()))
 
 
 @pytest.mark.parametrize("name", attention_names())
@@ -62,7 +65,7 @@ def test_shape_stays(name: str, channels: int) -> None:
 
 @pytest.mark.parametrize(("backbone", "placement"), PLACES)
 @pytest.mark.parametrize("attention", attention_names())
-def test_every_module_learns_repeats_itself_and_exports(
+def test_every_module_learns_and_repeats_itself(
     attention: str, backbone: str, placement: str
 ) -> None:
     model = build(backbone, attention, placement)
@@ -77,5 +80,57 @@ def test_every_module_learns_repeats_itself_and_exports(
         first, again, alone = model(batch), model(batch), model(batch[:1])
     assert torch.equal(first, again)
     torch.testing.assert_close(first[:1], alone, rtol=1e-3, atol=1e-4)
-    if (backbone, placement) in EXPORTED or attention == "recyclenet":
-        check_parity(model)
+
+
+class Side(nn.Module):
+    """All attention modules side by side, behind one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 4, stride=4)
+        self.attentions = nn.ModuleList(find_attention(n)(32, o) for n, o in GRAPHS.values())
+
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        maps = self.stem(batch)
+        return tuple(attention(maps) for attention in self.attentions)
+
+
+Answers = dict[str, npt.NDArray[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def side() -> tuple[Answers, Answers]:
+    """Maps after each attention module, of PyTorch and of ONNX Runtime."""
+    torch.manual_seed(0)
+    model = Side().eval()
+    stir(model)
+    names = [f"map{number}" for number in range(len(GRAPHS))]
+    content = to_onnx(model, SIZE, names).SerializeToString()
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    batch = torch.rand(3, 3, SIZE, SIZE) * 2 - 1
+    with torch.inference_mode():
+        wanted = [maps.numpy() for maps in model(batch)]
+    found = session.run(names, {"batch": batch.numpy()})
+    return dict(zip(GRAPHS, wanted, strict=True)), dict(zip(GRAPHS, found, strict=True))
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_every_module_exports(name: str, side: tuple[Answers, Answers]) -> None:
+    wanted, found = (answers[name] for answers in side)
+    scale = max(1, abs(wanted).max())
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize(("backbone", "placement"), PLACES)
+@pytest.mark.parametrize(
+    "attention",
+    [
+        name if name == "recyclenet" else pytest.param(name, marks=pytest.mark.exhaustive)
+        for name in attention_names()
+    ],
+)
+def test_a_network_exports_with_attention_in_every_place(
+    attention: str, backbone: str, placement: str, check_parity
+) -> None:
+    batch = torch.rand(3, 3, SIZE, SIZE) * 2 - 1
+    check_parity(build(backbone, attention, placement), batch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from forks import Fork
 from recyclenet.training.checkpoint import load_trained
 from recyclenet.training.run import Run
 
@@ -21,26 +21,18 @@ SETTINGS = (
     "optim.learning_rate=1e-2",
     "fit.epochs=2",
     "fit.freeze_norm=true",
+    "fit.micro_batches=2",
 )
 TINY = Path(__file__).resolve().parents[1] / "tiny.toml"
+TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
 
 
-def train(photos: Path, run: Path, *options: str, launcher: tuple[str, ...] = ()) -> str:
-    settings = [part for setting in SETTINGS for part in ("--set", setting)]
-    command = [sys.executable, *launcher, "-m", "recyclenet", "train", "--data", str(photos)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "--recipe", str(TINY), "--out", str(run), *settings, *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("model.onnx: validation accuracy") == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr
+def check(code: int, out: str, err: str) -> str:
+    """Return what one process of a training said on stderr; the others say nothing."""
+    assert code == 0, err
+    assert out.count("model.onnx: validation accuracy") == 1
+    assert "Traceback" not in err
+    return err
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -48,14 +40,32 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-@pytest.mark.parametrize("sharpness", ["none", "sam"])
+@pytest.mark.parametrize(
+    ("sharpness", "launcher", "devices"),
+    [("sam", (), ("--devices", "2")), ("none", TORCHRUN, ())],
+    ids=["--devices", "torchrun"],
+)
 def test_two_processes_learn_what_one_learns(
-    photo_folder: Path, tmp_path: Path, sharpness: str
+    photo_folder: Path,
+    tmp_path: Path,
+    sharpness: str,
+    launcher: tuple[str, ...],
+    devices: tuple[str, ...],
 ) -> None:
-    options = ("--set", f"optim.sharpness={sharpness}", "--set", "fit.micro_batches=2")
-    train(photo_folder, tmp_path / "one", *options)
-    said = train(photo_folder, tmp_path / "two", *options, "--devices", "2")
-    assert said.count("epoch 2/2") == 1
+    """With both ways to start the processes, and one or two gradients a step."""
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    words = ["train", "--data", str(photo_folder), "--recipe", str(TINY), *settings]
+    words += ["--set", f"optim.sharpness={sharpness}", "--out"]
+    alone = Fork([*words, tmp_path / "one"]).wait()
+    check(alone.code, alone.out, alone.err)
+    both = subprocess.run(
+        [sys.executable, *launcher, "-m", "recyclenet", *words, str(tmp_path / "two"), *devices],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert check(both.returncode, both.stdout, both.stderr).count("epoch 2/2") == 1
     expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
@@ -63,12 +73,3 @@ def test_two_processes_learn_what_one_learns(
         row.split(",")[1] for row in (tmp_path / "two" / "metrics.csv").read_text().splitlines()[1:]
     )
     assert first != second
-
-
-def test_torchrun_starts_the_processes(photo_folder: Path, tmp_path: Path) -> None:
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
-    train(photo_folder, tmp_path / "one")
-    train(photo_folder, tmp_path / "two", launcher=launcher)
-    expected, found = weights(tmp_path / "one"), weights(tmp_path / "two")
-    for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)

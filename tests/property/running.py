@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import multiprocessing
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forks import context
 from recyclenet.cli.main import main
 
 LIMIT_S = 240  # far more than any case takes, also on a busy machine
@@ -140,10 +140,8 @@ def run_apart(arguments: Sequence[str], root: Path, calls: int | None = None) ->
         root: of the tree.
         calls: kill the process without warning before it changes files once more than this.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["property.running", "cleanvision", "scipy.ndimage"])
     with tempfile.TemporaryDirectory() as folder:
-        process = context.Process(target=_child, args=(tuple(arguments), root, folder, calls))
+        process = context().Process(target=_child, args=(tuple(arguments), root, folder, calls))
         process.start()
         process.join(LIMIT_S)
         if process.exitcode is None:

@@ -22,7 +22,7 @@ from property.running import Result, run_here
 from property.snapshots import snapshot
 
 # Of all tests of this folder together; each takes its share.
-SECONDS = float(os.environ.get("RECYCLENET_PROPERTY_SECONDS", "60"))
+SECONDS = float(os.environ.get("RECYCLENET_PROPERTY_SECONDS", "30"))
 ROUND = 10  # cases of one seed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -34,6 +35,7 @@ _BATCH = 32
 _MIN_BATCHES_FOR_WORKERS = 16
 # Seeds the views' random draws independently of the epochs' draws ("view" in ASCII).
 _VIEWS = 0x76696577
+Runner = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass
@@ -127,11 +129,12 @@ def cache_maps(
         random = np.random.default_rng([recipe.fit.seed, _VIEWS])
         seeds = random.integers(2**31, size=(views, len(train)))
         cache.maps = None  # frees memory for the new feature maps
-        maps = _compute_maps(prefix, train, seeds, recipe, progress)
+        runner = functools.cache(functools.partial(_runner, prefix, recipe))
+        maps = _compute_maps(train, seeds, runner, progress)
         if recipe.fit.clean_view:
-            clean = _compute_maps(prefix, unchanged, None, recipe, progress)
+            clean = _compute_maps(unchanged, None, runner, progress)
             maps = torch.cat([maps, clean])
-        cache.maps = maps, _compute_maps(prefix, val, None, recipe, progress)
+        cache.maps = maps, _compute_maps(val, None, runner, progress)
         cache.key = key
     assert cache.maps is not None
     maps, val_maps = cache.maps
@@ -187,19 +190,17 @@ def _stack(images: list[torch.Tensor | RecycleNetError]) -> torch.Tensor | Recyc
 
 
 def _compute_maps(
-    prefix: FrozenPrefix,
     photos: Photos,
     seeds: npt.NDArray[np.int64] | None,
-    recipe: Recipe,
+    runner: Callable[[int], Runner],
     progress: Progress,
 ) -> torch.Tensor:
     """Return the feature maps `(views, N, C, H, W)`.
 
     Args:
-        prefix: the frozen layers.
         photos: N photos.
         seeds: `(views, N)` seeds of the augmentation; None for one view without a seed.
-        recipe: the resolved recipe.
+        runner: returns what runs the frozen layers on images of a size.
         progress: reports the number of views done.
     """
     views = 1 if seeds is None else len(seeds)
@@ -213,12 +214,10 @@ def _compute_maps(
         _Draws(photos, draws), _BATCH, collate_fn=_stack, num_workers=_num_workers(len(draws))
     )
     found, done = torch.empty(0), 0
-    run: Callable[[torch.Tensor], torch.Tensor] | None = None
     for images in batches:
         if isinstance(images, RecycleNetError):
             raise images
-        run = run or _runner(prefix, images.shape[-1], recipe)
-        maps = run(images)
+        maps = runner(images.shape[-1])(images)
         if not done:
             size = maps[0].nbytes * len(draws)
             if size > MEMORY_SHARE * memory_bytes():
@@ -240,9 +239,7 @@ def _num_workers(num_draws: int) -> int:
     return min(os.cpu_count() or 1, 8) if num_draws > _MIN_BATCHES_FOR_WORKERS * _BATCH else 0
 
 
-def _runner(
-    prefix: FrozenPrefix, image_size: int, recipe: Recipe
-) -> Callable[[torch.Tensor], torch.Tensor]:
+def _runner(prefix: FrozenPrefix, recipe: Recipe, image_size: int) -> Runner:
     """Return a function from images to feature maps; on a CPU, ONNX Runtime is the faster one."""
 
     def with_torch(images: torch.Tensor) -> torch.Tensor:

@@ -19,16 +19,13 @@ from recyclenet.exporting.onnx import export_run
 from recyclenet.exporting.parity import TOLERANCES, Tolerance, check_parity
 from recyclenet.inference.exemplars import Exemplars
 from recyclenet.models.onnx import store_in_half, store_in_int8, to_onnx
-from recyclenet.operations.train import train
 from recyclenet.training.checkpoint import load_trained
 from recyclenet.training.run import Run
 
 
-@pytest.fixture(scope="module")
-def run(photo_folder: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A finished run on the generated photos, exported."""
-    settings = {"optim.learning_rate": 5e-3, "fit.epochs": 4, "streams.paper": "kitchen"}
-    return train(photo_folder, tmp_path_factory.mktemp("runs") / "run", tiny, settings=settings)
+@pytest.fixture
+def run(trained_run: Run) -> Run:
+    return trained_run
 
 
 def copy_of(run: Run, folder: Path, checkpoint: bytes | None) -> Run:

@@ -11,13 +11,12 @@ from recyclenet.exporting.unknown import _regress
 from recyclenet.inference.classifier import Classifier
 from recyclenet.operations.evaluate import evaluate
 from recyclenet.operations.export import export
-from recyclenet.operations.train import train
 from recyclenet.training.run import Run
 
 
-@pytest.fixture(scope="module")
-def run(photo_folder: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train(photo_folder, tmp_path_factory.mktemp("runs") / "run", tiny)
+@pytest.fixture
+def run(trained_run: Run) -> Run:
+    return trained_run
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,12 @@ import torch
 from recyclenet import explain
 from recyclenet.errors import RecycleNetError, UsageError
 from recyclenet.operations.explain import Explainer
-from recyclenet.operations.train import train
 from recyclenet.training.run import Run
 
 
-@pytest.fixture(scope="module")
-def run(photo_folder: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train(photo_folder, tmp_path_factory.mktemp("runs") / "run", recipe=tiny)
+@pytest.fixture
+def run(trained_run: Run) -> Run:
+    return trained_run
 
 
 @pytest.mark.parametrize("method", ["occlusion", "feature-map", "gradcam"])
@@ -45,19 +45,19 @@ def test_the_command_does_the_same(run: Run, photo_folder: Path, run_cli) -> Non
     assert row["against"]["deletion"] == row["deletion"]
 
 
-def test_a_checkpoint_of_another_model_is_refused(run: Run, photo_folder: Path) -> None:
-    content = run.best.read_bytes()
+def test_a_checkpoint_of_another_model_is_refused(
+    trained_run: Run, photo_folder: Path, tmp_path: Path
+) -> None:
+    run = Run(tmp_path / "run")
+    shutil.copytree(trained_run.folder, run.folder)
     stored = torch.load(run.best, weights_only=True)
     for tensor in stored["state_dict"].values():
         if tensor.is_floating_point():
             tensor.mul_(3)
     torch.save(stored, run.best)
-    try:
-        explainer = Explainer(run.folder, "gradcam")
-        with pytest.raises(RecycleNetError, match=r"different answers; export the run again"):
-            explainer.explain(photo_folder / "glass" / "glass1.jpg")
-        run.best.unlink()
-        with pytest.raises(UsageError, match="no checkpoint"):
-            Explainer(run.folder, "gradcam")
-    finally:
-        run.best.write_bytes(content)
+    explainer = Explainer(run.folder, "gradcam")
+    with pytest.raises(RecycleNetError, match=r"different answers; export the run again"):
+        explainer.explain(photo_folder / "glass" / "glass1.jpg")
+    run.best.unlink()
+    with pytest.raises(UsageError, match="no checkpoint"):
+        Explainer(run.folder, "gradcam")

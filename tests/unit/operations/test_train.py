@@ -11,19 +11,18 @@ from recyclenet.data.manifest import Manifest
 from recyclenet.errors import UsageError
 from recyclenet.evaluation.predict import predict
 from recyclenet.operations.train import complete_run, train
-from recyclenet.training.recipe import Recipe, load_recipe
+from recyclenet.training.recipe import Recipe
 from recyclenet.training.run import Run
 
 
-@pytest.fixture(scope="module")
-def recipe(tiny: str) -> Recipe:
-    return load_recipe(tiny)
+@pytest.fixture
+def run(trained_run: Run) -> Run:
+    return trained_run
 
 
-@pytest.fixture(scope="module")
-def run(photo_folder: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    return complete_run(load_dataset(photo_folder), recipe, folder)
+@pytest.fixture
+def recipe(trained_run: Run) -> Recipe:
+    return trained_run.recipe
 
 
 def test_a_run_is_evaluated_on_its_own_split(run: Run) -> None:

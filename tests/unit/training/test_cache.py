@@ -4,12 +4,13 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from recyclenet.data.dataset import load_dataset
-from recyclenet.errors import ImageError, UsageError
+from recyclenet.errors import ImageError, RecycleNetError, UsageError
 from recyclenet.training import cache
 from recyclenet.training.fit import prepare
 from recyclenet.training.photos import check_photos
@@ -25,17 +26,25 @@ PLAIN = {
 
 
 @pytest.fixture
+def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network can be exported: what is tested is the same without, and exports take seconds."""
+
+    def refuse(*_: object) -> None:
+        raise RecycleNetError("no graph expresses this network")
+
+    monkeypatch.setattr(cache, "to_onnx", refuse)
+
+
+@pytest.fixture
 def recipe(tiny: str) -> Callable[..., Recipe]:
     return lambda **settings: load_recipe(tiny, {"model.freeze_groups": 2, **settings})
 
 
-def test_maps_give_the_logits_of_their_photos(
-    photo_folder: Path, recipe: Callable[..., Recipe]
-) -> None:
-    plain = recipe(**PLAIN)
+def check_logits(photo_folder: Path, plain: Recipe) -> None:
+    """Compare the logits of maps with those of their photos."""
     manifest = check_photos(load_dataset(photo_folder), plain)
     usual = prepare(manifest, plain)
-    cached = prepare(manifest, recipe(**PLAIN, **{"fit.cached_views": 2}))
+    cached = prepare(manifest, plain.with_settings({"fit.cached_views": 2}))
     cached.module.model.load_state_dict(usual.module.model.state_dict())
     for ready in (usual, cached):
         ready.module.eval()
@@ -46,6 +55,28 @@ def test_maps_give_the_logits_of_their_photos(
             assert torch.equal(maps[1], pictures[1])
 
 
+def test_maps_give_the_logits_of_their_photos(
+    photo_folder: Path, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    export = cache.to_onnx
+
+    def counted(network: torch.nn.Module, size: int, *more: Any) -> Any:
+        sizes.append(size)
+        return export(network, size, *more)
+
+    monkeypatch.setattr(cache, "to_onnx", counted)
+    plain = recipe(**PLAIN)
+    check_logits(photo_folder, plain)
+    assert sizes == [plain.model.image_size]  # one export for all photos of a size
+
+
+@pytest.mark.usefixtures("in_torch")
+def test_without_a_graph_too(photo_folder: Path, recipe: Callable[..., Recipe]) -> None:
+    check_logits(photo_folder, recipe(**PLAIN))
+
+
+@pytest.mark.usefixtures("in_torch")
 @pytest.mark.parametrize("branches", [1, 2])
 def test_each_view_is_another_and_the_draw_chooses(
     photo_folder: Path,
@@ -69,6 +100,7 @@ def test_each_view_is_another_and_the_draw_chooses(
     assert 0 < int(skipped[1]) < 100
 
 
+@pytest.mark.usefixtures("in_torch")
 def test_the_clean_view_is_the_last_one(photo_folder: Path, recipe: Callable[..., Recipe]) -> None:
     size = recipe().model.image_size
     plain = {**PLAIN, "fit.cached_views": 1, "augment.crop_size": size}
@@ -84,6 +116,7 @@ def test_the_clean_view_is_the_last_one(photo_folder: Path, recipe: Callable[...
     assert not torch.equal(others.maps[0], maps.maps[0])
 
 
+@pytest.mark.usefixtures("in_torch")
 def test_worker_processes_give_the_same_maps(
     photo_folder: Path, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +134,7 @@ def test_worker_processes_give_the_same_maps(
     assert torch.equal(maps(), alone)
 
 
+@pytest.mark.usefixtures("in_torch")
 def test_a_photo_that_vanishes_is_named_by_a_worker_process(
     photo_folder: Path,
     recipe: Callable[..., Recipe],
@@ -119,6 +153,7 @@ def test_a_photo_that_vanishes_is_named_by_a_worker_process(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("in_torch")
 def test_runs_of_a_comparison_share_their_maps(
     photo_folder: Path, recipe: Callable[..., Recipe]
 ) -> None:
@@ -140,6 +175,7 @@ def test_runs_of_a_comparison_share_their_maps(
         first = other
 
 
+@pytest.mark.usefixtures("in_torch")
 @pytest.mark.parametrize(
     ("settings", "memory", "reason"),
     [

@@ -17,6 +17,7 @@ from recyclenet.training.checkpoint import load_trained
 from recyclenet.training.fit import resume_run, start_run
 from recyclenet.training.machine import Devices
 from recyclenet.training.module import TrainingModule
+from recyclenet.training.photos import check_photos
 from recyclenet.training.recipe import Recipe, load_recipe, save_recipe
 from recyclenet.training.run import Run
 
@@ -29,10 +30,18 @@ SETTINGS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def recipe(tiny: str) -> Recipe:
     """The tiny recipe with a frozen stem."""
     return load_recipe(tiny, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def whole(photo_folder: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of that recipe that nothing stopped."""
+    run = Run(tmp_path_factory.mktemp("whole") / "run")
+    start_run(load_dataset(photo_folder), recipe, run)
+    return run
 
 
 def state(path: Path) -> dict[str, Any]:
@@ -40,23 +49,18 @@ def state(path: Path) -> dict[str, Any]:
     return {**stored["state_dict"], **stored["current_model_state"]}
 
 
-def test_a_run_is_described_by_its_folder(
-    photo_folder: Path, recipe: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "recyclenet")
-    run = Run(tmp_path / "run")
-    start_run(load_dataset(photo_folder), recipe, run)
-    assert load_recipe(run.recipe_file) == recipe
-    manifest = read_manifest(run.manifest_file)
+def test_a_run_is_described_by_its_folder(whole: Run, recipe: Recipe) -> None:
+    assert load_recipe(whole.recipe_file) == recipe
+    manifest = read_manifest(whole.manifest_file)
     assert {sample.split for sample in manifest} == {"train", "val", "test"}
     assert all(len(sample.sha256) == 64 and sample.path.is_file() for sample in manifest)
-    rows = run.metrics
+    rows = whole.metrics
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert all(0 <= row["val_accuracy"] <= 1 for row in rows)
-    assert run.last.is_file()
-    model = load_trained(run)
-    assert not model.training
-    assert "epoch 3/3" in caplog.text
+    assert whole.last.is_file()
+    assert not load_trained(whole).training
+    (events,) = (whole.folder / "tensorboard").glob("events*")
+    assert b"val_loss" in events.read_bytes()
 
 
 def test_training_learns_what_can_be_learnt(photo_folder: Path, tiny: str, tmp_path: Path) -> None:
@@ -71,13 +75,11 @@ def test_training_learns_what_can_be_learnt(photo_folder: Path, tiny: str, tmp_p
 def test_an_interrupted_run_ends_as_if_it_had_never_been(
     photo_folder: Path,
     recipe: Recipe,
+    whole: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    manifest = load_dataset(photo_folder)
-    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
-    start_run(manifest, recipe, whole)
-
+    broken = Run(tmp_path / "broken")
     step = TrainingModule.training_step
 
     def interrupted(self: TrainingModule, batch: Any, batch_idx: int) -> None:
@@ -87,7 +89,7 @@ def test_an_interrupted_run_ends_as_if_it_had_never_been(
 
     monkeypatch.setattr(TrainingModule, "training_step", interrupted)
     with pytest.raises(Interrupted, match="recyclenet train --resume"):
-        start_run(manifest, recipe, broken)
+        start_run(load_dataset(photo_folder), recipe, broken)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     monkeypatch.undo()
     resume_run(broken)
@@ -98,20 +100,20 @@ def test_an_interrupted_run_ends_as_if_it_had_never_been(
     assert [row["epoch"] for row in broken.metrics] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("last_step", [1, 4, 6])  # within the first epoch, the second; its end
+# Within the first epoch, the second; its end.
+@pytest.mark.parametrize(
+    ("last_step", "told"), [(1, signal.SIGTERM), (4, signal.SIGINT), (6, signal.SIGTERM)]
+)
 def test_told_to_end_a_run_saves_its_step_and_goes_on_there(
     photo_folder: Path,
     recipe: Recipe,
+    whole: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     told: signal.Signals,
     last_step: int,
 ) -> None:
-    manifest = load_dataset(photo_folder)
-    whole, broken = Run(tmp_path / "whole"), Run(tmp_path / "broken")
-    start_run(manifest, recipe, whole)
-
+    broken = Run(tmp_path / "broken")
     step = TrainingModule.training_step
     steps: list[int] = []
 
@@ -124,7 +126,7 @@ def test_told_to_end_a_run_saves_its_step_and_goes_on_there(
     monkeypatch.setattr(TrainingModule, "training_step", counted)
     before = signal.getsignal(told)
     with pytest.raises(Interrupted, match=f"stopped after step {last_step} of 9;") as stopped:
-        start_run(manifest, recipe, broken)
+        start_run(load_dataset(photo_folder), recipe, broken)
     assert stopped.value.exit_code == 128 + told
     assert signal.getsignal(told) is before
     assert torch.load(broken.last, weights_only=True)["global_step"] == last_step
@@ -138,14 +140,8 @@ def test_told_to_end_a_run_saves_its_step_and_goes_on_there(
     assert rows[0] == rows[1]
 
 
-def test_frozen_groups_keep_weights_and_statistics(
-    photo_folder: Path, recipe: Recipe, tmp_path: Path
-) -> None:
-    short = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"epochs": 1})})
-    run = Run(tmp_path / "run")
-    start_run(load_dataset(photo_folder), short, run)
-    torch.manual_seed(0)
-    trained = load_trained(run).state_dict()
+def test_frozen_groups_keep_weights_and_statistics(whole: Run) -> None:
+    trained = load_trained(whole).state_dict()
     # A fresh network's statistics; the stem is frozen, the first stage is not.
     assert torch.equal(
         trained["backbone.bn1.running_mean"], torch.zeros_like(trained["backbone.bn1.running_mean"])
@@ -186,11 +182,13 @@ def test_unreadable_photos_are_named_and_left_out(
 ) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_text("no picture")
+    caplog.set_level("INFO", "recyclenet")
     samples = load_dataset(photo_folder).samples
     manifest = Manifest((*samples, replace(samples[0], path=bad)))
     short = recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"epochs": 1})})
     start_run(manifest, short, Run(tmp_path / "run"))
     assert "bad.jpg" in caplog.text
+    assert "epoch 1/1" in caplog.text
     assert len(read_manifest(tmp_path / "run" / "manifest.csv")) == len(samples)
 
 
@@ -215,18 +213,21 @@ def changed(recipe: Recipe, **fields: object) -> Recipe:
     return recipe.model_copy(update=updates)
 
 
+ASAM = {"optim__sharpness": "asam", "optim__rho": 1.0, "fit__micro_batches": 2}
+PLATEAU = {"optim__optimizer": "sgd", "optim__schedule": "plateau", "optim__step_epochs": 1}
+COSINE = {"optim__schedule": "cosine", "optim__layer_decay": 0.7, "fit__sampling": "domain-class"}
+CUTMIX = {"augment__cutmix": 1.0, "optim__class_weights": "balanced", "fit__freeze_norm": True}
+
+
 @pytest.mark.parametrize(
     "fields",
     [
-        {"optim__sharpness": "asam", "optim__rho": 1.0, "fit__micro_batches": 2},
-        {"optim__optimizer": "sgd", "optim__schedule": "plateau", "optim__step_epochs": 1},
-        {"optim__schedule": "cosine", "optim__layer_decay": 0.7, "fit__sampling": "domain-class"},
-        {"augment__cutmix": 1.0, "optim__class_weights": "balanced", "fit__freeze_norm": True},
+        ASAM | PLATEAU,
+        COSINE | CUTMIX,
         {"fit__unfreeze_every": 1, "fit__probe": True, "fit__wise_ft_alpha": 0.5},
-        {"fit__cached_views": 2, "fit__probe": True},
-        {"fit__cached_views": 2, "model__branches": 2},
+        {"fit__cached_views": 2, "fit__probe": True, "model__branches": 2},
     ],
-    ids=["asam", "plateau", "cosine", "cutmix", "thaw", "cached", "branches"],
+    ids=["asam, plateau", "cosine, cutmix", "thaw", "cached branches"],
 )
 def test_an_interrupted_run_of_any_kind_ends_as_if_it_had_never_been(
     photo_folder: Path,
@@ -299,20 +300,9 @@ def test_a_run_stops_early_without_progress(
     assert len(run.metrics) < 30
 
 
-def test_a_run_leaves_curves_for_tensorboard(
-    photo_folder: Path, recipe: Recipe, tmp_path: Path
-) -> None:
-    start_run(load_dataset(photo_folder), changed(recipe, fit__epochs=1), Run(tmp_path / "run"))
-    (events,) = (tmp_path / "run" / "tensorboard").glob("events*")
-    assert b"val_loss" in events.read_bytes()
-
-
-def test_shares_of_a_recipe_draw_the_splits_anew(
-    photo_folder: Path, recipe: Recipe, tmp_path: Path
-) -> None:
-    even = changed(recipe, fit__epochs=1).model_copy(update={"split": (0.5, 0.25, 0.25)})
-    start_run(load_dataset(photo_folder), even, Run(tmp_path / "run"))
-    manifest = read_manifest(tmp_path / "run" / "manifest.csv")
+def test_shares_of_a_recipe_draw_the_splits_anew(photo_folder: Path, recipe: Recipe) -> None:
+    even = recipe.model_copy(update={"split": (0.5, 0.25, 0.25)})
+    manifest = check_photos(load_dataset(photo_folder), even)
     assert [len(manifest.select(split)) for split in ("train", "val", "test")] == [18, 9, 9]
 
 
