@@ -1,7 +1,11 @@
-"""No command leaves a file that was not asked for, and none but those that fetch opens a socket."""
+"""No command leaves a file that was not asked for, and none but those that fetch opens a socket.
+
+`serve` opens one, to listen; it never connects to anything.
+"""
 
 from __future__ import annotations
 
+import http.client
 import os
 import platform
 import shutil
@@ -16,7 +20,8 @@ pytest.importorskip("torch")
 TINY = Path(__file__).resolve().parents[1] / "tiny.toml"
 
 # Starts a program that dies at once (SIGSYS) where it, a thread of it or a process it starts opens
-# an internet socket. The kernel watches (seccomp), so native code is caught as well as Python, no
+# an internet socket; with the word "listen" before it, where it opens one that is not TCP, or
+# connects one. The kernel watches (seccomp), so native code is caught as well as Python, no
 # privilege and no tool such as strace is needed, and an attempt counts even on a machine offline.
 WATCH = """
 import ctypes, errno, os, platform, socket, struct, sys
@@ -24,12 +29,14 @@ import ctypes, errno, os, platform, socket, struct, sys
 def step(code, value, if_true=0, if_false=0):
     return struct.pack("HBBI", code, if_true, if_false, value)
 
-LOAD, IS, RETURN = 0x20, 0x15, 0x06
+LOAD, IS, AND, RETURN = 0x20, 0x15, 0x54, 0x06
 ALLOW, KILL = 0x7FFF0000, 0x80000000
-open_socket = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+open_socket, connect = {"x86_64": (41, 42), "aarch64": (198, 203)}[platform.machine()]
+listens = sys.argv[1] == "listen"
 program = b"".join([
-    step(LOAD, 0), step(IS, open_socket, 0, 3),
-    step(LOAD, 16), step(IS, socket.AF_INET, 2, 0), step(IS, socket.AF_INET6, 1, 0),
+    step(LOAD, 0), step(IS, connect, 8 if listens else 7), step(IS, open_socket, 0, 6),
+    step(LOAD, 16), step(IS, socket.AF_INET, 1), step(IS, socket.AF_INET6, 0, 3),
+    step(LOAD, 24), step(AND, 0xF), step(IS, socket.SOCK_STREAM if listens else 99, 0, 1),
     step(RETURN, ALLOW), step(RETURN, KILL),
 ])
 code = ctypes.create_string_buffer(program)
@@ -38,7 +45,7 @@ prctl = ctypes.CDLL(None, use_errno=True).prctl
 prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 if prctl(38, 1, 0, 0, 0) or prctl(22, 2, ctypes.addressof(filter_), 0, 0):
     sys.exit(f"cannot watch: {os.strerror(ctypes.get_errno())}")
-os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 pytestmark = pytest.mark.skipif(
@@ -47,8 +54,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def watched(*words: object, place: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in `place`, watched, as a new user whose folders are empty."""
+def start(
+    *words: object, place: Path, may: str = "nothing", **settings: str
+) -> subprocess.Popen[str]:
+    """Start Python in `place`, watched, as a new user whose folders are empty.
+
+    Args:
+        words: of the command line.
+        place: for the user's folders and the current one, `here`.
+        may: "nothing", or "listen".
+        settings: environment variables.
+    """
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -60,15 +76,21 @@ def watched(*words: object, place: Path, **settings: str) -> subprocess.Complete
         environment[name] = str(place / name)
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", **settings}
     (place / "here").mkdir(exist_ok=True)
-    return subprocess.run(
-        [sys.executable, "-c", WATCH, *map(str, words)],
+    return subprocess.Popen(
+        [sys.executable, "-c", WATCH, may, *map(str, words)],
         cwd=place / "here",
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=600,
-        check=False,
     )
+
+
+def watched(*words: object, place: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run Python as `start` does, to its end."""
+    with start(*words, place=place, **settings) as process:
+        out, err = process.communicate(timeout=600)
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 def left(place: Path) -> set[str]:
@@ -108,6 +130,7 @@ COMMANDS = {
     "stress --data {photos} --model {model} --limit 2 --report s.html": ("s.html",),
     "demo --pictures {photos} --model {model} --out d.html": ("d.html",),
     "doctor": (),
+    "watch --headless --source {photos}/glass --model {model} --save seen": ("seen",),
     "data scan {photos} --out m.csv": ("m.csv",),
     "data inspect {photos} --out i.html": ("i.html",),
     "data clean {photos} --report faults --out c.csv": ("faults", "c.csv"),
@@ -139,6 +162,39 @@ def test_a_command_writes_what_is_named_and_opens_no_socket(
     assert "elemetry" not in done.stderr
 
 
+def test_serve_sends_nothing(photo_folder: Path, decisive_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra: serve")
+    words = ("serve", "--port", "0", "--model", decisive_model, "--feedback", "feedback")
+    # As for whoever has a collector of traces for other programs.
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+    photo = (photo_folder / "glass" / "glass1.jpg").read_bytes()
+    image = {"Content-Type": "image/jpeg"}
+    form = b'--b\r\nContent-Disposition: form-data; name="label"\r\n\r\nglass\r\n--b--\r\n'
+    asked = [
+        ("/v1/classify", photo, image),
+        ("/v1/classify", photo[:99], image),
+        ("/v1/explain", photo, image),
+        ("/v1/feedback", form, {"Content-Type": "multipart/form-data; boundary=b"}),
+        *((path, None, {}) for path in ("/", "/readyz", "/metrics", "/v2", "/openapi.json")),
+    ]
+    with start("-m", "recyclenet", *words, place=tmp_path, may="listen", **settings) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line.startswith("serving on "), line
+        port = int(line.split(" ")[2].rpartition(":")[2])
+        statuses = []
+        for path, body, headers in asked:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+            connection.request("GET" if body is None else "POST", path, body, headers)
+            statuses.append(connection.getresponse().status)
+            connection.close()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+    assert statuses == [200, 422, 200, 201, 200, 200, 200, 200, 200]
+    assert (process.returncode, err) == (0, "")
+    assert left(tmp_path) == {"here/feedback"}
+
+
 def test_as_a_library_too(tmp_path: Path) -> None:
     program = "import numpy, recyclenet as r; r.Classifier().classify(numpy.zeros((9, 9), 'uint8'))"
     done = watched("-c", program, place=tmp_path)
@@ -166,6 +222,17 @@ def test_whoever_wants_telemetry_has_it(tmp_path: Path) -> None:
 )
 def test_the_watch_sees_sockets(program: str, tmp_path: Path) -> None:
     assert watched("-c", program, place=tmp_path).returncode == -signal.SIGSYS
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["socket.socket().connect(('127.0.0.1', 9))", "socket.socket(type=socket.SOCK_DGRAM)"],
+    ids=["a connection", "a datagram"],
+)
+def test_the_watch_of_serve_sees_what_is_sent(program: str, tmp_path: Path) -> None:
+    with start("-c", f"import socket; {program}", place=tmp_path, may="listen") as process:
+        process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGSYS
 
 
 def test_the_watch_sees_a_command_that_fetches(tmp_path: Path) -> None:
