@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -19,6 +20,10 @@ from recyclenet.service.problems import Problem
 # The least that a file takes on a disk.
 BLOCK = 4096
 QUALITY = 95
+# The folder is counted again after so many seconds, because others may change it: another service,
+# or whoever takes the feedback out. When it seems full, it is counted sooner.
+COUNT_SECONDS = 60.0
+COUNT_FULL_SECONDS = 1.0
 
 
 class FeedbackStore:
@@ -41,7 +46,7 @@ class FeedbackStore:
         self._lock = threading.Lock()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._used = sum(_room(path.stat().st_size) for path in folder.iterdir())
+            self._used = self._count()
         except OSError as error:
             raise RecycleNetError(f"cannot use the folder {folder}: {error.strerror}") from error
 
@@ -54,7 +59,7 @@ class FeedbackStore:
 
         Raises:
             ImageError: the photo cannot be read.
-            Problem: the folder is full.
+            Problem: the folder is full, or cannot be written to.
         """
         picture = None if photo is None else _plain_jpeg(photo)
         name = uuid.uuid4().hex
@@ -64,12 +69,33 @@ class FeedbackStore:
         if picture is not None:
             files = {f"{name}.jpg": picture, **files}
         self._take(sum(_room(len(content)) for content in files.values()))
-        for file, content in files.items():
-            write_bytes(self._folder / file, content)
+        try:
+            for file, content in files.items():
+                write_bytes(self._folder / file, content)
+        except (OSError, RecycleNetError) as error:
+            with suppress(OSError):
+                (self._folder / f"{name}.jpg").unlink(missing_ok=True)
+            raise Problem(
+                507, "feedback_failed", "the feedback cannot be stored; tell the operator"
+            ) from error
         return name
+
+    def _count(self) -> int:
+        """Return the room that the files in the folder take."""
+        self._counted = time.monotonic()
+        used = 0
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # taken out meanwhile, or renamed
+                used += _room(path.stat().st_size)
+        return used
 
     def _take(self, room: int) -> None:
         with self._lock:
+            age = time.monotonic() - self._counted
+            is_full = self._used + room > self._max_bytes
+            if age > COUNT_SECONDS or (is_full and age > COUNT_FULL_SECONDS):
+                with suppress(OSError):  # then writing fails, too
+                    self._used = self._count()
             if self._used + room > self._max_bytes:
                 raise Problem(
                     507, "feedback_full", "the folder for feedback is full; tell the operator"

@@ -176,6 +176,8 @@ class Intake:
                 return False
             if upload is not asking:
                 self._uploads.remove(upload)
+                self._held -= upload.taken
+                upload.taken = 0
                 upload.deadline.reschedule(now)
                 return True
         return False

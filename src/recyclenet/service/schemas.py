@@ -152,5 +152,5 @@ REASONS = {
     422: "broken_image, invalid_form or invalid_request",
     500: "model_failed or internal_error",
     503: "overloaded, deadline_exceeded, model_not_ready or draining",
-    507: "feedback_full",
+    507: "feedback_full or feedback_failed",
 }
