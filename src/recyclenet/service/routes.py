@@ -33,6 +33,7 @@ from recyclenet.service.schemas import (
     ProblemDetails,
     problems,
 )
+from recyclenet.service.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["photos"])
 MAX_LABEL = 100
@@ -46,7 +47,7 @@ ModelName = Annotated[
     str | None, Query(alias="model", max_length=255, description="The model; default: see /models.")
 ]
 _FILE = {"type": "string", "format": "binary"}
-_FILES = {"type": "array", "items": _FILE, "minItems": 1}
+_FILES = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": Settings.max_files}
 _LABEL = {"type": "string", "maxLength": MAX_LABEL, "pattern": f"^{_PLAIN.pattern}$"}
 
 
