@@ -39,10 +39,9 @@ def slow(self, batch):
 Classifier.answers = slow
 """
 QUICK_DEADLINES = """
-import recyclenet.service.settings as module
-from dataclasses import replace
-plain = module.Settings
-module.Settings = lambda **given: replace(plain(**given), {changes})
+from recyclenet.service.settings import Settings
+plain = Settings.__init__
+Settings.__init__ = lambda self, **given: plain(self, **(given | dict({changes})))
 """
 
 

@@ -127,7 +127,7 @@ class Server(uvicorn.Server):
         app: the application.
         settings: its settings.
         started: called once the server answers.
-        said: called with one line about each model that SIGHUP read.
+        said: called with one line about each model that SIGHUP read, and about errors.
     """
 
     def __init__(
@@ -165,8 +165,13 @@ class Server(uvicorn.Server):
         """Start to listen."""
         if os.environ.get("RECYCLENET_DEBUG") != "1":
             logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+            asyncio.get_running_loop().set_exception_handler(self._note_error)
         await super().startup(sockets)
         self._started()
+
+    def _note_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Report in one line what the event loop overcomes, such as too many open files."""
+        self._said(f"error: {context['message']}: {context.get('exception')}")
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to stop; called ten times a second."""
