@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -30,20 +31,39 @@ SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 BATCH_SIZE = 8
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running service.
+
+    Attributes:
+        port: where it listens.
+        process: the process.
+        errors: its lines on stderr after the first.
+    """
+
+    port: int
+    process: subprocess.Popen[str]
+    errors: list[str]
+
+
 @contextmanager
-def served() -> Iterator[int]:
-    """Run the service, and yield its port."""
-    command = [sys.executable, "-m", "recyclenet", "serve", "--port", "0"]
-    options = ["--batch-size", str(BATCH_SIZE), "--queue", "1000", "--deadline", "600"]
-    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+def served(*options: str) -> Iterator[Server]:
+    """Run the service on a free port; at the end, check that it had no defect."""
+    command = [sys.executable, "-m", "recyclenet", "serve", "--port", "0", *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
+    errors: list[str] = []
+    reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()))
     try:
         found = re.search(r":(\d+) ", process.stderr.readline())
         assert found, "the service did not start"
-        yield int(found[1])
+        reader.start()
+        yield Server(int(found[1]), process, errors)
     finally:
         process.terminate()
         process.wait()
+    reader.join()
+    assert not errors, errors
 
 
 def ask(port: int, photos: list[bytes], clients: int) -> tuple[float, list[float]]:
@@ -94,10 +114,11 @@ def main() -> None:
     engine = time.perf_counter() - started
     print(f"engine, batch {BATCH_SIZE}: {len(photos) / engine:.1f} photos/s")
     del classifier
-    with served() as port:
-        ask(port, samples, 1)
+    options = ["--batch-size", str(BATCH_SIZE), "--queue", "1000", "--deadline", "600"]
+    with served(*options) as server:
+        ask(server.port, samples, 1)
         for clients in given.clients:
-            total, seconds = ask(port, photos, clients)
+            total, seconds = ask(server.port, photos, clients)
             p50, p95, p99 = 1000 * np.percentile(seconds, (50, 95, 99))
             print(
                 f"{clients:3} clients: {len(photos) / total:.1f} photos/s, "

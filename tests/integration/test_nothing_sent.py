@@ -1,7 +1,11 @@
-"""No command leaves a file that was not asked for, and none but those that fetch opens a socket."""
+"""No command leaves a file that was not asked for, and none but those that fetch opens a socket.
+
+`serve` opens one, to listen; it never connects to anything.
+"""
 
 from __future__ import annotations
 
+import http.client
 import os
 import platform
 import shutil
@@ -18,11 +22,31 @@ from forks import Finished, Fork
 pytest.importorskip("torch")
 TINY = Path(__file__).resolve().parents[1] / "tiny.toml"
 
-
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() not in no_sockets.OPEN_SOCKET,
     reason="the kernel's filter of system calls is Linux's",
 )
+
+
+def start(
+    *words: object, place: Path, may: str = "nothing", **settings: str
+) -> subprocess.Popen[str]:
+    """Start Python in `place`, watched from its start.
+
+    Args:
+        words: of the command line.
+        place: for the user's folders and the current one, `here`.
+        may: "nothing", or "listen".
+        settings: environment variables.
+    """
+    return subprocess.Popen(
+        [sys.executable, no_sockets.__file__, may, *map(str, words)],
+        env=home(place, **settings),
+        cwd=place / "here",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def home(place: Path, **settings: str) -> dict[str, str]:
@@ -41,16 +65,10 @@ def home(place: Path, **settings: str) -> dict[str, str]:
 
 
 def watched(*words: object, place: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in `place`, watched from its start."""
-    return subprocess.run(
-        [sys.executable, no_sockets.__file__, *map(str, words)],
-        env=home(place, **settings),
-        cwd=place / "here",
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    """Run Python as `start` does, to its end."""
+    with start(*words, place=place, **settings) as process:
+        out, err = process.communicate(timeout=600)
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 def watched_fork(*words: object, place: Path) -> Finished:
@@ -99,6 +117,7 @@ COMMANDS = {
     "stress --data {photos} --model {model} --limit 2 --report s.html": ("s.html",),
     "demo --pictures {photos} --model {model} --out d.html": ("d.html",),
     "doctor": (),
+    "watch --headless --source {photos}/glass --model {model} --save seen": ("seen",),
     "data scan {photos} --out m.csv": ("m.csv",),
     "data inspect {photos} --out i.html": ("i.html",),
     "data clean {photos} --report faults --out c.csv": ("faults", "c.csv"),
@@ -135,6 +154,39 @@ def test_a_command_writes_what_is_named_and_opens_no_socket(
     assert "elemetry" not in err
 
 
+def test_serve_sends_nothing(photo_folder: Path, decisive_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="needs the extra: serve")
+    words = ("serve", "--port", "0", "--model", decisive_model, "--feedback", "feedback")
+    # As for whoever has a collector of traces for other programs.
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+    photo = (photo_folder / "glass" / "glass1.jpg").read_bytes()
+    image = {"Content-Type": "image/jpeg"}
+    form = b'--b\r\nContent-Disposition: form-data; name="label"\r\n\r\nglass\r\n--b--\r\n'
+    asked = [
+        ("/v1/classify", photo, image),
+        ("/v1/classify", photo[:99], image),
+        ("/v1/explain", photo, image),
+        ("/v1/feedback", form, {"Content-Type": "multipart/form-data; boundary=b"}),
+        *((path, None, {}) for path in ("/", "/readyz", "/metrics", "/v2", "/openapi.json")),
+    ]
+    with start("-m", "recyclenet", *words, place=tmp_path, may="listen", **settings) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line.startswith("serving on "), line
+        port = int(line.split(" ")[2].rpartition(":")[2])
+        statuses = []
+        for path, body, headers in asked:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+            connection.request("GET" if body is None else "POST", path, body, headers)
+            statuses.append(connection.getresponse().status)
+            connection.close()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+    assert statuses == [200, 422, 200, 201, 200, 200, 200, 200, 200]
+    assert (process.returncode, err) == (0, "")
+    assert left(tmp_path) == {"here/feedback"}
+
+
 def test_as_a_library_too(tmp_path: Path) -> None:
     program = "import numpy, recyclenet as r; r.Classifier().classify(numpy.zeros((9, 9), 'uint8'))"
     done = watched("-c", program, place=tmp_path)
@@ -162,6 +214,17 @@ def test_whoever_wants_telemetry_has_it(tmp_path: Path) -> None:
 )
 def test_the_watch_sees_sockets(program: str, tmp_path: Path) -> None:
     assert watched("-c", program, place=tmp_path).returncode == -signal.SIGSYS
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["socket.socket().connect(('127.0.0.1', 9))", "socket.socket(type=socket.SOCK_DGRAM)"],
+    ids=["a connection", "a datagram"],
+)
+def test_the_watch_of_serve_sees_what_is_sent(program: str, tmp_path: Path) -> None:
+    with start("-c", f"import socket; {program}", place=tmp_path, may="listen") as process:
+        process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGSYS
 
 
 def test_the_watch_sees_a_command_that_fetches(tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "RECYCLENET_TOKEN"
 MIN_TOKEN = 16
+# Requests whose photos are not in the queue, such as those that wait for an explanation.
+SPARE_REQUESTS = 64
+# Connections that wait for their client.
+SPARE_CONNECTIONS = 448
 
 
 def serve(
@@ -59,6 +63,12 @@ def serve(
     feedback_mb: Annotated[
         int, typer.Option("--feedback-mb", min=1, help="Size of that folder at most, MiB.")
     ] = 1000,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", min=1, max=1024, help="Threads of the model, and for decoding; all cores."
+        ),
+    ] = None,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, max=256, help="Photos per run of the model.")
     ] = 8,
@@ -89,7 +99,7 @@ def serve(
     from recyclenet.service.app import make_app
     from recyclenet.service.metrics import Metrics
     from recyclenet.service.models import Models
-    from recyclenet.service.server import Server
+    from recyclenet.service.server import Server, room_for
     from recyclenet.service.settings import MIB, Settings
 
     if model is not None and models is not None:
@@ -103,7 +113,10 @@ def serve(
         batch_size=batch_size,
         batch_delay=batch_delay / 1000,
         queue_length=queue,
+        max_requests=queue + SPARE_REQUESTS,
+        max_connections=room_for(queue + SPARE_CONNECTIONS),
         deadline=deadline,
+        decoders=threads or Settings.decoders,
         max_body=max_body_mb * MIB,
         feedback=feedback,
         feedback_bytes=feedback_mb * MIB,
@@ -113,7 +126,9 @@ def serve(
     max_pixels = int(max_megapixels * 1e6)
 
     def open_model(path: Path) -> Classifier:
-        return Classifier(path, max_pixels=max_pixels, rules=rules, max_risk=max_risk)
+        return Classifier(
+            path, threads=threads, max_pixels=max_pixels, rules=rules, max_risk=max_risk
+        )
 
     metrics = Metrics()
     found = Models(models or model or default_model_path(), open_model, default, metrics)

@@ -6,13 +6,14 @@ image: upright (EXIF), first frame, transparency on white.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -66,6 +67,9 @@ _open_lock = threading.Lock()
 # By default Pillow allocates blocks of 16 MB, which the C library keeps for the thread that freed
 # them. It returns blocks of this size to the system.
 _imaging.set_block_size(64 * 2**20)
+# libtiff prints about damaged files on stderr, beside the exception that we report.
+with suppress(AttributeError, OSError):  # it may be linked in such a way that we cannot reach it
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 _budget = PixelBudget(TOTAL_PIXELS)
 # Converting this many pixels at a time avoids a second full-size copy.
 _STRIP_PIXELS = 2**20

@@ -20,14 +20,16 @@ from recyclenet.service import health, page, routes
 from recyclenet.service.answers import Answers
 from recyclenet.service.batching import Batcher
 from recyclenet.service.feedback import FeedbackStore
-from recyclenet.service.gate import Gate
+from recyclenet.service.gate import OPEN_PATHS, Gate
 from recyclenet.service.limits import Intake
 from recyclenet.service.metrics import Metrics
 from recyclenet.service.models import Models
 from recyclenet.service.problems import Problem, problem_of
-from recyclenet.service.schemas import PROBLEM_REF, ProblemDetails
+from recyclenet.service.schemas import PROBLEM_REF, ProblemDetails, problems
 from recyclenet.service.settings import Settings
 
+# The refusals of any request: not valid HTTP, for another host, a defect, too busy.
+ANY_REQUEST = (400, 421, 500, 503)
 _REASONS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
@@ -155,6 +157,13 @@ def _document(app: FastAPI, with_token: bool) -> None:
     components: dict[str, Any] = document.setdefault("components", {})
     name = PROBLEM_REF.rpartition("/")[2]
     components.setdefault("schemas", {})[name] = ProblemDetails.model_json_schema()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            guarded = with_token and path not in OPEN_PATHS
+            operation["responses"] |= problems(
+                *ANY_REQUEST, *((403,) if method == "post" else ()), *((401,) if guarded else ())
+            )
+            if guarded:
+                operation["security"] = [{"token": []}]
     if with_token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"token": []}]

@@ -20,8 +20,10 @@ from recyclenet.service.problems import Problem
 # The least that a file takes on a disk.
 BLOCK = 4096
 QUALITY = 95
-# How often the size is measured, seconds: another service or the operator changes it, too.
-REMEASURE = 30.0
+# The folder is counted again after so many seconds, because others may change it: another service,
+# or whoever takes the feedback out. When it seems full, it is counted sooner.
+COUNT_SECONDS = 60.0
+COUNT_FULL_SECONDS = 1.0
 
 
 class FeedbackStore:
@@ -44,7 +46,7 @@ class FeedbackStore:
         self._lock = threading.Lock()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._measure()
+            self._used = self._count()
         except OSError as error:
             raise RecycleNetError(f"cannot use the folder {folder}: {error.strerror}") from error
 
@@ -57,7 +59,7 @@ class FeedbackStore:
 
         Raises:
             ImageError: the photo cannot be read.
-            Problem: the folder is full.
+            Problem: the folder is full, or cannot be written to.
         """
         picture = None if photo is None else _plain_jpeg(photo)
         name = uuid.uuid4().hex
@@ -67,27 +69,38 @@ class FeedbackStore:
         if picture is not None:
             files = {f"{name}.jpg": picture, **files}
         self._take(sum(_room(len(content)) for content in files.values()))
-        for file, content in files.items():
-            write_bytes(self._folder / file, content)
+        try:
+            for file, content in files.items():
+                write_bytes(self._folder / file, content)
+        except (OSError, RecycleNetError) as error:
+            with suppress(OSError):
+                (self._folder / f"{name}.jpg").unlink(missing_ok=True)
+            raise Problem(
+                507, "feedback_failed", "the feedback cannot be stored; tell the operator"
+            ) from error
         return name
+
+    def _count(self) -> int:
+        """Return the room that the files in the folder take."""
+        self._counted = time.monotonic()
+        used = 0
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # taken out meanwhile, or renamed
+                used += _room(path.stat().st_size)
+        return used
 
     def _take(self, room: int) -> None:
         with self._lock:
-            if time.monotonic() - self._measured > REMEASURE:
-                with suppress(OSError):
-                    self._measure()
+            age = time.monotonic() - self._counted
+            is_full = self._used + room > self._max_bytes
+            if age > COUNT_SECONDS or (is_full and age > COUNT_FULL_SECONDS):
+                with suppress(OSError):  # then writing fails, too
+                    self._used = self._count()
             if self._used + room > self._max_bytes:
                 raise Problem(
                     507, "feedback_full", "the folder for feedback is full; tell the operator"
                 )
             self._used += room
-
-    def _measure(self) -> None:
-        used = 0
-        for path in self._folder.iterdir():
-            with suppress(FileNotFoundError):  # another service has just renamed it
-                used += _room(path.stat().st_size)
-        self._used, self._measured = used, time.monotonic()
 
 
 def _plain_jpeg(photo: bytes) -> bytes:

@@ -38,8 +38,8 @@ async def live() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", responses=problems(503))
-@router.get("/v2/health/ready", operation_id="v2_ready", responses=problems(503))
+@router.get("/readyz")
+@router.get("/v2/health/ready", operation_id="v2_ready")
 async def ready(request: Request) -> Health:
     """Say whether the service takes photos: it has a model and is not about to stop."""
     service = service_of(request)
@@ -62,7 +62,7 @@ async def server_metadata() -> ServerMetadata:
     return ServerMetadata(name="recyclenet", version=version("recyclenet"), extensions=[])
 
 
-@router.get("/v2/models/{name}", responses=problems(404, 422, 503))
+@router.get("/v2/models/{name}", responses=problems(404, 422))
 async def model_metadata(request: Request, name: str) -> ModelMetadata:
     """Return a model's metadata. Photos are classified at /v1/classify."""
     _, classifier = service_of(request).models.classifier(name)
@@ -76,7 +76,7 @@ async def model_metadata(request: Request, name: str) -> ModelMetadata:
     )
 
 
-@router.get("/v2/models/{name}/ready", responses=problems(404, 422, 503))
+@router.get("/v2/models/{name}/ready", responses=problems(404, 422))
 async def model_ready(request: Request, name: str) -> Health:
     """Say whether a model takes photos."""
     service_of(request).models.classifier(name)

@@ -52,13 +52,33 @@ class Form:
         return self.photos[0]
 
 
+@dataclass(eq=False)
+class _Upload:
+    """A body that arrives.
+
+    Attributes:
+        taken: bytes so far.
+        since: when it began, on the event loop's clock.
+        deadline: ends it.
+    """
+
+    taken: int
+    since: float
+    deadline: asyncio.Timeout
+
+
 class Intake:
-    """Bounds the requests with a body that are in progress, and the bytes that they hold."""
+    """Bounds the requests with a complete body that are in progress, and the bytes of all bodies.
+
+    A body that is still arriving takes no place of a request, so slow clients leave room for
+    others. If it takes too much memory for too long, it ends.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._requests = 0
         self._held = 0
+        self._uploads: list[_Upload] = []  # the longest first
 
     @asynccontextmanager
     async def form(self, request: Request, *, needs_form: bool = False) -> AsyncIterator[Form]:
@@ -74,21 +94,27 @@ class Intake:
         """
         kind, options = _content_type(request, needs_form)
         self._check_length(request)
+        self._check_room()
+        upload = _Upload(0, asyncio.get_running_loop().time(), asyncio.timeout(None))
+        try:
+            body = await self._read(request, upload)
+            self._check_room()
+            self._requests += 1
+            try:
+                if kind != FORM:
+                    yield Form([body])
+                    return
+                boundary = options.get(b"boundary", b"")
+                # In a thread: a hostile form takes seconds to parse.
+                yield await asyncio.to_thread(_parse, body, boundary, self._settings.max_files)
+            finally:
+                self._requests -= 1
+        finally:
+            self._held -= upload.taken
+
+    def _check_room(self) -> None:
         if self._requests >= self._settings.max_requests:
             raise overloaded(f"{self._requests} requests are in progress")
-        self._requests += 1
-        taken = [0]
-        try:
-            body = await self._read(request, taken)
-            if kind != FORM:
-                yield Form([body])
-                return
-            boundary = options.get(b"boundary", b"")
-            # In a thread: a hostile form takes seconds to parse.
-            yield await asyncio.to_thread(_parse, body, boundary, self._settings.max_files)
-        finally:
-            self._requests -= 1
-            self._held -= taken[0]
 
     def _check_length(self, request: Request) -> None:
         """Refuse a body that is announced as too large, before a waiting client sends it."""
@@ -101,23 +127,25 @@ class Intake:
         limit = self._settings.max_body
         return Problem(413, "body_too_large", f"the body has more than {limit:,} bytes")
 
-    async def _read(self, request: Request, taken: list[int]) -> bytes:
+    async def _read(self, request: Request, upload: _Upload) -> bytes:
         settings = self._settings
         chunks: list[bytes] = []
         stream = request.stream()
+        self._uploads.append(upload)
         try:
-            async with asyncio.timeout(settings.read_seconds):
+            async with upload.deadline:
+                upload.deadline.reschedule(upload.since + settings.read_seconds)
                 while True:
                     try:
                         chunk = await asyncio.wait_for(anext(stream), settings.idle_seconds)
                     except StopAsyncIteration:
                         return b"".join(chunks)
-                    taken[0] += len(chunk)
+                    upload.taken += len(chunk)
                     self._held += len(chunk)
                     chunks.append(chunk)
-                    if taken[0] > settings.max_body:
+                    if upload.taken > settings.max_body:
                         refusal = self._too_large()
-                    elif self._held > settings.max_held:
+                    elif self._held > settings.max_held and not self._end_a_slow_one(upload):
                         refusal = overloaded("the service holds many large photos")
                     else:
                         continue
@@ -129,9 +157,30 @@ class Intake:
                 408,
                 "too_slow",
                 f"the body must arrive within {settings.read_seconds:g} s, with no pause of "
-                f"{settings.idle_seconds:g} s",
+                f"{settings.idle_seconds:g} s; sooner if the service is busy",
                 {"Connection": "close"},
             ) from None
+        finally:
+            if upload in self._uploads:
+                self._uploads.remove(upload)
+
+    def _end_a_slow_one(self, asking: _Upload) -> bool:
+        """End the upload that has lasted longest, if it is slow; say whether.
+
+        Args:
+            asking: the upload that needs memory; it does not end.
+        """
+        now = asyncio.get_running_loop().time()
+        for upload in self._uploads:
+            if now - upload.since < self._settings.idle_seconds:
+                return False
+            if upload is not asking:
+                self._uploads.remove(upload)
+                self._held -= upload.taken
+                upload.taken = 0
+                upload.deadline.reschedule(now)
+                return True
+        return False
 
 
 async def _discard(stream: AsyncIterator[bytes], most: int) -> None:

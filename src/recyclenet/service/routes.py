@@ -33,16 +33,22 @@ from recyclenet.service.schemas import (
     ProblemDetails,
     problems,
 )
+from recyclenet.service.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["photos"])
 MAX_LABEL = 100
 _ID = re.compile("[0-9a-f]{32}")
+# Text without control characters, invisible ones, and U+FFFD, which stands for invalid UTF-8.
+_PLAIN = re.compile(
+    r"[^\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\uffff]*"
+)
 
 ModelName = Annotated[
     str | None, Query(alias="model", max_length=255, description="The model; default: see /models.")
 ]
 _FILE = {"type": "string", "format": "binary"}
-_FILES = {"type": "array", "items": _FILE}
+_FILES = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": Settings.max_files}
+_LABEL = {"type": "string", "maxLength": MAX_LABEL, "pattern": f"^{_PLAIN.pattern}$"}
 
 
 def _body(fields: dict[str, Any], required: list[str], raw: bool = False) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def _body(fields: dict[str, Any], required: list[str], raw: bool = False) -> dic
 
 
 _PHOTO = _body({"file": _FILE}, ["file"], raw=True)
-_REFUSALS = problems(401, 403, 404, 408, 413, 415, 421, 422, 503)
+_REFUSALS = problems(404, 408, 413, 415, 422)
 
 
 @router.post("/classify", responses=_REFUSALS, openapi_extra=_PHOTO)
@@ -121,7 +127,7 @@ async def explain_photo(
     )
 
 
-@router.get("/labels", responses=problems(401, 404, 421, 422, 503))
+@router.get("/labels", responses=problems(404, 422))
 async def labels(request: Request, model: ModelName = None) -> LabelsAnswer:
     """List the classes of a model, and where each goes."""
     service = service_of(request)
@@ -134,7 +140,7 @@ async def labels(request: Request, model: ModelName = None) -> LabelsAnswer:
     return LabelsAnswer(model=name, labels=entries, feedback=service.feedback is not None)
 
 
-@router.get("/models", responses=problems(401, 421))
+@router.get("/models")
 async def models(request: Request) -> ModelsAnswer:
     """List the models."""
     found = service_of(request).models
@@ -142,7 +148,7 @@ async def models(request: Request) -> ModelsAnswer:
     return ModelsAnswer(models=[_entry(model, model.name == default) for model in found.all()])
 
 
-@router.post("/models/{name}/reload", responses=problems(401, 403, 404, 409, 421, 422))
+@router.post("/models/{name}/reload", responses=problems(403, 404, 409, 422))
 async def reload(request: Request, name: Annotated[str, Path(max_length=255)]) -> ModelEntry:
     """Read a model file again. If the file is damaged, the model in use stays."""
     service = service_of(request)
@@ -160,12 +166,16 @@ async def reload(request: Request, name: Annotated[str, Path(max_length=255)]) -
 @router.post(
     "/feedback",
     status_code=201,
-    responses=problems(401, 403, 408, 413, 415, 421, 422, 503, 507),
+    responses=problems(403, 408, 413, 415, 422, 507),
     openapi_extra=_body(
         {
-            "label": {"type": "string", "description": "What the photo shows."},
-            "predicted": {"type": "string", "description": "What the answer said."},
-            "id": {"type": "string", "description": "The id of the answer."},
+            "label": {**_LABEL, "minLength": 1, "description": "What the photo shows."},
+            "predicted": {**_LABEL, "description": "What the answer said."},
+            "id": {
+                "type": "string",
+                "pattern": f"^({_ID.pattern})?$",
+                "description": "The id of the answer.",
+            },
             "consent": {"type": "string", "description": "'true' to store the photo, too."},
             "file": _FILE,
         },
@@ -223,7 +233,7 @@ def _entry(model: Model, is_default: bool) -> ModelEntry:
 
 
 def _text(text: str, field: str) -> str:
-    if len(text) > MAX_LABEL or not text.isprintable():
+    if len(text) > MAX_LABEL or not _PLAIN.fullmatch(text):
         raise Problem(
             422,
             "invalid_form",

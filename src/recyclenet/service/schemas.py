@@ -141,7 +141,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 PROBLEM_REF = "#/components/schemas/ProblemDetails"
 REASONS = {
-    400: "bad_request: the request cannot be read",
+    400: "bad_request: not valid HTTP",
     401: "unauthorized: the token is missing or wrong",
     403: "forbidden: another website's page asks, or the function is off",
     404: "not_found or unknown_model",
@@ -151,6 +151,7 @@ REASONS = {
     415: "unsupported_media_type",
     421: "unknown_host: the Host header names another site",
     422: "broken_image, invalid_form or invalid_request",
+    500: "model_failed or internal_error",
     503: "overloaded, deadline_exceeded, model_not_ready or draining",
-    507: "feedback_full",
+    507: "feedback_full or feedback_failed",
 }

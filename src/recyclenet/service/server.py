@@ -24,6 +24,8 @@ from recyclenet.service.settings import Settings
 
 KEEP_ALIVE = 5
 MAX_HEAD_BYTES = 16 * 1024
+# Open files besides connections: models, feedback and the event loop's own.
+OTHER_FILES = 64
 
 
 class Connection(H11Protocol):
@@ -78,8 +80,13 @@ class Connection(H11Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is being answered."""
+        """Whether a request is being read or answered."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the client has yet to send a request, or the rest of one."""
+        return not self.is_busy or (self.cycle is not None and self.cycle.more_body)
 
     def _expect_head(self) -> None:
         self.waits_since = time.monotonic()
@@ -91,9 +98,9 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def _make_room(self) -> None:
-        """Close the connection that has waited longest for a request, or else this one."""
+        """Close the connection whose request has been awaited longest, or else this one."""
         others = [c for c in self.connections if isinstance(c, Connection) and c is not self]
-        waiting = [c for c in others if not c.is_busy and not c.transport.is_closing()]
+        waiting = [c for c in others if c.is_waiting and not c.transport.is_closing()]
         if waiting:
             min(waiting, key=lambda c: c.waits_since).transport.abort()
         else:
@@ -120,7 +127,7 @@ class Server(uvicorn.Server):
         app: the application.
         settings: its settings.
         started: called once the server answers.
-        said: called with one line about each model that SIGHUP read.
+        said: called with one line about each model that SIGHUP read, and about errors.
     """
 
     def __init__(
@@ -158,8 +165,13 @@ class Server(uvicorn.Server):
         """Start to listen."""
         if os.environ.get("RECYCLENET_DEBUG") != "1":
             logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+            asyncio.get_running_loop().set_exception_handler(self._note_error)
         await super().startup(sockets)
         self._started()
+
+    def _note_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Report in one line what the event loop overcomes, such as too many open files."""
+        self._said(f"error: {context['message']}: {context.get('exception')}")
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to stop; called ten times a second."""
@@ -205,6 +217,24 @@ class Server(uvicorn.Server):
 
     def _note_reload(self, sig: int, frame: FrameType | None) -> None:
         self._reload = True
+
+
+def room_for(connections: int) -> int:
+    """Let this process open as many connections, if the system allows it; return how many it may.
+
+    Beyond that number, connections would wait unanswered instead of being refused.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows sets no such limit
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(1, most - OTHER_FILES)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -26,7 +26,7 @@ class Settings:
         explain_deadline: seconds until an explanation is given up.
         max_body: bytes of one request.
         max_files: photos in one request.
-        max_requests: requests with a body in progress, at most.
+        max_requests: requests with a complete body in progress, at most.
         max_held: bytes of all request bodies together.
         read_seconds: time for a client to send a whole body.
         idle_seconds: time that a client may send nothing: of a request's head or body.

@@ -279,3 +279,11 @@ def test_ordinary_paths_are_shown_as_they_are():
 @given(st.text(st.characters(codec=None), min_size=1))
 def test_any_missing_path_is_an_image_error(name):
     refusal(Path("no such folder") / f"x{name.lstrip('/')}")
+
+
+def test_decoders_print_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    content = bytearray(encoded("TIFF", compression="tiff_lzw"))
+    content[20:200] = bytes(180)
+    with pytest.raises(ImageError):
+        decode_image(bytes(content))
+    assert capfd.readouterr() == ("", "")

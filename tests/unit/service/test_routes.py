@@ -208,7 +208,7 @@ def test_room_that_was_made_in_the_feedback_folder_is_found(
     for path in tmp_path.iterdir():
         path.unlink()
     assert is_problem(client.post("/v1/feedback", files=form), 507, "feedback_full")
-    monkeypatch.setattr(feedback, "REMEASURE", -1)
+    monkeypatch.setattr(feedback, "COUNT_SECONDS", -1)
     assert client.post("/v1/feedback", files=form).status_code == 201
     # So is what another service has stored.
     assert is_problem(client.post("/v1/feedback", files=form), 507, "feedback_full")
