@@ -162,6 +162,7 @@ VALUES: dict[str, Maker] = {
     "train.resume": folders_of("run"),
     "export.run": folders_of("run"),
     "negatives": pictures,
+    "backgrounds": pictures,
     "ablate.file": text_file(
         ".toml",
         f'{TINY}seeds = [0]\nsplit = "val"\n[factors]\n"fit.batch_size" = [4]\n',

@@ -16,6 +16,7 @@ from recyclenet.cli.options import (
     MaxMegapixelsOption,
     ModelOption,
     SplitOption,
+    picture_files,
     source_files,
 )
 from recyclenet.cli.output import LeftOutInputs, finish, say, say_written
@@ -41,6 +42,15 @@ def stress(
         int | None,
         typer.Option("--limit", min=1, help="Use at most so many photos, evenly spaced."),
     ] = None,
+    backgrounds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backgrounds",
+            metavar="PATH",
+            help="Photos to put objects on, or a folder of them; default: generated backgrounds.",
+        ),
+        Reads(picture_files),
+    ] = None,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed of the random places and directions.")
     ] = 0,
@@ -53,7 +63,7 @@ def stress(
     force: ForceOption = False,
     max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
-    """Measure a model on photos that are turned, covered, too bright or dark, blurred, small."""
+    """Measure a model on photos that are turned, covered, blurred, on other backgrounds, ..."""
     from functools import partial
 
     from recyclenet.cli.progress import counting
@@ -82,8 +92,10 @@ def stress(
             also=other,
             maps=label_maps,
             limit=limit,
+            backgrounds=backgrounds or (),
             seed=seed,
             names=names,
+            left_out=left_out,
             progress=progress,
         )
     problems = [problem for found in result.sets for problem in found.problems]
@@ -126,3 +138,5 @@ def describe(found: StressedSet) -> None:
                 )
             )
     print_columns(("change", "strength", "accuracy", "95% interval", "points"), rows, num_words=2)
+    if found.uncut:
+        say(found.uncut)

@@ -228,13 +228,6 @@ def generator() -> str:
     return f"{GENERATOR} {version('recyclenet')}"
 
 
-def figure_png(figure: Any) -> bytes:
-    """Return a matplotlib figure as PNG, with `generator()` in its metadata."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110, metadata={"Software": generator()})
-    return content.getvalue()
-
-
 def picture_png(picture: Any) -> bytes:
     """Return a Pillow image as PNG, with `generator()` in its metadata."""
     from PIL.PngImagePlugin import PngInfo
@@ -244,11 +237,6 @@ def picture_png(picture: Any) -> bytes:
     content = io.BytesIO()
     picture.save(content, "PNG", optimize=True, pnginfo=note)
     return content.getvalue()
-
-
-def write_figure(path: Path, figure: Any) -> None:
-    """Write a matplotlib figure as PNG to `path` atomically."""
-    write_bytes(path, figure_png(figure))
 
 
 def read_text(

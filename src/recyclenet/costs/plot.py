@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from recyclenet.core.files import write_figure
+from recyclenet.core.figures import name_bars, write_figure
 from recyclenet.costs.models import BATCH, CostRow
 
 COLOURS = {"pytorch": "#c65f2d", "onnxruntime": "#2d6fa3", "pytorch-cuda": "#5a8f3c"}
@@ -24,8 +24,7 @@ def draw_costs(rows: Sequence[CostRow], path: Path) -> None:
     left.set(xlabel="latency for one image, ms (lower is better)")
     _bars(right, rows, names, lambda r: (r.throughput, r.throughput_low, r.throughput_high))
     right.set(xlabel=f"images per second in batches of {BATCH} (higher is better)")
-    left.set_yticks(range(len(names)), names)
-    left.invert_yaxis()
+    name_bars(left, names)
     right.legend(loc="lower center", bbox_to_anchor=(0, 1), ncols=len(COLOURS), frameon=False)
     write_figure(path, figure)
 

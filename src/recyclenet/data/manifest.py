@@ -7,11 +7,11 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from recyclenet.core.files import read_table, write_table
 from recyclenet.data.identity import identity, true_path
@@ -23,6 +23,7 @@ COLUMNS = ("path", "label", "split", "sha256")
 # What a scan and a collection add; a manifest has such a column where some row fills it.
 NUMBERS = ("width", "height", "num_bytes")
 TEXTS = ("taken", "source", "licence", "phash", "group", "domain")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +124,7 @@ class Manifest:
 
     def evenly(self, limit: int | None) -> Manifest:
         """Return at most `limit` rows (1 or more), evenly spaced; None for all."""
-        number = len(self) if limit is None else min(limit, len(self))
-        return Manifest(tuple(self.samples[i * len(self) // number] for i in range(number)))
+        return self if limit is None else Manifest(tuple(evenly(self.samples, limit)))
 
     def check_labels(self, class_names: Iterable[str]) -> None:
         """Refuse labels that are not among `class_names`.
@@ -208,6 +208,16 @@ def _sample(table: Path, line: int, row: dict[str, str]) -> Sample:
         known[name] = int(text)
     digest = (row.get("sha256") or "").strip().lower()
     return Sample(table.parent / photo, label, split, digest, **known)
+
+
+def evenly(items: Sequence[Item], limit: int) -> list[Item]:
+    """Return at most `limit` items (1 or more), evenly spaced.
+
+    >>> evenly("abcdef", 3)
+    ['a', 'c', 'e']
+    """
+    number = min(limit, len(items))
+    return [items[i * len(items) // number] for i in range(number)]
 
 
 def rank(seed: int, key: str) -> bytes:

@@ -38,11 +38,14 @@ def expand(arguments: Sequence[str], left_out: LeftOut) -> Iterator[str]:
     return chain.from_iterable([_pictures(argument, tell, told) for argument in arguments])
 
 
-def find_negatives(arguments: Sequence[str | os.PathLike[str]], left_out: LeftOut) -> list[Path]:
-    """Return the photos of other things that files, folders and globs stand for.
+def find_photos(
+    arguments: Sequence[str | os.PathLike[str]], what: str, left_out: LeftOut
+) -> list[Path]:
+    """Return the photos that files, folders and globs stand for.
 
     Args:
         arguments: as for `expand`.
+        what: is asked for if a file does not exist, such as "photos of other things".
         left_out: as for `expand`.
 
     Raises:
@@ -51,7 +54,7 @@ def find_negatives(arguments: Sequence[str | os.PathLike[str]], left_out: LeftOu
     found = [Path(path) for path in expand([os.fspath(path) for path in arguments], left_out)]
     for path in found:
         if not os.path.lexists(path):
-            raise UsageError(f"{show_path(path)} does not exist; name photos of other things")
+            raise UsageError(f"{show_path(path)} does not exist; name {what}")
     return found
 
 

@@ -1,9 +1,9 @@
-"""Changes of photos that a model meets in use, each at three strengths, for stress tests."""
+"""Changes of photos that a model meets in use, at several strengths, for stress tests."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,9 @@ from PIL import Image, ImageFilter
 from recyclenet.core.images import ImageArray
 from recyclenet.data.manifest import Sample, rank
 
-Apply = Callable[[Image.Image, float, np.random.Generator], Image.Image]
+Draw = Callable[[], np.random.Generator]
+Apply = Callable[[Image.Image, Draw], Iterable[Image.Image]]
+Graded = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 _GREY = (127, 127, 127)
 # The exponent of sRGB, about: one stop (1 EV) doubles the light, not the pixel values.
 _GAMMA = 2.2
@@ -25,30 +27,48 @@ class Change:
     Attributes:
         name: short name.
         summary: what happens to a photo.
-        strengths: from weak to strong.
-        pattern: format of a strength, such as "{:.0%}".
-        apply: changes an image by a strength; draws what is random from the generator.
+        strengths: as text, from weak to strong.
+        apply: gives a photo at each strength, or none if it cannot be changed; calls its second
+            argument for a random generator, which begins anew each time.
     """
 
     name: str
     summary: str
-    strengths: tuple[float, float, float]
-    pattern: str
+    strengths: tuple[str, ...]
     apply: Apply
 
-    def show(self, strength: float) -> str:
-        """Return a strength as text."""
-        return self.pattern.format(strength)
-
-    def __call__(self, image: ImageArray, strength: float, sample: Sample, seed: int) -> ImageArray:
-        """Change a photo `(H, W, 3)` uint8; the result has the same shape.
+    def __call__(self, image: ImageArray, sample: Sample, seed: int) -> tuple[ImageArray, ...]:
+        """Change a photo `(H, W, 3)` uint8; the results have the same shape.
 
         What is random depends on the seed and the photo's label and file name alone, and is the
         same for all strengths.
+
+        Returns:
+            One result for each strength; none if this photo cannot be changed.
         """
         key = f"{sample.label}/{sample.path.name}\t{self.name}"
-        random = np.random.default_rng(int.from_bytes(rank(seed, key)[:8], "big"))
-        return np.asarray(self.apply(Image.fromarray(image), strength, random))
+        number = int.from_bytes(rank(seed, key)[:8], "big")
+        changed = self.apply(Image.fromarray(image), lambda: np.random.default_rng(number))
+        return tuple(np.asarray(one) for one in changed)
+
+
+def _graded(
+    name: str, summary: str, strengths: Sequence[float], pattern: str, change: Graded
+) -> Change:
+    """Return a change that has numbers as strengths.
+
+    Args:
+        name: short name.
+        summary: what happens to a photo.
+        strengths: from weak to strong.
+        pattern: format of a strength, such as "{:.0%}".
+        change: changes an image, which it may modify, by a strength.
+    """
+
+    def apply(image: Image.Image, draw: Draw) -> Iterable[Image.Image]:
+        return (change(image.copy(), strength, draw()) for strength in strengths)
+
+    return Change(name, summary, tuple(map(pattern.format, strengths)), apply)
 
 
 def shrunk(image: ImageArray, side: int) -> ImageArray:
@@ -66,7 +86,7 @@ def shrunk(image: ImageArray, side: int) -> ImageArray:
 
 def _rotate(image: Image.Image, degrees: float, random: np.random.Generator) -> Image.Image:
     angle = degrees * random.choice((-1, 1))
-    return image.rotate(angle, Image.Resampling.BICUBIC, fillcolor=_border_colour(image))
+    return image.rotate(angle, Image.Resampling.BICUBIC, fillcolor=border_colour(image))
 
 
 def _occlude(image: Image.Image, share: float, random: np.random.Generator) -> Image.Image:
@@ -98,13 +118,13 @@ def _compress(image: Image.Image, quality: float, _: np.random.Generator) -> Ima
 
 def _make_small(image: Image.Image, share: float, _: np.random.Generator) -> Image.Image:
     width, height = (max(1, round(length * share)) for length in image.size)
-    frame = Image.new("RGB", image.size, _border_colour(image))
+    frame = Image.new("RGB", image.size, border_colour(image))
     small = image.resize((width, height), Image.Resampling.BICUBIC)
     frame.paste(small, ((image.width - width) // 2, (image.height - height) // 2))
     return frame
 
 
-def _border_colour(image: Image.Image) -> tuple[int, int, int]:
+def border_colour(image: Image.Image) -> tuple[int, int, int]:
     """Return the median colour of the border: mostly that of the background."""
     pixels = np.asarray(image)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -113,25 +133,25 @@ def _border_colour(image: Image.Image) -> tuple[int, int, int]:
 
 
 CHANGES = (
-    Change("rotation", "turned to the left or right", (15, 45, 90), "{:g}°", _rotate),
-    Change(
+    _graded("rotation", "turned to the left or right", (15, 45, 90), "{:g}°", _rotate),
+    _graded(
         "occlusion",
         "a grey square covers part of the middle square",
         (0.1, 0.25, 0.5),
         "{:.0%} covered",
         _occlude,
     ),
-    Change("overexposure", "too much light", (1, 2, 3), "{:+g} EV", _expose),
-    Change("underexposure", "too little light", (-2, -4, -6), "{:+g} EV", _expose),
-    Change(
+    _graded("overexposure", "too much light", (1, 2, 3), "{:+g} EV", _expose),
+    _graded("underexposure", "too little light", (-2, -4, -6), "{:+g} EV", _expose),
+    _graded(
         "blur",
         "out of focus; the radius is a share of the shorter side",
         (0.005, 0.01, 0.02),
         "radius {:.1%}",
         _blur,
     ),
-    Change("JPEG", "strong compression", (40, 15, 5), "quality {:g}", _compress),
-    Change(
+    _graded("JPEG", "strong compression", (40, 15, 5), "quality {:g}", _compress),
+    _graded(
         "scale",
         "the photo is small in the frame",
         (0.7, 0.5, 0.3),

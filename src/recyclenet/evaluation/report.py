@@ -17,8 +17,8 @@ from recyclenet.evaluation.charts import reliability_chart, risk_chart
 
 # A matrix of more classes would make the page too large; the most confused pairs remain.
 MAX_MATRIX = 120
-# Rows of a table of pairs or of photos.
-_MOST_ROWS = 50
+# Rows of a table of pairs or of photos: those that show at once, and all.
+_FIRST_ROWS, _MOST_ROWS = 10, 50
 _TITLES = {
     "stream": "stream: right class",
     "right_stream": "stream: right stream",
@@ -112,6 +112,7 @@ def evaluation_page(
         domains=domains,
         has_matrix=len(names) <= MAX_MATRIX,
         pairs=analysis.most_confused,
+        first_rows=_FIRST_ROWS,
         most_rows=_MOST_ROWS,
         reliability=reliability_chart(analysis.calibration.bins, analysis.calibration.bins_before),
         risk=risk_chart(analysis.risk.points, here),

@@ -18,7 +18,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from pydantic import Field, ValidationError
 
-from recyclenet.core.files import read_toml, write_figure, write_table, write_text
+from recyclenet.core.figures import name_bars, write_figure
+from recyclenet.core.files import read_toml, write_table, write_text
 from recyclenet.errors import UsageError
 from recyclenet.models.fields import Section, explain
 from recyclenet.training.recipe import MAX_SEED, Recipe, load_recipe
@@ -157,8 +158,7 @@ def draw_ablation(rows: Sequence[AblationRow], path: Path) -> None:
             axes.plot([100 * row.low, 100 * row.high], [y, y], color="#2d6fa3", lw=2)
         axes.plot([100 * row.accuracy], [y], "o", color="#c65f2d")
     axes.axvline(100 * rows[0].accuracy, color="#999999", lw=1, ls=":")
-    axes.set_yticks(range(len(rows)), [row.variant for row in rows])
-    axes.invert_yaxis()
+    name_bars(axes, [row.variant for row in rows])
     axes.set_xlabel("accuracy, %: mean over seeds and 95% interval")
     axes.spines[["top", "right"]].set_visible(False)
     write_figure(path, figure)

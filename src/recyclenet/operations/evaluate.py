@@ -25,7 +25,7 @@ from recyclenet.data.dataset import as_manifest, dataset_name
 from recyclenet.data.folders import LeftOut
 from recyclenet.data.label_map import LabelMaps, relabelled
 from recyclenet.data.manifest import Manifest
-from recyclenet.data.pictures import find_negatives
+from recyclenet.data.pictures import find_photos
 from recyclenet.data.quality.looks import Looks, measure_looks
 from recyclenet.errors import ImageError, ModelFileError, UsageError
 from recyclenet.evaluation.analysis import Analysis, Answer, answers, calibration, risk_curve
@@ -309,7 +309,7 @@ def evaluate(
     if mapping and classifier.rules != Rules():
         raise UsageError("rules are for the model's own classes; omit the rules or the model's map")
     manifest = relabelled(as_manifest(data), maps)
-    others = find_negatives(negatives, left_out)
+    others = find_photos(negatives, "photos of other things", left_out)
     chosen = split or manifest.default_split
     names = merged_names(info.class_names, mapping)
     photos = manifest.select(chosen)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.folders import LeftOut
-from recyclenet.data.pictures import find_negatives
+from recyclenet.data.pictures import find_photos
 from recyclenet.exporting.onnx import export_run
 from recyclenet.training.run import Run
 
@@ -42,5 +42,5 @@ def export(
     """
     run = run if isinstance(run, Run) else Run(Path(run))
     target = run.model if out is None else Path(out)
-    export_run(run, target, progress, find_negatives(negatives, left_out))
+    export_run(run, target, progress, find_photos(negatives, "photos of other things", left_out))
     return target

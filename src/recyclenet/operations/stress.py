@@ -18,18 +18,22 @@ from recyclenet.core.pages import render_page, thumbnail
 from recyclenet.core.progress import Progress, silent
 from recyclenet.core.text import show_path
 from recyclenet.data.dataset import as_manifest, dataset_name
+from recyclenet.data.folders import LeftOut
 from recyclenet.data.label_map import LabelMaps, relabelled_all
-from recyclenet.data.manifest import Manifest, Sample
-from recyclenet.errors import DataError, ModelFileError, RecycleNetError, UsageError
+from recyclenet.data.manifest import Manifest, Sample, evenly
+from recyclenet.data.pictures import find_photos
+from recyclenet.errors import DataError, ImageError, ModelFileError, RecycleNetError, UsageError
+from recyclenet.evaluation.backgrounds import background_change
 from recyclenet.evaluation.changes import CHANGES, Change, shrunk
 from recyclenet.evaluation.metrics import wilson_interval
 from recyclenet.evaluation.paired import Paired
 from recyclenet.inference.classifier import Classifier, as_classifier
 
-_VARIANTS = tuple((change, strength) for change in CHANGES for strength in change.strengths)
+# Backgrounds are held in memory.
+_MOST_BACKGROUNDS = 50
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class StressRow:
     """The result of one change at one strength.
 
@@ -37,13 +41,18 @@ class StressRow:
         change: what was changed.
         strength: how much, as text.
         paired: the untouched photos (first) against the changed ones (second).
-        example: the first photo, changed, `(H, W, 3)` uint8.
+        example: the first of the changed photos, `(H, W, 3)` uint8.
     """
 
     change: Change
     strength: str
     paired: Paired
     example: ImageArray
+
+    @property
+    def untouched(self) -> float:
+        """Share of right answers for the same photos, untouched, 0 to 1."""
+        return (self.paired.num_both + self.paired.num_first) / self.paired.num_photos
 
     @property
     def accuracy(self) -> float:
@@ -62,6 +71,8 @@ class StressRow:
         return {
             "change": self.change.name,
             "strength": self.strength,
+            "num_photos": self.paired.num_photos,
+            "untouched": round(self.untouched, 6),
             "accuracy": round(self.accuracy, 6),
             "interval95": [round(bound, 6) for bound in self.interval],
             "difference": round(self.paired.difference, 6),
@@ -79,6 +90,8 @@ class StressedSet:
         num_photos: number of photos with answers.
         num_right: number of right answers for the untouched photos.
         rows: one for each change and strength.
+        num_uncut: number of photos in which no object on a plain background was found; the rows of
+            the change of the background are without them, and are missing if no photo is left.
         problems: one error for each photo without answers.
     """
 
@@ -87,6 +100,7 @@ class StressedSet:
     num_photos: int
     num_right: int
     rows: tuple[StressRow, ...]
+    num_uncut: int
     problems: tuple[RecycleNetError, ...]
 
     @property
@@ -102,7 +116,22 @@ class StressedSet:
     @property
     def by_change(self) -> list[tuple[Change, list[StressRow]]]:
         """The rows of each change."""
-        return [(change, [row for row in self.rows if row.change is change]) for change in CHANGES]
+        changes = dict.fromkeys(row.change for row in self.rows)
+        return [(change, [row for row in self.rows if row.change is change]) for change in changes]
+
+    @property
+    def uncut(self) -> str:
+        """Which photos the change of the background is without, in words; empty if none."""
+        if not self.num_uncut:
+            return ""
+        found = f"no object on a plain background found in {self.num_uncut} of {self.num_photos}"
+        last = self.rows[-1]
+        if self.num_uncut == self.num_photos:
+            return f"background: {found} photos; not measured"
+        return (
+            f"background: {found} photos, which are left out; "
+            f"the other {last.paired.num_photos} untouched: {last.untouched:.1%}"
+        )
 
     def to_row(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -111,6 +140,7 @@ class StressedSet:
             "split": self.split,
             "num_photos": self.num_photos,
             "num_unanswered": len(self.problems),
+            "num_uncut": self.num_uncut,
             "accuracy": round(self.accuracy, 6),
             "interval95": [round(bound, 6) for bound in self.interval],
             "changes": [row.to_row() for row in self.rows],
@@ -168,8 +198,10 @@ def stress(
     also: str | os.PathLike[str] | Manifest | None = None,
     maps: LabelMaps | None = None,
     limit: int | None = None,
+    backgrounds: Sequence[str | os.PathLike[str]] = (),
     seed: int = 0,
     names: Sequence[str] | None = None,
+    left_out: LeftOut = lambda _: None,
     progress: Progress = silent,
 ) -> Stress:
     """Measure a classifier on photos that are changed as photos in use differ.
@@ -182,14 +214,18 @@ def stress(
         also: a second dataset, such as photos from another source.
         maps: label maps for the photos of both, as for `evaluate`.
         limit: use at most so many photos of each dataset, evenly spaced; None for all.
+        backgrounds: photos to put objects on, or folders of them, of which at most 50 are used,
+            evenly spaced; empty for generated backgrounds.
         seed: of what is random in the changes.
         names: of the datasets, for reports; None for those of their files.
+        left_out: is called with one line for each background, or folder of them, that cannot be
+            read.
         progress: reports the photos done.
 
     Raises:
-        UsageError: there is no such dataset, split or model file, the limit is below 1, or a map
-            names what does not occur.
-        DataError: a label is unknown to the model, or no photo can be read.
+        UsageError: there is no such dataset, split, model file or background, the limit is below
+            1, or a map names what does not occur.
+        DataError: a label is unknown to the model, no photo can be read, or no background can.
         ModelFileError: the model file is damaged or altered, or returned non-finite logits.
     """
     if limit is not None and limit < 1:
@@ -203,19 +239,45 @@ def stress(
     for manifest in chosen:
         manifest.check_labels(classifier.info.class_names)
     names = names or [dataset_name(source) for source in sources]
+    changes = (*CHANGES, background_change(_read_backgrounds(classifier, backgrounds, left_out)))
     sets = tuple(
-        _stressed(classifier, manifest, name, part, seed, progress)
+        _stressed(classifier, manifest, changes, name, part, seed, progress)
         for manifest, name, part in zip(chosen, names, splits, strict=True)
     )
     return Stress(sets, classifier.info, seed)
 
 
+def _read_backgrounds(
+    classifier: Classifier, places: Sequence[str | os.PathLike[str]], left_out: LeftOut
+) -> list[ImageArray]:
+    found: list[ImageArray] = []
+    paths = find_photos(places, "photos of backgrounds", left_out)
+    for path in evenly(paths, _MOST_BACKGROUNDS):
+        try:
+            image = classifier.decode(path)
+        except ImageError as error:
+            left_out(str(error))
+        else:
+            found.append(shrunk(image, classifier.info.preprocess.min_side))
+    if paths and not found:
+        raise DataError(f"no background can be read, of {len(paths)}; choose others")
+    return found
+
+
 def _stressed(
-    classifier: Classifier, manifest: Manifest, name: str, split: str, seed: int, progress: Progress
+    classifier: Classifier,
+    manifest: Manifest,
+    changes: Sequence[Change],
+    name: str,
+    split: str,
+    seed: int,
+    progress: Progress,
 ) -> StressedSet:
+    variants = [(change, strength) for change in changes for strength in change.strengths]
     problems: list[RecycleNetError] = []
-    read: list[Sample] = []
-    examples: list[ImageArray] = []
+    # Of each photo: which variants of it there are.
+    read: list[tuple[Sample, list[int]]] = []
+    examples: dict[int, ImageArray] = {}
 
     def images() -> Iterator[ImageArray]:
         for sample in manifest:
@@ -224,49 +286,50 @@ def _stressed(
             except RecycleNetError as error:
                 problems.append(error)
                 continue
-            read.append(sample)
-            yield image
             small = shrunk(image, classifier.info.preprocess.min_side)
-            for change, strength in _VARIANTS:
-                changed = change(small, strength, sample, seed)
-                if len(read) == 1:
-                    examples.append(thumbnail(changed))
-                yield changed
+            made, number = dict[int, ImageArray](), 0
+            for change in changes:
+                made.update(enumerate(change(small, sample, seed), number))
+                number += len(change.strengths)
+            for number in made.keys() - examples.keys():
+                examples[number] = thumbnail(made[number])
+            read.append((sample, list(made)))
+            yield image
+            yield from made.values()
 
-    right: list[list[bool]] = []
+    right: list[list[float]] = []
     names = classifier.info.class_names
     answers = classifier.outputs_many(images())
     num_done = 0
-    while chunk := list(islice(answers, 1 + len(_VARIANTS))):
-        sample = read[num_done]
+    while untouched := next(answers, None):
+        sample, made = read[num_done]
         num_done += 1
+        chunk = [untouched, *islice(answers, len(made))]
         errors = [error for _, _, error in chunk if error is not None]
         if errors:
             problems.append(ModelFileError(f"{show_path(sample.path)}: {errors[0]}"))
         else:
-            predicted = (int(outputs.logits.argmax()) for _, outputs, _ in chunk if outputs)
-            right.append([names[number] == sample.label for number in predicted])
+            predicted = [int(outputs.logits.argmax()) for _, outputs, _ in chunk if outputs]
+            is_right = [float(names[number] == sample.label) for number in predicted]
+            found = dict(zip([-1, *made], is_right, strict=True))
+            right.append([found.get(number, np.nan) for number in range(-1, len(variants))])
         progress(num_done, len(manifest), f"stressing {name}")
     if not right:
         raise DataError(
             f"none of the {len(manifest)} photos can be read; first error: {problems[0]}"
         )
-    untouched, *changed = np.array(right).T
+    whole, *columns = np.array(right).T
+    rows = []
+    for number, ((change, strength), column) in enumerate(zip(variants, columns, strict=True)):
+        if (there := ~np.isnan(column)).any():
+            paired = Paired.count(whole[there] == 1, column[there] == 1)
+            rows.append(StressRow(change, strength, paired, examples[number]))
     return StressedSet(
         name=name,
         split=split,
         num_photos=len(right),
-        num_right=int(untouched.sum()),
-        rows=tuple(
-            StressRow(
-                change=change,
-                strength=change.show(strength),
-                paired=Paired.count(untouched, column),
-                example=example,
-            )
-            for (change, strength), column, example in zip(
-                _VARIANTS, changed, examples, strict=True
-            )
-        ),
+        num_right=int(whole.sum()),
+        rows=tuple(rows),
+        num_uncut=int(np.isnan(right).any(axis=1).sum()),
         problems=tuple(problems),
     )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from recyclenet.core.files import write_figure
+from recyclenet.core.figures import write_figure
 from recyclenet.core.progress import Progress, silent
 from recyclenet.training.machine import autocast
 from recyclenet.training.module import Batch, TrainingModule

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from recyclenet.core import outputs
-from recyclenet.core.files import write_figure, write_table
+from recyclenet.core.figures import write_figure
+from recyclenet.core.files import write_table
 from recyclenet.core.outputs import Kind, Output, check_outputs, is_earlier
 from recyclenet.core.pages import render_page
 from recyclenet.data.manifest import NUMBERS, TEXTS, Manifest, Sample, write_manifest

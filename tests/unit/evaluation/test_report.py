@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
@@ -220,9 +221,24 @@ def test_page_of_55_chinese_classes_stays_small():
     assert_only_own_script(page)
     assert 'class="matrix many"' in page.source
     assert page.text.count(names[54]) > 4
-    assert "more pairs" in page.text
+    num_pairs = len(found.most_confused)
+    assert num_pairs > 50
+    shown, folded = re.split(r"<summary>\d+ more pairs</summary>", page.source)
+    assert f"{num_pairs - 10} more pairs" in page.text
+    assert f"The other {num_pairs - 50} are in the file of --metrics" in page.text
+    assert shown.split("Most confused pairs")[1].count("<tr data-t=") == 10
+    assert folded.count("<tr data-t=") == 40
     assert page.tags.count("article") == 60
     assert len(page.source) < 900_000
+
+
+@pytest.mark.parametrize(("num_suspects", "num_folded"), [(10, 0), (11, 1), (60, 50)])
+def test_long_lists_are_folded(num_suspects, num_folded):
+    found = analysed(np.array([[9, 0], [0, 9]]), [1, 0])
+    page = page_of(replace(found, suspects=(found.worst * num_suspects)[:num_suspects]))
+    assert "more pairs" not in page.text
+    assert (f"{num_folded} more photos" in page.text) == bool(num_folded)
+    assert ("The other 10 are in the file" in page.text) == (num_suspects == 60)
 
 
 def test_page_of_very_many_classes_has_no_matrix():

@@ -197,18 +197,3 @@ def test_only_the_latest_answers_are_remembered(
     ids = [client.post("/v1/classify", content=jpeg(), headers=IMAGE).json()["id"] for _ in "123"]
     kept = client.app.state.service.answers
     assert [set(kept.facts_of(one)) == {"answer"} for one in ids] == [True, False, False]
-
-
-def test_room_that_was_made_in_the_feedback_folder_is_found(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = start(feedback=tmp_path, feedback_bytes=4096)
-    form = {"label": (None, "glass")}
-    assert client.post("/v1/feedback", files=form).status_code == 201
-    for path in tmp_path.iterdir():
-        path.unlink()
-    assert is_problem(client.post("/v1/feedback", files=form), 507, "feedback_full")
-    monkeypatch.setattr(feedback, "COUNT_SECONDS", -1)
-    assert client.post("/v1/feedback", files=form).status_code == 201
-    # So is what another service has stored.
-    assert is_problem(client.post("/v1/feedback", files=form), 507, "feedback_full")

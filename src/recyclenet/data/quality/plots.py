@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recyclenet.core.files import figure_png
+from recyclenet.core.figures import figure_png, name_bars
 from recyclenet.core.pages import render_page
-from recyclenet.core.text import printable
 from recyclenet.data.manifest import Manifest, rank
 from recyclenet.data.quality.inspect import Statistics
 from recyclenet.data.quality.sheet import Tile, sheet_png
@@ -48,8 +47,6 @@ def inspection_page(
 def draw_counts(manifest: Manifest) -> bytes:
     """Draw the number of photos of each class as bars; return a PNG."""
     from matplotlib.figure import Figure
-    from matplotlib.font_manager import FontProperties
-    from noto_cjk_sans_otc import FONT_PATH
 
     counts = sorted(manifest.counts.items(), key=lambda item: (-item[1], item[0]))
     names, numbers = zip(*counts, strict=True)
@@ -57,14 +54,7 @@ def draw_counts(manifest: Manifest) -> bytes:
     axes = figure.subplots()
     bars = axes.barh(range(len(names)), numbers, color=_BAR)
     axes.bar_label(bars, padding=4)
-    # A name is text and no formula, whatever dollar signs it has.
-    axes.set_yticks(
-        range(len(names)),
-        map(printable, names),
-        fontproperties=FontProperties(fname=FONT_PATH),
-        parse_math=False,
-    )
-    axes.invert_yaxis()
+    name_bars(axes, names)
     axes.set_xlabel("photos")
     axes.spines[["top", "right"]].set_visible(False)
     return figure_png(figure)
