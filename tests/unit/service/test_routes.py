@@ -11,7 +11,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from recyclenet import Classifier
-from recyclenet.service import answers, feedback
+from recyclenet.service import answers
 
 from .conftest import Start, jpeg
 
