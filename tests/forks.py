@@ -94,7 +94,7 @@ class Fork:
         if self.is_running():
             os.kill(self.pid, number)
 
-    def wait(self, seconds: float = 240) -> Finished:
+    def wait(self, seconds: float = 600) -> Finished:
         """Return how the command ended; after so many seconds, kill it."""
         self._process.join(seconds)
         late = self.is_running()

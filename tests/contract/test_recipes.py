@@ -1,6 +1,7 @@
-"""Every recipe of the package trains for two steps; those of each kind of file export.
+"""Every recipe of the package trains for an epoch; one of them exports.
 
-The networks of the other recipes are exported in test_seed_models.py, and by `-m exhaustive`.
+The networks of the others are exported in test_seed_models.py, branches and precisions of small
+networks in the unit tests, and all recipes by `-m exhaustive`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ SMALL = {
     "fit.batch_size": 12,
     "fit.seed": 0,
 }
-# Several branches in float16, and in int8.
-EXPORTED = ("default", "robust")
+# Of all recipes, the one with the most parts: several branches, one of them as before training, in
+# int8.
+EXPORTED = ("robust",)
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name not in EXPORTED])
-def test_a_recipe_trains_two_steps(name: str, photo_folder: Path, tmp_path: Path) -> None:
+def test_a_recipe_trains_an_epoch(name: str, photo_folder: Path, tmp_path: Path) -> None:
     recipe = load_recipe(name, SMALL)
     run = Run(tmp_path / "run")
     start_run(load_dataset(photo_folder), recipe, run)
@@ -44,7 +46,7 @@ def test_a_recipe_trains_two_steps(name: str, photo_folder: Path, tmp_path: Path
         for name in recipe_names()
     ],
 )
-def test_a_recipe_trains_two_steps_and_exports(
+def test_a_recipe_trains_an_epoch_and_exports(
     name: str, photo_folder: Path, tmp_path: Path
 ) -> None:
     recipe = load_recipe(name, SMALL)
@@ -57,4 +59,4 @@ def test_a_recipe_trains_two_steps_and_exports(
 def check_trained(run: Run) -> None:
     assert len(run.manifest.select("train")) >= 12
     assert len(run.metrics) == 1
-    assert torch.load(run.last, weights_only=True)["global_step"] >= 2
+    assert torch.load(run.last, weights_only=True)["global_step"] >= 1

@@ -16,7 +16,6 @@ from recyclenet.data.dataset import load_dataset
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.shares import Confusions, estimate_shares
 from recyclenet.evaluation.statistics import decision_statistics
-from recyclenet.evaluation.table import PredictionTable
 from recyclenet.inference.classifier import Classifier
 
 pytestmark = pytest.mark.data
@@ -33,15 +32,11 @@ class Calibrated:
 
 
 @pytest.fixture(scope="module")
-def calibrated(trashnet_dir: Path) -> Calibrated:
-    classifier = Classifier()
-    dataset = load_dataset(trashnet_dir)
-
-    def table(split: str) -> PredictionTable:
-        return predict(classifier, dataset.select(split))
-
-    temperature, test = classifier.info.temperature, table("test")
-    statistics = decision_statistics(table("val"), temperature)
+def calibrated(on_trashnet: Any, trashnet_dir: Path) -> Calibrated:
+    classifier, test = Classifier(), on_trashnet.table
+    temperature = classifier.info.temperature
+    val = predict(classifier, load_dataset(trashnet_dir).select("val"))
+    statistics = decision_statistics(val, temperature)
     return Calibrated(statistics, softmax(test.logits, temperature), test.targets)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import strategies as st
 
+from forks import Fork
 from property.cases import Case, cases
 from property.running import Result, run_apart, run_here
 from property.snapshots import changes, snapshot
@@ -50,6 +51,7 @@ def cleanings(draw: Draw, templates: dict[str, bytes]) -> Cleaning:
 def test_undo_restores_every_byte(
     templates: dict[str, bytes], record_property: Callable[[str, object], None]
 ) -> None:
+    Fork(["--version"]).wait()  # the first one waits for imports, which must not cost cases
     drawn = cleanings(templates)
     record_property("num_cases", survive(drawn, check, 0.1 * SECONDS))
 
