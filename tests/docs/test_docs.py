@@ -13,13 +13,16 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 import recyclenet
 from recyclenet.cli.app import app
+from recyclenet.operations.evaluate import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -36,6 +39,20 @@ def test_the_table_of_recipe_fields_matches_the_code() -> None:
     filled = runpy.run_path(str(ROOT / "scripts" / "update_docs.py"))["filled"]
     text = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
     assert filled(text) == text, "run scripts/update_docs.py"
+
+
+def test_the_figures_of_a_report_are_whole_svg(photo_folder: Path, tiny_model: Path) -> None:
+    drawn = runpy.run_path(str(ROOT / "scripts" / "render_report.py"))
+    result = evaluate(photo_folder, tiny_model, measure=False)
+    root = ElementTree.fromstring(drawn["figures"](result))
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert "Confusion matrix of 36 photos" in texts
+    assert texts.count("12") == 3
+    names, counts = ("<纸>", "&"), np.array([[3, 1], [0, 7]])
+    shares = counts / counts.sum(1, keepdims=True)
+    matrix = ElementTree.fromstring(drawn["matrix"](names, counts, shares))
+    shown = [element.text for element in matrix if element.tag == "text"]
+    assert sorted(shown) == sorted(["<纸>", "&", "<纸>", "&", "3", "1", "7"])
 
 
 def without_figures(text: str) -> str:

@@ -106,5 +106,5 @@ def describe(result: Comparison) -> None:
             f"right: both {paired.num_both}, only {baseline} {paired.num_first}, "
             f"only {name} {paired.num_second}, neither {paired.num_neither}"
         )
-        if paired.is_thin:
-            say("few photos tell the two apart, so the interval is too narrow; rely on p")
+        if paired.warning:
+            say(paired.warning)

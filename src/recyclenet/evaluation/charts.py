@@ -11,7 +11,7 @@ from recyclenet.evaluation.curves import CalibrationBin, RiskPoint
 
 # Sizes in the SVG's own units; the page scales it.
 _SIDE, _LEFT, _TOP, _BOTTOM = 260, 46, 12, 40
-_WIDTH = _LEFT + _SIDE + 14
+_WIDTH = _LEFT + _SIDE + 20
 _HEIGHT = _TOP + _SIDE + _BOTTOM
 
 

@@ -150,7 +150,7 @@ def score(
         macro_f1=float(f1[present].mean()),
         top2_accuracy=top_accuracy(probabilities, targets, 2),
         top3_accuracy=top_accuracy(probabilities, targets, 3),
-        nll=float(-np.log(np.maximum(likelihood, 1e-12)).mean()),
+        nll=float(-np.log(np.maximum(likelihood, 1e-12)).mean()) + 0.0,  # never -0
         ece=calibration_error(confidence, correct),
         coverage=float(known.mean()),
         known_accuracy=float(correct[known].mean()) if known.any() else 0.0,

@@ -93,9 +93,15 @@ class Paired:
         return max(-1.0, centre - half), min(1.0, centre + half)
 
     @property
-    def is_thin(self) -> bool:
-        """Whether too few photos tell the two apart for the interval to be reliable."""
-        return self.num_first + self.num_second < ENOUGH_DIFFERENT
+    def warning(self) -> str:
+        """Why the interval is not reliable; empty if it is."""
+        num = self.num_first + self.num_second
+        if num >= ENOUGH_DIFFERENT:
+            return ""
+        if num == 0:
+            return "no photo tells the two apart"
+        told = "only one photo tells" if num == 1 else f"only {num} photos tell"
+        return f"{told} the two apart, so the interval is too narrow; rely on p"
 
     def to_row(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -26,7 +26,7 @@ _FEW_PHOTOS = 50
 _METRICS = (
     ("balanced_accuracy", "balanced accuracy (mean recall)", "{:.1%}"),
     ("macro_f1", "macro F1", "{:.1%}"),
-    ("nll", "negative log-likelihood", "{:.3f}"),
+    ("nll", "log loss", "{:.3f}"),
     ("ece", "calibration error", "{:.1%}"),
     ("coverage", "coverage (share of known answers)", "{:.1%}"),
     ("known_accuracy", "accuracy of known answers", "{:.1%}"),
@@ -121,7 +121,7 @@ def _front_matter(facts: _Facts) -> Iterator[str]:
         yield "  - task:"
         yield "      type: image-classification"
         yield "    dataset:"
-        yield f"      name: {yaml_text(_split(info))}"
+        yield f"      name: {yaml_text(_photos_of_results(facts))}"
         yield "      type: imagefolder"
         yield "    metrics:"
         yield "    - type: accuracy"
@@ -162,9 +162,10 @@ def _use(facts: _Facts) -> Iterator[str]:
     rows = [(escape(name), escape(info.streams[name])) for name in info.class_names]
     yield from table(("class", "stream"), rows)
     yield ""
+    times = ", times one minus the unknown score," if UNKNOWN in info.statistics else ""
     yield (
-        f"An answer counts as known if its confidence reaches {info.threshold:.1%}; a person "
-        f"should look at the others."
+        f"An answer counts as known if its confidence{times} reaches {info.threshold:.1%}; a "
+        f"person should look at the others."
     )
     yield ""
 
@@ -230,7 +231,7 @@ def _results(facts: _Facts) -> Iterator[str]:
         yield ""
         return
     number = f"{num_photos:.0f} " if num_photos else ""
-    yield f"On {number}photos ({escape(_split(facts.info))}):"
+    yield f"On {number}photos ({escape(_photos_of_results(facts))}):"
     yield ""
     rows = [("accuracy", f"{accuracy:.1%}{_interval(accuracy, num_photos)}")]
     for key, title, pattern in _METRICS:
@@ -239,15 +240,14 @@ def _results(facts: _Facts) -> Iterator[str]:
             rows.append((title, pattern.format(value)))
     yield from table(("metric", "value"), rows)
     yield ""
-    titles = ("precision", "recall", "f1")
     if facts.per_class:
         yield from table(
-            ("class", "photos", *titles),
+            ("class", "photos", "precision", "recall", "F1"),
             [
                 (
                     escape(name),
                     _shown(row, "num_photos", "{:.0f}"),
-                    *(_shown(row, key, "{:.1%}") for key in titles),
+                    *(_shown(row, key, "{:.1%}") for key in ("precision", "recall", "f1")),
                 )
                 for name, row in facts.per_class.items()
             ],
@@ -322,11 +322,15 @@ def _how(_: _Facts) -> Iterator[str]:
     yield "```"
 
 
-def _split(info: ModelInfo) -> str:
-    split = info.metrics.get("split")
+def _photos_of_results(facts: _Facts) -> str:
+    """Return which photos the stored results are of, such as "TrashNet, validation photos"."""
+    split = facts.info.metrics.get("split")
+    names = ["TrashNet"] if facts.is_trashnet else facts.domains
     if split == "val":
-        return "validation photos"
-    return split if isinstance(split, str) and split else "split not recorded"
+        split = "validation photos"
+    elif not isinstance(split, str) or not split:
+        split = "split not recorded"
+    return ", ".join([*names, split])
 
 
 def _interval(share: float, num_photos: float | None) -> str:

@@ -251,6 +251,7 @@ def _read_backgrounds(
     classifier: Classifier, places: Sequence[str | os.PathLike[str]], left_out: LeftOut
 ) -> list[ImageArray]:
     found: list[ImageArray] = []
+    side = classifier.info.preprocess.min_side
     paths = find_photos(places, "photos of backgrounds", left_out)
     for path in evenly(paths, _MOST_BACKGROUNDS):
         try:
@@ -258,7 +259,8 @@ def _read_backgrounds(
         except ImageError as error:
             left_out(str(error))
         else:
-            found.append(shrunk(image, classifier.info.preprocess.min_side))
+            # No more of a very long one than memory for 50 of them allows.
+            found.append(shrunk(image, side)[: 4 * side, : 4 * side].copy())
     if paths and not found:
         raise DataError(f"no background can be read, of {len(paths)}; choose others")
     return found

@@ -41,7 +41,7 @@ def test_counts_and_difference() -> None:
         1,
     )
     assert paired.difference == pytest.approx(second.mean() - first.mean())
-    assert paired.is_thin
+    assert paired.warning.startswith("only 3 photos tell the two apart, so the interval")
 
 
 def test_the_interval_is_that_of_resampled_photos() -> None:
@@ -53,6 +53,7 @@ def test_the_interval_is_that_of_resampled_photos() -> None:
     np.testing.assert_allclose(paired.interval, np.quantile(means, [0.025, 0.975]), atol=0.006)
     assert paired.interval == Paired.count(first, second).interval
     assert paired.interval[0] < paired.difference < paired.interval[1]
+    assert paired.warning == ""
 
 
 def test_identical_answers_and_one_photo() -> None:
@@ -61,7 +62,8 @@ def test_identical_answers_and_one_photo() -> None:
     assert (same.difference, same.p_value, same.interval) == (0, 1, (0, 0))
     one = Paired.count(np.array([False]), np.array([True]))
     assert (one.difference, one.p_value, one.interval) == (1, 1, (1, 1))
-    assert one.is_thin
+    assert one.warning.startswith("only one photo tells the two apart, so the interval")
+    assert same.warning == "no photo tells the two apart"
 
 
 def table(rows: dict[str, tuple[str, float, float]], classes: tuple[str, ...]) -> PredictionTable:

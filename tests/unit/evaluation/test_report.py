@@ -207,8 +207,10 @@ def test_page_without_photos_says_so():
 def test_page_of_one_class_and_of_a_class_without_photos():
     one = page_of(analysed(np.zeros((2, 1)), [0, 0], ("glass",)))
     assert "2 photos, 1 class;" in one.text
+    assert "-0.000" not in one.text
     empty = page_of(analysed(np.eye(3)[[0, 0]] * 9, [0, 0], ("glass", "metal", "paper")))
     assert empty.source.count("data-n=") == 1
+    assert empty.source.count("<td>0</td><td>–</td><td>–</td><td>–</td>") == 2
     assert "nan%" not in empty.text
 
 
