@@ -21,18 +21,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recyclenet.core.detection import Detections
     from recyclenet.core.prediction import Prediction
     from recyclenet.data.dataset import load_dataset
     from recyclenet.data.manifest import Manifest
     from recyclenet.data.merge import merge_datasets
     from recyclenet.errors import RecycleNetError
     from recyclenet.inference.classifier import Classifier
+    from recyclenet.inference.detector import Detector
     from recyclenet.operations.ablate import ablate
     from recyclenet.operations.audit import audit
     from recyclenet.operations.benchmark import benchmark
     from recyclenet.operations.classify import classify
     from recyclenet.operations.compare import compare
     from recyclenet.operations.crossval import crossval
+    from recyclenet.operations.detect import detect
     from recyclenet.operations.evaluate import evaluate
     from recyclenet.operations.explain import Explainer, explain
     from recyclenet.operations.export import export
@@ -57,6 +60,8 @@ for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
 
 __all__ = [
     "Classifier",
+    "Detections",
+    "Detector",
     "Explainer",
     "Manifest",
     "Prediction",
@@ -69,6 +74,7 @@ __all__ = [
     "classify",
     "compare",
     "crossval",
+    "detect",
     "evaluate",
     "explain",
     "export",
@@ -91,6 +97,8 @@ __all__ = [
 # the light tier needs no PyTorch.
 _LIGHT = {
     "Classifier": "inference.classifier",
+    "Detections": "core.detection",
+    "Detector": "inference.detector",
     "Explainer": "operations.explain",
     "Manifest": "data.manifest",
     "Prediction": "core.prediction",
@@ -98,6 +106,7 @@ _LIGHT = {
     "audit": "operations.audit",
     "classify": "operations.classify",
     "compare": "operations.compare",
+    "detect": "operations.detect",
     "evaluate": "operations.evaluate",
     "explain": "operations.explain",
     "import_feedback": "operations.import_feedback",

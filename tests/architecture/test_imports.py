@@ -38,6 +38,7 @@ LIGHT = (
     "recyclenet.operations.audit",
     "recyclenet.operations.classify",
     "recyclenet.operations.compare",
+    "recyclenet.operations.detect",
     "recyclenet.operations.evaluate",
     "recyclenet.operations.explain",
     "recyclenet.operations.import_feedback",

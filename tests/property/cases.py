@@ -32,6 +32,7 @@ TOGETHER = {
     "data augment": {"out": ("copies",), "copies": ("out",)},
     "train": {"data": ("out",), "out": ("data",)},
     "explain": {"only_different": ("against",)},
+    "classify": {"out": ("multi",), "force": ("multi",)},
 }
 ONE_OF = {
     "train": (("data", "resume"),),
@@ -46,6 +47,8 @@ ONE_OF = {
 APART = {
     "train": {"resume": ("data", "maps", "out", "settings", "seed", "recipe")},
     "data split": {"lists": ("ratios", "legacy", "redraw", "seed"), "legacy": ("redraw", "seed")},
+    "classify": {"multi": ("max_risk",)},
+    "watch": {"multi": ("max_risk",)},
     "data download": {"origin": ("source",)},
     "data collect": {"classes": ("urls",), "urls": SEARCH},
 }

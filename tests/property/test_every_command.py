@@ -25,6 +25,7 @@ DATA = ("scan", "inspect", "clean", "undo", "merge", "split", "balance", "augmen
 TRAINS = ("train", "lr-find", "crossval", "lodo", "ablate", "export")
 # Commands that write and take no long time.
 WRITES = (
+    "classify",
     "demo",
     "audit",
     "evaluate",

@@ -274,6 +274,7 @@ VALUES: dict[str, Maker] = {
     "demo.out": written(".html", "demo.html"),
     "data inspect.out": written(".html", "inspect.html"),
     "audit.report": written(".html", "audit.html"),
+    "classify.out": written("", is_folder=True, certain=False),
     "explain.out": written("", is_folder=True, certain=False),
     "explain.report": written(".html", "explain.html"),
     "compare.report": written(".html", "report.html"),

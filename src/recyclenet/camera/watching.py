@@ -11,8 +11,10 @@ from typing import Any
 from recyclenet.camera.frames import EndOfSource, Frame, Source
 from recyclenet.camera.items import Items, State, Thresholds
 from recyclenet.camera.smoothing import Smoother, average
+from recyclenet.core.detection import Detection
 from recyclenet.core.prediction import Prediction
 from recyclenet.inference.classifier import Classifier
+from recyclenet.inference.detector import Detector
 
 # Frames that vote on an item.
 VOTES = 5
@@ -52,6 +54,7 @@ class Decision:
         answer: the answer for the mean of the votes' probabilities.
         num_votes: number of frames that voted.
         num_agreeing: number of votes with the same label.
+        objects: what was found in the frame; None if several objects are not looked for.
     """
 
     item: int | None
@@ -59,13 +62,17 @@ class Decision:
     answer: Prediction
     num_votes: int
     num_agreeing: int
+    objects: tuple[Detection, ...] | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         event = "capture" if self.item is None else "decision"
         row = {"event": event, "item": self.item} | frame_row(self.frame)
         votes = {"votes": self.num_votes, "agreeing": self.num_agreeing}
-        return row | votes | self.answer.to_row()
+        row |= votes | self.answer.to_row()
+        if self.objects is None:
+            return row
+        return row | {"objects": [one.to_row() for one in self.objects]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,8 @@ class Watcher:
         every: classify each frame, and not only those of an item that lies still.
         items: classify each frame with an item, also if it moves.
         max_age_s: seconds after which an answer is stale; None for a source that waits.
+        multi: also find the objects in the frame of each decision; what came to rest together is
+            still one item, with one decision.
     """
 
     def __init__(
@@ -107,8 +116,10 @@ class Watcher:
         every: bool = False,
         items: bool = False,
         max_age_s: float | None = None,
+        multi: bool = False,
     ) -> None:
         self._classifier = classifier
+        self._detector = Detector(classifier) if multi else None
         self._items = Items(thresholds)
         self._smoother = Smoother(classifier)
         self._num_votes, self._max_age_s = votes, max_age_s
@@ -156,7 +167,8 @@ class Watcher:
 
     def capture(self, frame: Frame) -> Decision:
         """Return the answer for one frame, whatever happens in the view."""
-        return Decision(None, frame, self._classifier.classify(frame.image), 1, 1)
+        answer = self._classifier.classify(frame.image)
+        return Decision(None, frame, answer, 1, 1, self._objects(frame))
 
     def interrupt(self) -> None:
         """Forget what is not decided: frames from before and after a gap do not belong together."""
@@ -186,7 +198,11 @@ class Watcher:
         self.num_items += 1
         answer = average(self._classifier, answers)
         agreeing = sum(one.label == answer.label for one in answers)
-        return Decision(self.num_items, frame, answer, len(answers), agreeing)
+        objects = self._objects(frame)
+        return Decision(self.num_items, frame, answer, len(answers), agreeing, objects)
+
+    def _objects(self, frame: Frame) -> tuple[Detection, ...] | None:
+        return None if self._detector is None else self._detector.detect(frame.image).objects
 
 
 def watch(

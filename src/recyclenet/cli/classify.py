@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recyclenet.cli.command import Writes
 from recyclenet.cli.options import (
+    ForceOption,
     JsonOption,
     MaxMegapixelsOption,
     MaxRiskOption,
@@ -15,11 +18,17 @@ from recyclenet.cli.options import (
     RulesOption,
     TtaOption,
 )
-from recyclenet.cli.output import finish, say, say_left_out
+from recyclenet.cli.output import LeftOutInputs, finish, say
+from recyclenet.core import outputs
+from recyclenet.errors import UsageError
 
 if TYPE_CHECKING:
     from recyclenet.core.prediction import Prediction
 
+NO_RISK = (
+    "--max-risk is measured on photos of one item and does not hold for the parts of a photo that "
+    "--multi looks at; leave one of them out"
+)
 HEADER = f"{'label':<14}{'confidence':>10}  {'bin':<24}photo"
 
 
@@ -29,10 +38,21 @@ def classify(
     top_k: Annotated[
         int | None, typer.Option("--top-k", min=1, help="Number of classes to show per photo.")
     ] = None,
+    multi: Annotated[
+        bool, typer.Option("--multi", help="Find several objects in each photo: slower.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FOLDER", help="With --multi: write each photo with boxes as PNG."
+        ),
+        Writes(outputs.Folder(dict)),
+    ] = None,
     tta: TtaOption = False,
     model: ModelOption = None,
     rules: RulesOption = None,
     max_risk: MaxRiskOption = None,
+    force: ForceOption = False,
     max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
     """Classify photos; print one line, or with --json one JSON object, per photo."""
@@ -40,17 +60,21 @@ def classify(
     from recyclenet.inference.classifier import Classifier
     from recyclenet.operations.classify import classify as operation
 
+    if multi and max_risk is not None:
+        raise UsageError(NO_RISK)
+    if not multi and (out is not None or force):
+        raise UsageError("--out and --force are for the boxes of --multi; add it or leave them out")
     classifier = Classifier(
         model, tta=tta, max_pixels=int(max_megapixels * 1e6), rules=rules, max_risk=max_risk
     )
+    if multi:
+        from recyclenet.cli.detections import print_objects
+
+        print_objects(paths, classifier, as_json, top_k, out, force, model)
+        return
     more = {} if classifier.risk is None else {"risk": classifier.risk.to_row()}
-    reasons: list[str] = []
-
-    def report_left_out(reason: str) -> None:
-        reasons.append(reason)
-        say_left_out(reason)
-
-    predictions = operation(paths, classifier, left_out=report_left_out)
+    reasons = LeftOutInputs()
+    predictions = operation(paths, classifier, left_out=reasons)
     num_bad = num_done = 0
     if classifier.risk is not None:
         say(str(classifier.risk), err=True)

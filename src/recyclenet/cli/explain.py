@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recyclenet.cli.command import Reads, Writes
+from recyclenet.cli.figures import check_figures
 from recyclenet.cli.options import (
     ForceOption,
     JsonOption,
@@ -85,7 +86,7 @@ def explain(
     if out is not None:
         inputs = [Path(photo) for photo in photos]
         inputs += [path for m in models if m is not None for path in model_files(m)]
-        _check_figures(out, names, report, inputs, force)
+        check_figures(out, names, report, inputs, force)
     explainers = [Explainer(m, method, max_pixels=int(max_megapixels * 1e6)) for m in models]
     printer = _Printer([str(m or "built-in") for m in models], label is not None, as_json)
     cards: list[list[Card]] = []
@@ -109,17 +110,6 @@ def explain(
     if out is None and report is None and printer.num_explained and not as_json:
         say("to see the heatmaps, give --report PAGE.html or --out FOLDER", err=True)
     finish(printer.num_errors, len(photos), left_out)
-
-
-def _check_figures(
-    out: Path, names: Iterable[str], report: Path | None, inputs: Iterable[Path], force: bool
-) -> None:
-    """Apply the rule on what a command may replace to the figures, whose names are known late."""
-    kinds = dict.fromkeys(names, outputs.PICTURE)
-    targets = outputs.expand("--out", out, outputs.Folder(lambda: kinds))
-    if report is not None:
-        targets.append(outputs.Output("--report", report, outputs.PAGE))
-    outputs.check_outputs(targets, [("PATHS or a model", path) for path in inputs], force)
 
 
 class _Printer:

@@ -17,7 +17,7 @@ from recyclenet.cli.options import (
     RulesOption,
 )
 from recyclenet.cli.output import say, say_left_out
-from recyclenet.errors import EXIT_PARTIAL
+from recyclenet.errors import EXIT_PARTIAL, UsageError
 
 if TYPE_CHECKING:
     from recyclenet.camera.captures import Captures
@@ -41,6 +41,9 @@ def watch(
     as_json: JsonOption = False,
     every: Annotated[
         bool, typer.Option("--every", help="Also answer for each frame, not only for each item.")
+    ] = False,
+    multi: Annotated[
+        bool, typer.Option("--multi", help="Find several objects that come to rest together.")
     ] = False,
     save: Annotated[
         Path | None,
@@ -115,6 +118,10 @@ def watch(
     from recyclenet.inference.classifier import Classifier
 
     require_camera("watch")
+    if multi and max_risk is not None:
+        from recyclenet.cli.classify import NO_RISK
+
+        raise UsageError(NO_RISK)
     max_pixels = int(max_megapixels * 1e6)
     classifier = Classifier(model, max_pixels=max_pixels, rules=rules, max_risk=max_risk)
     reading = Reading(
@@ -138,6 +145,7 @@ def watch(
             every=every,
             items=window is not None,
             max_age_s=max_age if frames.is_live else None,
+            multi=multi,
         )
         more: dict[str, Any] = {"source": frames.name}
         if classifier.risk is not None:
@@ -271,6 +279,13 @@ class Report:
             what = "capture" if decision.item is None else f"item {decision.item}"
             saved = f"  {answer.path}" if answer.path else ""
             self._line(answer, f"{decision.frame.time:.2f} s  {what}{saved}")
+            self._objects(decision)
+
+    def _objects(self, decision: Decision) -> None:
+        from recyclenet.cli.detections import describe_object
+
+        for number, one in enumerate(decision.objects or (), 1):
+            say(describe_object(one, f"  object {number} of {len(decision.objects or ())}"))
 
     def _row(self, row: dict[str, Any]) -> None:
         from recyclenet.cli.rows import print_row

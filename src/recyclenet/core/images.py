@@ -145,9 +145,7 @@ def read_header(content: bytes) -> Header:
         ImageError: the content is not a supported image format.
     """
     image = _open_any(BoundedFile(io.BytesIO(content), "the image"), "the image")
-    width, height = image.size
-    if _orientation(image) >= 5:
-        width, height = height, width
+    width, height = _upright_size(image)
     try:
         exif = image.getexif()
         original = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
@@ -157,6 +155,26 @@ def read_header(content: bytes) -> Header:
     return Header(
         width, height, "".join(filter(str.isprintable, taken)).strip()[:32], image.format or ""
     )
+
+
+def upright_size(source: ImageSource) -> tuple[int, int]:
+    """Return width and height of a photo that `decode_image` reads, as it is without `min_side`.
+
+    Raises:
+        ImageError: the photo is gone, or is not a supported image.
+    """
+    if isinstance(source, np.ndarray):
+        return source.shape[1], source.shape[0]
+    if isinstance(source, Image.Image):
+        return _upright_size(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _upright_size(_open_any(BoundedFile(io.BytesIO(source), "the image"), "the image"))
+    name = show_path(source)
+    try:
+        with Path(source).open("rb") as file:
+            return _upright_size(_open_any(BoundedFile(file, name), name))
+    except OSError as error:
+        raise ImageError(f"cannot read {name}: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +378,11 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # an image with damaged EXIF data is still usable
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 def _blank(width: int, height: int, orientation: int) -> tuple[ImageArray, ImageArray]:

@@ -64,11 +64,19 @@ class Preprocess:
         """Smallest side, in pixels, to which the decoder should shrink an image."""
         return 2 * self.image_size
 
-    def resize(self, image: ImageArray) -> ImageArray:
-        """Resize `(H, W, 3)` uint8 to `(image_size, image_size, 3)` uint8; bicubic, antialiased."""
+    def resize(
+        self, image: ImageArray, part: tuple[float, float, float, float] | None = None
+    ) -> ImageArray:
+        """Resize `(H, W, 3)` uint8 to `(image_size, image_size, 3)` uint8; bicubic, antialiased.
+
+        Args:
+            image: the image.
+            part: left, top, right and bottom of a part of it, which is resized as a whole,
+                whatever the `resize_mode`; None for the image.
+        """
         height, width = image.shape[:2]
-        box = None
-        if self.resize_mode == "crop":
+        box = part
+        if part is None and self.resize_mode == "crop":
             side = min(height, width)
             left, top = (width - side) / 2, (height - side) / 2
             box = (left, top, left + side, top + side)

@@ -105,7 +105,7 @@ class Classifier:
             ModelFileError: the model failed or returned non-finite logits.
         """
         outputs = _row(self.outputs(self.prepare(source)[None]), 0)
-        self._check_finite(source, outputs)
+        self.check_finite(source, outputs)
         return self.answer(source, outputs.logits, outputs.unknown)
 
     def classify_many(
@@ -162,7 +162,7 @@ class Classifier:
                 outputs = _row(batch, number)
                 number += 1
                 try:
-                    self._check_finite(source, outputs)
+                    self.check_finite(source, outputs)
                 except ModelFileError as nonfinite:
                     num_nonfinite += 1
                     yield source, None, nonfinite
@@ -191,13 +191,18 @@ class Classifier:
             _mean_or_none(outputs.unknown, mirrored.unknown),
         )
 
-    def decode(self, source: ImageSource) -> ImageArray:
+    def decode(self, source: ImageSource, min_side: int | None = None) -> ImageArray:
         """Decode a photo at a resolution sufficient for the model, `(H, W, 3)` uint8.
+
+        Args:
+            source: the photo.
+            min_side: as in `decode_image`; None for what the model needs of a whole photo.
 
         Raises:
             ImageError: the photo cannot be read.
         """
-        min_side = self.info.preprocess.min_side
+        if min_side is None:
+            min_side = self.info.preprocess.min_side
         return decode_image(source, min_side=min_side, max_pixels=self._max_pixels)
 
     def prepare(self, source: ImageSource, look: Look | None = None) -> npt.NDArray[np.float32]:
@@ -224,11 +229,16 @@ class Classifier:
         except ImageError as error:
             return None, error
 
-    def _check_finite(self, source: ImageSource | None, outputs: Outputs) -> None:
+    def check_finite(self, source: ImageSource | None, outputs: Outputs) -> None:
+        """Refuse outputs for one photo, or for several views of it, that are not finite.
+
+        Raises:
+            ModelFileError: a logit, feature or unknown score is not finite.
+        """
         for kind, values in outputs._asdict().items():
             if values is None or np.isfinite(values).all():
                 continue
-            shown = ", ".join(f"{value:.3g}" for value in values[:3])
+            shown = ", ".join(f"{value:.3g}" for value in np.ravel(values)[:3])
             raise ModelFileError(
                 f"the model {self.info.name} returned non-finite {kind} for "
                 f"{show_path(_name(source) or 'the image')}: {shown}, ...; use another model"
@@ -282,7 +292,7 @@ class Classifier:
         for number in range(len(batch)):
             row = _row(outputs, number)
             try:
-                self._check_finite(None, row)
+                self.check_finite(None, row)
                 answers.append(self.answer(None, row.logits, row.unknown))
             except ModelFileError as error:
                 answers.append(error)

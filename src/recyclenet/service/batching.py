@@ -82,15 +82,15 @@ class Batcher:
             raise overloaded(f"{self._pending} photos are in progress")
         return await self._within(self._settings.deadline, self._classify(classifier, content))
 
-    async def explain(self, work: Callable[[], Result]) -> Result:
-        """Run an explanation, which takes seconds, in a thread of its own.
+    async def run_slow(self, work: Callable[[], Result]) -> Result:
+        """Explain or detect, which takes seconds, in a thread of its own.
 
         Raises:
-            Problem: too many explanations are in progress, or the deadline passed.
+            Problem: too much such work is in progress, or the deadline passed.
         """
         if self._explaining >= self._settings.explain_queue:
-            raise overloaded(f"{self._explaining} explanations are in progress")
-        return await self._within(self._settings.explain_deadline, self._explain(work))
+            raise overloaded(f"{self._explaining} explanations or detections are in progress")
+        return await self._within(self._settings.explain_deadline, self._run_slow(work))
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
         """Wait for work until the deadline; work that cannot stop still counts until it ends."""
@@ -119,7 +119,7 @@ class Batcher:
         finally:
             self._count(-1)
 
-    async def _explain(self, work: Callable[[], Result]) -> Result:
+    async def _run_slow(self, work: Callable[[], Result]) -> Result:
         until = time.monotonic() + self._settings.explain_deadline
 
         def run() -> Result:

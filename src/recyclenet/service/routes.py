@@ -16,6 +16,7 @@ from starlette.requests import Request
 from recyclenet.core.prediction import Prediction
 from recyclenet.errors import RecycleNetError
 from recyclenet.inference.classifier import Classifier
+from recyclenet.inference.detector import Detector
 from recyclenet.operations.explain import Explanation, explain
 from recyclenet.service.health import service_of
 from recyclenet.service.models import Model
@@ -24,6 +25,7 @@ from recyclenet.service.schemas import (
     Answer,
     BatchAnswer,
     BatchItem,
+    DetectAnswer,
     ExplainAnswer,
     FeedbackAnswer,
     LabelEntry,
@@ -119,12 +121,32 @@ async def explain_photo(
             Image.fromarray(explanation.overlay).save(picture, "JPEG", quality=85)
             return explanation, base64.b64encode(picture.getvalue()).decode()
 
-        explanation, picture = await service.batcher.explain(work)
+        explanation, picture = await service.batcher.run_slow(work)
     return ExplainAnswer(
         prediction=_row(explanation.prediction),
         label=explanation.label,
         overlay=f"data:image/jpeg;base64,{picture}",
     )
+
+
+@router.post("/detect", responses={**_REFUSALS, **problems(403)}, openapi_extra=_PHOTO)
+async def detect(request: Request, model: ModelName = None) -> DetectAnswer:
+    """Find several objects in one photo, each with a box and a prediction."""
+    service = service_of(request)
+    name, classifier = service.models.classifier(model)
+    if classifier.risk is not None:
+        raise Problem(
+            403,
+            "detect_off",
+            "this service runs with --max-risk, which holds for photos of one item",
+        )
+    async with service.intake.form(request) as form:
+        photo = form.one_photo()
+        found = await service.batcher.run_slow(lambda: Detector(classifier).detect(photo))
+    for one in found.objects:
+        answer = one.prediction
+        service.metrics.predictions.labels(name, answer.label, str(answer.known)).inc()
+    return DetectAnswer(id=uuid.uuid4().hex, **found.to_row())
 
 
 @router.get("/labels", responses=problems(404, 422))
@@ -137,7 +159,12 @@ async def labels(request: Request, model: ModelName = None) -> LabelsAnswer:
         LabelEntry(label=label, stream=stream, bin=rules.bin_of(label, stream))
         for label, stream in streams.items()
     ]
-    return LabelsAnswer(model=name, labels=entries, feedback=service.feedback is not None)
+    return LabelsAnswer(
+        model=name,
+        labels=entries,
+        feedback=service.feedback is not None,
+        detect=classifier.risk is None,
+    )
 
 
 @router.get("/models")

@@ -57,6 +57,36 @@ class ExplainAnswer(BaseModel):
     overlay: Annotated[str, Field(description="The picture, as a data: URL of a JPEG.")]
 
 
+class DetectedObject(BaseModel):
+    """One object in a photo, and the prediction for it."""
+
+    box: Annotated[
+        tuple[int, int, int, int],
+        Field(description="Left, top, right and bottom, pixels of the upright photo."),
+    ]
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    stream: str
+    bin: str
+    known: bool
+    unknown: float | None
+    expected_cost: float | None
+
+
+class DetectAnswer(BaseModel):
+    """The objects in one photo: the row of `recyclenet classify --multi --json`, and an id."""
+
+    id: str
+    path: None = None
+    width: Annotated[int, Field(description="Of the upright photo, pixels.")]
+    height: Annotated[int, Field(description="Of the upright photo, pixels.")]
+    objects: Annotated[
+        list[DetectedObject], Field(description="From top to bottom; empty if nothing is found.")
+    ]
+    error: None = None
+
+
 class LabelEntry(BaseModel):
     """One class, and where it goes under the rules in use."""
 
@@ -73,6 +103,7 @@ class LabelsAnswer(BaseModel):
     model: str
     labels: list[LabelEntry]
     feedback: Annotated[bool, Field(description="Whether the service stores feedback.")]
+    detect: Annotated[bool, Field(description="Whether the service finds several objects.")]
 
 
 class ModelEntry(BaseModel):

@@ -22,8 +22,8 @@ class Settings:
         queue_length: photos in progress, at most; further ones are refused.
         deadline: seconds until an answer is given up.
         decoders: threads that decode photos.
-        explain_queue: explanations in progress, at most.
-        explain_deadline: seconds until an explanation is given up.
+        explain_queue: explanations and detections in progress, at most.
+        explain_deadline: seconds until one of them is given up.
         max_body: bytes of one request.
         max_files: photos in one request.
         max_requests: requests with a complete body in progress, at most.

@@ -43,7 +43,7 @@ def test_the_keyboard_is_enough(page: Page, feedback_folder: Path) -> None:
     page.pick(BOTTLE)
     page.wait_for(".verdict", "glass")
     page.run("document.querySelector('#live').focus()")
-    assert tab_to(page, "wrong") == ["heatmap", "wrong"]
+    assert tab_to(page, "wrong") == ["heatmap", "objects", "wrong"]
     press(page, "\ue007")
     assert page.is_shown("#truth")
     tab_to(page, "truth")
@@ -52,7 +52,7 @@ def test_the_keyboard_is_enough(page: Page, feedback_folder: Path) -> None:
     press(page, "\ue007")
     page.wait_for(".thanks", "without the photo")
     assert focused(page) == "answer"
-    assert tab_to(page, "photo-1") == ["heatmap", "clear", "photo-1"]
+    assert tab_to(page, "photo-1") == ["heatmap", "objects", "clear", "photo-1"]
     page.find("#clear").send_keys("\ue007")
     assert focused(page) == "pick"
 
@@ -186,12 +186,17 @@ def test_axe_finds_nothing(page: Page) -> None:
     for scheme in ("light", "dark"):
         feature = [{"name": "prefers-color-scheme", "value": scheme}]
         page.tell("Emulation.setEmulatedMedia", features=feature)
-        for shown in ("start", "answer", "error"):
+        for shown in ("start", "answer", "objects", "error"):
             page.open()
             if shown == "answer":
                 page.pick(BOTTLE)
                 page.wait_for(".verdict", "glass")
                 page.find("#wrong").click()
+            if shown == "objects":
+                page.pick(BOTTLE)
+                page.wait_for(".verdict", "glass")
+                page.find("#objects").click()
+                page.wait(lambda: page.all(".objects li"), "objects", seconds=120)
             if shown == "error":
                 page.run("window.fetch = async () => { throw new TypeError('no network') }")
                 page.pick(BOTTLE)

@@ -99,6 +99,117 @@ def test_the_heatmap_comes_on_demand(page: Page) -> None:
     assert not page.is_shown("#caption")
 
 
+BOXES = {
+    "width": 1000, "height": 750,
+    "objects": [
+        {"box": [100, 75, 400, 375], "label": "glass", "confidence": 0.9, "unknown": None,
+         "probabilities": {"glass": 0.9}, "stream": "recyclable", "bin": "recycling bin",
+         "known": True},
+        {"box": [500, 375, 900, 675], "label": "<b>x", "confidence": 0.4, "unknown": 0.2,
+         "probabilities": {"<b>x": 0.4}, "stream": "other", "bin": "not sure: ask a person",
+         "known": False},
+    ],
+}  # fmt: skip
+FAKE_OBJECTS = """
+const before = window.fetch;
+window.detected = [];
+window.fetch = (path, options) => {
+  if (!String(path).includes("v1/detect")) return before(path, options);
+  return new Promise((resolve, reject) => {
+    options.signal.addEventListener("abort", () => reject(options.signal.reason));
+    detected.push((body, status = 200) =>
+      resolve(new Response(JSON.stringify(body), { status })));
+  });
+};
+"""
+
+
+@pytest.fixture
+def with_objects(page: Page) -> Page:
+    """The page with an answered photo; the test plays the server."""
+    page.before_scripts(FAKE_SERVER)
+    page.before_scripts(FAKE_OBJECTS)
+    page.open().pick(BOTTLE)
+    asked(page, 1)
+    page.run("asked[0].answer('glass')")
+    page.wait_for(".verdict", "glass")
+    return page
+
+
+def ask_for_objects(page: Page, answer: object, status: int = 200) -> None:
+    count = page.run("return detected.length")
+    page.find("#objects").click()
+    page.wait(lambda: page.run("return detected.length") > count, "request")
+    page.run("detected.at(-1)(...arguments)", answer, status)
+
+
+def test_several_objects_have_boxes_and_a_list(with_objects: Page) -> None:
+    page = with_objects
+    plain = page.run("return document.querySelector('#photo').toDataURL()")
+    ask_for_objects(page, BOXES)
+    page.wait_for(".verdict", "2 objects")
+    lines = [line.text for line in page.all(".objects li")]
+    assert lines[0].split("\n") == ["glass 90%", "recycling bin"]
+    assert lines[1].split("\n") == ["<b>x 40%", "Ask a person"]
+    said = page.text("#said")
+    assert "2 objects; 1: glass, 90%. recycling bin; 2: Not sure" in said
+    assert page.find("#photo").accessible_name == page.text("#caption")
+    assert page.run("return document.querySelector('#photo').toDataURL()") != plain
+    blue = """
+        const canvas = document.querySelector("#photo");
+        const at = (x, y) => [...canvas.getContext("2d").getImageData(
+          Math.round(x * canvas.width), Math.round(y * canvas.height), 1, 1).data].slice(0, 3);
+        return [at(0.1, 0.3), at(0.4, 0.3), at(0.25, 0.5), at(0.9, 0.7)];
+    """
+    edges = page.run(blue)  # their pixels are mixed with those beside them
+    assert all(blue > red + 100 for red, _, blue in edges), edges
+    assert page.text("#thumbnails") == "glass, 90%"
+    page.find("#objects").click()
+    page.wait_for(".verdict", "glass")
+    assert not page.is_shown("#caption")
+    page.find("#objects").click()  # is not asked for again
+    page.wait_for(".verdict", "2 objects")
+    page.find("#language").click()
+    page.wait_for(".verdict", "2 件物品")
+    assert page.text(".objects li .place") == "玻璃"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        ({**BOXES, "objects": []}, 200, "No object found"),
+        ({**BOXES, "objects": BOXES["objects"][:1]}, 200, "One object"),  # type: ignore[index]
+        ({**BOXES, "width": 0}, 200, "makes no sense"),
+        ({**BOXES, "objects": [{"box": [1, 2], "label": "glass"}]}, 200, "makes no sense"),
+        ({"detail": "busy", "reason": "overloaded"}, 503, "busy"),
+    ],
+)
+def test_no_objects_and_problems_are_said(
+    with_objects: Page, answer: object, status: int, words: str
+) -> None:
+    ask_for_objects(with_objects, answer, status)
+    with_objects.wait_for("#panel", words)
+    assert with_objects.is_shown("#objects")
+
+
+def test_looking_for_objects_can_be_cancelled(with_objects: Page) -> None:
+    page = with_objects
+    page.find("#objects").click()
+    page.wait(lambda: page.text("#objects") == "Cancel", "button to cancel")
+    page.find("#objects").click()
+    page.wait(lambda: page.text("#objects") == "Several objects?", "button to try again")
+    assert "glass" in page.text(".verdict")
+    assert not page.is_shown(".notice")
+
+
+def test_the_server_finds_the_object_of_a_photo(page: Page) -> None:
+    page.pick(BOTTLE)
+    page.wait_for(".verdict", "glass")
+    page.find("#objects").click()
+    page.wait(lambda: page.all(".objects li"), "objects", seconds=120)
+    assert "glass" in page.text(".objects")
+
+
 @pytest.mark.parametrize("consent", [False, True])
 def test_feedback_sends_the_photo_only_with_consent(
     page: Page, feedback_folder: Path, consent: bool

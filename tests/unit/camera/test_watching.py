@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 import tracemalloc
 
+import numpy as np
 import pytest
 
+from conftest import colour
 from recyclenet.camera.frames import EndOfSource, Frame
 from recyclenet.camera.items import State
 from recyclenet.camera.live import Live
 from recyclenet.camera.sources import open_source
 from recyclenet.camera.video import Capture
 from recyclenet.camera.watching import Decision, Seen, Waiting, Watcher, watch
+from recyclenet.core.detection import Box
 from recyclenet.errors import RecycleNetError
 from recyclenet.inference.classifier import Classifier
-from videos import FPS, LABELS, START, block, frames_of, scene
+from videos import BACKGROUND, FPS, LABELS, START, block, frames_of, scene
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +174,19 @@ def test_memory_stays_flat_over_thousands_of_frames(classifier) -> None:
     finally:
         tracemalloc.stop()
     assert watcher.num_items >= 60
+
+
+def test_items_that_rest_together_have_one_decision_with_their_boxes(classifier) -> None:
+    pair = np.full((60, 140, 3), BACKGROUND, np.uint8)
+    pair[:, :55], pair[:, 85:] = colour("glass", 230), colour("paper", 230)
+    (one,) = decisions(watch(Given(frames_of([pair])), Watcher(classifier, multi=True)))
+    assert [each.prediction.label for each in one.objects] == ["glass", "paper"]
+    assert one.objects[0].box.overlap(Box(10, 30, 65, 90)) > 0.7
+    row = one.to_row()
+    assert row["item"] == 1
+    assert [each["label"] for each in row["objects"]] == ["glass", "paper"]
+    captured = Watcher(classifier, multi=True).capture(one.frame)
+    assert len(captured.objects) == 2
+    alone = Watcher(classifier).capture(one.frame)
+    assert alone.objects is None
+    assert "objects" not in alone.to_row()

@@ -19,7 +19,8 @@ pytest.importorskip("cv2")
 
 from PIL import Image
 
-from videos import LABELS, Stream, block, frames_of, scene, write_video
+from conftest import colour
+from videos import BACKGROUND, LABELS, Stream, block, frames_of, scene, write_video
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,23 @@ def test_every_frame(watch, clip) -> None:
     assert len(rows) - len(frames) == len(LABELS)
     assert {row["state"] for row in frames} == {"learning", "empty", "moving", "still", "decided"}
     assert all(row["fps"] > 0 for row in frames[1:])
+
+
+def test_several_objects_have_a_line_each_below_that_of_their_item(watch, tmp_path) -> None:
+    pair = np.full((60, 140, 3), BACKGROUND, np.uint8)
+    pair[:, :55], pair[:, 85:] = colour("glass", 230), colour("paper", 230)
+    two = write_video(tmp_path / "two.avi", frames_of([pair]))
+    code, out, err = watch("--source", two, "--multi")
+    assert (code, err) == (0, "1 items\n")
+    item, *objects = out.splitlines()
+    assert "item 1" in item
+    assert [line.split()[0] for line in objects] == ["glass", "paper"]
+    assert "object 2 of 2" in objects[1]
+    code, out, _ = watch("--source", two, "--multi", "--json")
+    (row,) = map(json.loads, out.splitlines())
+    assert [one["label"] for one in row["objects"]] == ["glass", "paper"]
+    code, out, err = watch("--source", two, "--multi", "--max-risk", "0.1")
+    assert (code, out, err.count("\n")) == (2, "", 1)
 
 
 def test_damaged_frames_end_with_code_3(watch, clip, tmp_path) -> None:

@@ -4,13 +4,16 @@ import base64
 import hashlib
 import io
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from recyclenet import Classifier
+from conftest import colour
+from recyclenet import Classifier, Detector
 from recyclenet.service import answers
 
 from .conftest import Start, jpeg
@@ -62,6 +65,52 @@ def test_explain_returns_a_picture(client: Any) -> None:
     assert Image.open(io.BytesIO(base64.b64decode(content))).size == (16, 16)
 
 
+def table() -> bytes:
+    """A photo of two objects on a grey table."""
+    image = np.full((240, 320, 3), 120, np.uint8)
+    image[30:100, 20:110] = colour("glass", 230)
+    image[120:210, 200:290] = colour("paper", 230)
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_several_objects_get_the_row_of_classify_multi(client: Any, tiny_model: Path) -> None:
+    expected = Detector(Classifier(tiny_model)).detect(table()).to_row()
+    answer = client.post("/v1/detect", content=table(), headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200
+    row = answer.json()
+    assert len(row.pop("id")) == 32
+    assert row == expected
+    assert [one["label"] for one in row["objects"]] == ["glass", "paper"]
+    assert client.get("/v1/labels").json()["detect"] is True
+    assert 'label="paper",model="model"} 1.0' in client.get("/metrics").text
+
+
+def test_detections_are_bounded_in_number_and_time(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may = threading.Event()
+    monkeypatch.setattr(Detector, "detect", lambda *_: may.wait(20))
+    client = start(explain_queue=1, explain_deadline=0.2)
+    for reason in ("deadline_exceeded", "overloaded"):  # the first still runs
+        answer = client.post("/v1/detect", content=jpeg(), headers=IMAGE)
+        assert is_problem(answer, 503, reason)
+        assert answer.headers["Retry-After"]
+    may.set()
+    assert client.post("/v1/classify", content=jpeg(), headers=IMAGE).status_code == 200
+
+
+def test_a_service_with_a_largest_risk_finds_one_item_a_photo(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, classifier = client.app.state.service.models.classifier()
+    monkeypatch.setattr(classifier, "risk", object())
+    answer = client.post("/v1/detect", content=jpeg(), headers=IMAGE)
+    assert is_problem(answer, 403, "detect_off")
+    assert client.get("/v1/labels").json()["detect"] is False
+
+
 def test_labels_and_models(client: Any) -> None:
     labels = client.get("/v1/labels").json()
     assert [entry["label"] for entry in labels["labels"]] == ["glass", "metal", "paper"]
@@ -83,6 +132,10 @@ def test_labels_and_models(client: Any) -> None:
         ("/v1/classify", {"files": [("file", ("a", b"1"))] * 2}, 422, "invalid_form"),
         ("/v1/classify/batch", {"files": [("file", ("a", b"1"))] * 33}, 413, "too_many_photos"),
         ("/v1/classify?model=other", {"content": b"x", "headers": IMAGE}, 404, "unknown_model"),
+        ("/v1/detect", {"content": jpeg()[:300], "headers": IMAGE}, 422, "broken_image"),
+        ("/v1/detect", declared("application/json"), 415, "unsupported_media_type"),
+        ("/v1/detect", {"files": [("file", ("a", b"1"))] * 2}, 422, "invalid_form"),
+        ("/v1/detect?model=other", {"content": b"x", "headers": IMAGE}, 404, "unknown_model"),
         ("/v1/explain?label=tin", {"content": jpeg(), "headers": IMAGE}, 422, "invalid_request"),
         ("/v1/explain?label=" + 101 * "x", declared("image/png"), 422, "invalid_request"),
         ("/v1/nothing", {}, 404, "not_found"),

@@ -32,6 +32,30 @@ export function answerNodes(answer, labels) {
   return [title, unsure ? askCard(values) : binCard(answer, labels), bars(answer)];
 }
 
+/** Return how many objects were found, in words. */
+function countWords({ objects }) {
+  const words = ["objectsNone", "objectsOne"][objects.length] ?? "objectsMany";
+  return text(words, { count: objects.length });
+}
+
+/** Return the objects in one text for a screen reader. */
+export const objectsSentence = (found) =>
+  [countWords(found), ...found.objects.map((one, index) => `${index + 1}: ${sentence(one)}`)]
+    .join("; ");
+
+/** Return the nodes that list the objects of a photo, numbered like their boxes. */
+export function objectsNodes(found) {
+  const items = found.objects.map((one) => make("li", { className: isUnsure(one) ? "unsure" : "" },
+    make("p", {}, make("bdi", { className: "place" }, named(one.label)), " ",
+      make("small", { className: "soft" }, percent(one.confidence))),
+    make("p", {}, make("bdi", {}, isUnsure(one) ? text("askPerson") : named(one.bin)))));
+  return [
+    make("h3", { className: "verdict" }, countWords(found)),
+    items.length ? make("ol", { className: "objects" }, ...items)
+      : make("p", { className: "soft" }, text("objectsHint")),
+  ];
+}
+
 function askCard(values) {
   return make("div", { className: "bin unsure" },
     make("span", { className: "tile" }, icon("person")),

@@ -48,6 +48,23 @@ export async function explain(photo, signal) {
   return answer;
 }
 
+/** Find several objects: `{width, height, objects}`, each object with a `box` and an answer. */
+export async function detect(photo, signal) {
+  const found = await request("v1/detect", { method: "POST", body: photo, signal });
+  const isSize = (value) => Number.isFinite(value) && value > 0;
+  if (!isSize(found?.width) || !isSize(found.height) || !Array.isArray(found.objects)) {
+    throw new Problem("odd");
+  }
+  for (const object of found.objects) {
+    checked(object);
+    const { box } = object;
+    if (!Array.isArray(box) || box.length !== 4 || !box.every(Number.isFinite)) {
+      throw new Problem("odd");
+    }
+  }
+  return found;
+}
+
 /** Send feedback; `photo` is null without the user's consent. */
 export function sendFeedback({ label, answer, photo }) {
   const body = new FormData();

@@ -1,10 +1,12 @@
 // The page: photos in, answers out. Each photo carries its own answer, so none can be mixed up.
 
-import { answerNodes, feedbackForm, isUnsure, problemNodes, sentence } from "./answer.js";
-import { classify, explain, fetchLabels, Problem, sendFeedback, useToken } from "./api.js";
+import {
+  answerNodes, feedbackForm, isUnsure, objectsNodes, objectsSentence, problemNodes, sentence,
+} from "./answer.js";
+import { classify, detect, explain, fetchLabels, Problem, sendFeedback, useToken } from "./api.js";
 import { fill, find, icon, make } from "./dom.js";
 import { Live } from "./live.js";
-import { fromDataAddress, picturesIn, prepare, show, thumbnail, toJpeg } from "./photo.js";
+import { drawBoxes, fromDataAddress, picturesIn, prepare, show, thumbnail, toJpeg } from "./photo.js";
 import {
   chooseLanguage, currentLanguage, named, otherLanguage, percent, problemSentence, text,
 } from "./words.js";
@@ -107,32 +109,45 @@ function clear() {
   find("pick").focus();
 }
 
-async function toggleHeatmap(photo) {
-  if (photo.explaining) {
-    photo.explaining.abort();
-    return;
-  }
-  photo.isHeatmapShown = !photo.isHeatmapShown;
-  if (photo.isHeatmapShown && !photo.heatmap) await fetchHeatmap(photo);
-  if (photo === shown) renderAll();
-  if (photo === shown && photo.isHeatmapShown) say(find("caption").textContent);
+// What else the page can show of a photo, on demand: how to get it, and its texts.
+const VIEWS = {
+  heatmap: { fetch: fetchHeatmap, show: "explain", hide: "hideHeatmap", busy: "explaining" },
+  objects: { fetch: detect, show: "several", hide: "hideObjects", busy: "detecting" },
+};
+
+async function fetchHeatmap(upload, signal) {
+  const { overlay, label } = await explain(upload, signal);
+  return { picture: await fromDataAddress(overlay), label };
 }
 
-async function fetchHeatmap(photo) {
-  photo.explaining = new AbortController();
-  photo.heatmapProblem = null;
-  renderPanel();
-  say(text("explaining"));
-  try {
-    const explained = await explain(photo.upload, photo.explaining.signal);
-    photo.heatmap = await fromDataAddress(explained.overlay);
-    photo.heatmapLabel = explained.label;
-  } catch (error) {
-    photo.isHeatmapShown = false;
-    photo.heatmapProblem = error instanceof Problem ? error : new Problem("odd");
-    if (photo.heatmapProblem.kind === "cancelled") photo.heatmapProblem = null;
+async function toggleView(photo, kind) {
+  const { fetching } = photo;
+  fetching?.controller.abort();
+  if (fetching?.kind === kind) return;
+  photo.fetching = null;
+  photo.view = photo.view === kind ? null : kind;
+  if (photo.view && !photo[kind]) await fetchView(photo, kind);
+  if (photo !== shown) return;
+  renderAll();
+  if (photo.view === kind && photo[kind]) {
+    say(kind === "objects" ? objectsSentence(photo.objects) : find("caption").textContent);
   }
-  photo.explaining = null;
+}
+
+async function fetchView(photo, kind) {
+  const fetching = { kind, controller: new AbortController() };
+  Object.assign(photo, { fetching, viewProblem: null });
+  renderAll();
+  say(text(VIEWS[kind].busy));
+  try {
+    photo[kind] = await VIEWS[kind].fetch(photo.upload, fetching.controller.signal);
+  } catch (error) {
+    if (photo.fetching !== fetching) return; // another view is asked for
+    photo.view = null;
+    const problem = error instanceof Problem ? error : new Problem("odd");
+    photo.viewProblem = problem.kind === "cancelled" ? null : problem;
+  }
+  if (photo.fetching === fetching) photo.fetching = null;
 }
 
 async function send(photo) {
@@ -221,18 +236,20 @@ function renderWords() {
 }
 
 function renderStage() {
-  const heatmap = shown?.isHeatmapShown ? shown.heatmap : null;
-  const picture = live.isOn ? null : (heatmap ?? shown?.picture ?? null);
+  const heatmap = shown?.view === "heatmap" ? shown.heatmap : null;
+  const objects = shown?.view === "objects" ? shown.objects : null;
+  const picture = live.isOn ? null : (heatmap?.picture ?? shown?.picture ?? null);
   const cannotShow = !live.isOn && shown?.upload && !shown.picture;
   find("prompt").hidden = live.isOn || picture !== null || Boolean(cannotShow);
   find("video").hidden = !live.isOn;
   find("keep").hidden = !live.isOn;
   const canvas = find("photo");
   canvas.hidden = picture === null;
-  const label = heatmap ? named(shown.heatmapLabel) : "";
-  const caption = heatmap ? text("shownHeatmap", { label }) : "";
+  let caption = heatmap ? text("shownHeatmap", { label: named(heatmap.label) }) : "";
+  if (objects && picture) caption = text("shownObjects");
   canvas.setAttribute("aria-label", caption || text("shownPhoto"));
   if (picture) show(picture, canvas);
+  if (picture && objects) drawBoxes(canvas, objects);
   find("caption").textContent = caption || (cannotShow ? text("noPreview") : "");
   find("caption").hidden = !find("caption").textContent;
 }
@@ -264,19 +281,26 @@ function photoNodes(photo) {
         text("cancel")))];
   }
   photo.draft.canSendPhoto = Boolean(photo.picture);
-  const heatmapWords = photo.isHeatmapShown ? "hideHeatmap" : "explain";
+  const isList = photo.view === "objects" && photo.objects;
   return [
-    ...answerNodes(photo.answer, service.labels),
+    ...(isList ? objectsNodes(photo.objects) : answerNodes(photo.answer, service.labels)),
     make("div", { className: "actions" },
-      photo.explaining && make("p", { className: "soft" }, text("explaining")),
-      make("button", { id: "heatmap", type: "button", on: { click: () => toggleHeatmap(photo) } },
-        text(photo.explaining ? "cancel" : heatmapWords))),
-    photo.heatmapProblem && make("p", { className: "notice", attributes: { role: "alert" } },
-      problemSentence(photo.heatmapProblem)),
-    service.feedback === false
+      photo.fetching && make("p", { className: "soft" }, text(VIEWS[photo.fetching.kind].busy)),
+      viewButton(photo, "heatmap"),
+      service.detect === false ? null : viewButton(photo, "objects")),
+    photo.viewProblem && make("p", { className: "notice", attributes: { role: "alert" } },
+      problemSentence(photo.viewProblem)),
+    isList || service.feedback === false
       ? null
       : feedbackForm(photo.answer, service.labels, photo.draft, () => send(photo)),
   ];
+}
+
+function viewButton(photo, kind) {
+  const { show: ask, hide } = VIEWS[kind];
+  const isBusy = photo.fetching?.kind === kind;
+  return make("button", { id: kind, type: "button", on: { click: () => toggleView(photo, kind) } },
+    text(isBusy ? "cancel" : photo.view === kind ? hide : ask));
 }
 
 function renderHistory() {

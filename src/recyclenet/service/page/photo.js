@@ -67,6 +67,27 @@ export function show(picture, place) {
   place.getContext("2d").drawImage(picture, 0, 0);
 }
 
+/** Draw the boxes of `{width, height, objects}` and their numbers, from 1, over the photo shown. */
+export function drawBoxes(place, { width, height, objects }) {
+  const pen = place.getContext("2d");
+  const [across, down] = [place.width / width, place.height / height];
+  const thick = Math.max(2, Math.round(Math.min(place.width, place.height) / 160));
+  pen.font = `bold ${8 * thick}px sans-serif`;
+  pen.textBaseline = "top";
+  objects.forEach(({ box: [left, top, right, bottom] }, index) => {
+    const [x, y] = [left * across, top * down];
+    for (const [colour, line] of [["#fff", 2 * thick], ["#1469eb", thick]]) {
+      pen.strokeStyle = colour;
+      pen.lineWidth = line;
+      pen.strokeRect(x, y, (right - left) * across, (bottom - top) * down);
+    }
+    pen.fillStyle = "#1469eb";
+    pen.fillRect(x, y, pen.measureText(index + 1).width + 4 * thick, 10 * thick);
+    pen.fillStyle = "#fff";
+    pen.fillText(index + 1, x + 2 * thick, y + thick);
+  });
+}
+
 /** Return the pictures among the files of a drop or of the clipboard. */
 export function picturesIn(transfer) {
   return [...(transfer?.files ?? [])];
