@@ -16,7 +16,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLES = REPOSITORY / "samples"
 BOTTLE = SAMPLES / "green_glass_bottle.jpg"
-CUP = SAMPLES / "coffee_cup.jpg"  # the model is not sure
+CUP = SAMPLES / "coffee_cup.jpg"
 SECONDS = 60.0  # a busy machine is no defect
 
 
