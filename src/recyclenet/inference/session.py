@@ -284,7 +284,7 @@ def find_model(path: Path) -> Path:
 
 def default_model_path() -> Path:
     """Return the path of the built-in model."""
-    return Path(str(files("recyclenet") / "assets" / "built_in.onnx"))
+    return Path(str(files("recyclenet") / "assets" / "built-in.onnx"))
 
 
 def _options(threads: int | None) -> onnxruntime.SessionOptions:
