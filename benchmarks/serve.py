@@ -50,19 +50,18 @@ class Server:
 def served(*options: str) -> Iterator[Server]:
     """Run the service on a free port; at the end, check that it had no defect."""
     command = [sys.executable, "-m", "recyclenet", "serve", "--port", "0", *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
     errors: list[str] = []
-    reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()))
-    try:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        reader = threading.Thread(target=errors.extend, args=(process.stderr,))
         found = re.search(r":(\d+) ", process.stderr.readline())
-        assert found, "the service did not start"
         reader.start()
-        yield Server(int(found[1]), process, errors)
-    finally:
-        process.terminate()
-        process.wait()
-    reader.join()
+        try:
+            assert found, "the service did not start"
+            yield Server(int(found[1]), process, errors)
+        finally:
+            process.terminate()
+            reader.join()
     assert not errors, errors
 
 

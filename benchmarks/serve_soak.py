@@ -259,7 +259,8 @@ def overload(photos: list[bytes], seconds: float = 10, times: float = 5) -> str:
             f"a photo is answered {recovery:.1f} s after the load ends"
         )
 
-    with served(*THREADS) as server:
+    # A full queue delays a photo by its length over the capacity.
+    with served(*THREADS, "--queue", "32") as server:
         return f"{asyncio.run(work(server.port))}; {share(server)}"
 
 

@@ -117,7 +117,6 @@ COMMANDS = {
     "stress --data {photos} --model {model} --limit 2 --report s.html": ("s.html",),
     "demo --pictures {photos} --model {model} --out d.html": ("d.html",),
     "doctor": (),
-    "watch --headless --source {photos}/glass --model {model} --save seen": ("seen",),
     "data scan {photos} --out m.csv": ("m.csv",),
     "data inspect {photos} --out i.html": ("i.html",),
     "data clean {photos} --report faults --out c.csv": ("faults", "c.csv"),
@@ -152,6 +151,17 @@ def test_a_command_writes_what_is_named_and_opens_no_socket(
     assert code in (0, 1 if words[0] == "demo" else 0), err
     assert left(tmp_path) == {f"here/{name}" for name in COMMANDS[line]}
     assert "elemetry" not in err
+
+
+def test_watch_sends_nothing(decisive_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="needs the extra: camera")
+    from videos import block, frames_of, write_video
+
+    clip = write_video(tmp_path / "clip.avi", frames_of([block("glass")]))
+    words = ("--headless", "--source", clip, "--model", decisive_model, "--save", "seen")
+    done = watched("-m", "recyclenet", "watch", *words, place=tmp_path / "user")
+    assert (done.returncode, done.stdout.split()[0]) == (0, "glass"), done.stderr
+    assert left(tmp_path / "user") == {"here/seen"}
 
 
 def test_serve_sends_nothing(photo_folder: Path, decisive_model: Path, tmp_path: Path) -> None:

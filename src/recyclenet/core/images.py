@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import logging
 import os
 import stat
 import threading
@@ -67,7 +68,8 @@ _open_lock = threading.Lock()
 # By default Pillow allocates blocks of 16 MB, which the C library keeps for the thread that freed
 # them. It returns blocks of this size to the system.
 _imaging.set_block_size(64 * 2**20)
-# libtiff prints about damaged files on stderr, beside the exception that we report.
+# Pillow and libtiff print about damaged files on stderr, beside the exception that we report.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 with suppress(AttributeError, OSError):  # it may be linked in such a way that we cannot reach it
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 _budget = PixelBudget(TOTAL_PIXELS)
