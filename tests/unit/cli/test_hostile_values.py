@@ -56,6 +56,7 @@ def arguments(words: tuple[str, ...], photos: Path, out: Path) -> list[str]:
         "teach": ["--label", "x", none, "--out", out / "x.onnx"],
         "train": ["--data", none, "--out", out],
         "data collect": ["--classes", none, "--out", out],
+        "data import-feedback": [none, "--out", out],
     }.get(" ".join(words), [none, "--dry-run"])
 
 

@@ -46,8 +46,14 @@ def conforms(value: Any, schema: dict[str, Any], document: dict[str, Any]) -> bo
                 and all(conforms(v, fields.get(k, rest), document) for k, v in value.items())
             )
         case "array":
-            return isinstance(value, list) and all(
-                conforms(v, schema["items"], document) for v in value
+            if not isinstance(value, list):
+                return False
+            parts = schema.get("prefixItems", [])
+            rest = value[len(parts) :]
+            return (
+                len(value) >= len(parts)
+                and all(conforms(v, part, document) for v, part in zip(value, parts, strict=False))
+                and all(conforms(v, schema["items"], document) for v in rest)
             )
         case kind:
             kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
