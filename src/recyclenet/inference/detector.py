@@ -192,7 +192,7 @@ class _Work:
         places = self._classify(_agreed(boxes, lead))
         agreed = [one for one in places if one.is_agreed and one.prediction.known]
         found = _best([*found, *agreed])
-        return found or ([whole] if whole.prediction.known else [])
+        return [whole] if _is_one(whole, found) else found
 
     def _standing_out(self, parts: Sequence[Part]) -> list[_Found]:
         """Return what stands out and is recognised; a part or its pieces, whichever is clearer."""
@@ -338,6 +338,12 @@ def _best(found: Sequence[_Found]) -> list[_Found]:
         if not any(_is_same(one.box, other.box) for other in kept):
             kept.append(one)
     return kept
+
+
+def _is_one(whole: _Found, found: Sequence[_Found]) -> bool:
+    """Whether one object fills the photo: its answer is known, and most boxes say the same."""
+    same = sum(one.trust for one in found if one.prediction.label == whole.prediction.label)
+    return whole.prediction.known and same >= sum(one.trust for one in found) / 2
 
 
 def _is_same(one: Box, other: Box) -> bool:

@@ -89,12 +89,21 @@ def test_without_a_plain_background_windows_find_objects(make_model: Any) -> Non
     image = picture({})
     image[:, ::16] = image[:, 1::16] = image[:, 2::16] = image[:, 3::16] = 230
     image[60:180, 120:240] = colour("glass", 230)
-    detector = Detector(Classifier(make_model(threshold=0.6), threads=1))
+    detector = Detector(Classifier(make_model(threshold=0.9), threads=1))
     found = detector.detect(image)
     best = max(found.objects, key=lambda one: one.prediction.confidence)
     assert best.prediction.label == "glass"
     assert best.box.overlap(Box(120, 60, 240, 180)) >= 0.5
     assert found.num_runs > 50
+
+
+def test_parts_that_say_the_same_as_the_whole_photo_are_one_object(detector: Detector) -> None:
+    """A glass object that fills the photo, with bright stripes on it."""
+    image = picture({(0, 0, 320, 240): "glass"})
+    image[:, ::16] = image[:, 1::16] = 200
+    found = detector.detect(image)
+    assert [one.box for one in found.objects] == [Box(0, 0, 320, 240)]
+    assert found.objects[0].prediction.label == "glass"
 
 
 def test_windows_agree_on_the_middle_of_an_object() -> None:
