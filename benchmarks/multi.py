@@ -34,7 +34,7 @@ from composites import (
 from recyclenet import Classifier, Detector, load_dataset
 from recyclenet.core.detection import Box
 from recyclenet.data.manifest import Sample
-from recyclenet.data.pictures import find_negatives
+from recyclenet.data.pictures import find_photos
 
 LEAST_OVERLAP = 0.5
 Found = list[tuple[Box, str | None]]
@@ -160,7 +160,7 @@ def main() -> None:
     cutouts = [cut for cut in map(cut_out, few) if cut is not None]
     print(f"{len(cutouts)} objects cut out of {len(few)} photos")
     # The test split has every other background, the other splits the rest.
-    scenes = find_negatives([args.backgrounds], print)[args.split == "test" :: 2]
+    scenes = find_photos([args.backgrounds], "photos of scenes", print)[args.split == "test" :: 2]
     plain = [cut.background for cut in cutouts if cut.background is not None]
     kinds = {
         "plain": plain[: args.pictures],
