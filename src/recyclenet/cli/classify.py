@@ -20,6 +20,7 @@ from recyclenet.cli.options import (
 )
 from recyclenet.cli.output import LeftOutInputs, finish, say
 from recyclenet.core import outputs
+from recyclenet.core.text import show_path
 from recyclenet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,17 +89,15 @@ def classify(
         elif prediction.error is not None:
             say(f"error: {prediction.error}", err=True)
         else:
-            say(describe(prediction, top_k or 1))
+            say(describe(prediction, prediction.path or "", top_k or 1))
     finish(num_bad, num_done, reasons)
 
 
-def describe(prediction: Prediction, top_k: int = 1) -> str:
-    """Return one line: label, confidence, bin, path, and the next `top_k - 1` classes."""
-    from recyclenet.core.text import show_path
-
+def describe(prediction: Prediction, place: str, top_k: int = 1) -> str:
+    """Return one line: label, confidence, bin, place, and the next `top_k - 1` classes."""
     line = (
         f"{prediction.label:<14}{prediction.confidence:>10.0%}  {prediction.bin:<24}"
-        f"{show_path(prediction.path or '')}"
+        f"{show_path(place)}"
     )
     others = list(prediction.probabilities.items())[1:top_k]
     return line + "".join(f"  {name} {value:.0%}" for name, value in others)

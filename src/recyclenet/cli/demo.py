@@ -28,7 +28,6 @@ def demo(
     max_megapixels: MaxMegapixelsOption = 50,
 ) -> None:
     """Classify the sample pictures; print a table and write a page with heatmaps."""
-    from dataclasses import replace
 
     from recyclenet.cli.classify import HEADER, describe
     from recyclenet.core.files import write_text
@@ -53,7 +52,7 @@ def demo(
             card = Card(prediction=failed, truth=sample.label)
             say(f"error: {error}", err=True)
         else:
-            line = describe(replace(card.prediction, path=card.name))
+            line = describe(card.prediction, card.name)
             say(f"{'right' if card.is_right else 'WRONG':<7}{line}")
         cards.append(card)
     if model_error is not None and all(card.prediction.error is not None for card in cards):

@@ -81,7 +81,5 @@ def describe_objects(found: Detections, top_k: int = 1) -> Iterator[str]:
 
 def describe_object(one: Detection, place: str, top_k: int = 1) -> str:
     """Return one line: label, confidence, bin, place, box, and the next `top_k - 1` classes."""
-    from dataclasses import replace
-
     box = ",".join(f"{side:.0f}" for side in one.box)
-    return describe(replace(one.prediction, path=f"{place}  {box}"), top_k)
+    return describe(one.prediction, f"{place}  {box}", top_k)

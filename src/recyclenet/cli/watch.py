@@ -293,11 +293,10 @@ class Report:
         print_row(self._more | row)
 
     def _line(self, answer: Any, place: str) -> None:
-        from dataclasses import replace
 
         from recyclenet.cli.classify import describe
 
-        say(describe(replace(answer, path=place)))
+        say(describe(answer, place))
 
     def _in_window(self, event: Seen | Waiting, window: Window) -> bool:
         from recyclenet.camera.watching import Seen

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from recyclenet.core.images import ImageArray
+from recyclenet.core.masks import Mask, connected, frame, quadratic_terms
 
-Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
 # The mask is computed on a small copy: its shorter and its longest side, in pixels.
@@ -57,22 +57,21 @@ def find_object(image: ImageArray) -> Floats | None:
 def _object(pixels: Floats) -> Mask | None:
     height, width = pixels.shape[:2]
     side = max(2, round(_BORDER * min(height, width)))
-    border = np.ones((height, width), bool)
-    border[side:-side, side:-side] = False
+    border = frame(height, width, side)
     background, noise = _surface(pixels, border)
     far = _distance(pixels, background, noise)
     if (far[border] < _PERHAPS).mean() < _MIN_PLAIN or noise.max() > _MAX_NOISE:
         return None
     # Once more, now that the background inside the border is known, too.
-    background, noise = _surface(pixels, _connected(border, far < _PERHAPS))
+    background, noise = _surface(pixels, connected(border, far < _PERHAPS))
     far = _distance(pixels, background, noise)
-    outside = _connected(border, (far < _PERHAPS) | _in_shadow(pixels, background))
+    outside = connected(border, (far < _PERHAPS) | _in_shadow(pixels, background))
     cores = _filtered(far > _SURE, ImageFilter.MinFilter, _THIN)
-    inside = _connected(cores, ~outside)
-    inside = _opened(~_connected(border, ~inside), _THIN)  # a hole belongs to the object
+    inside = connected(cores, ~outside)
+    inside = _opened(~connected(border, ~inside), _THIN)  # a hole belongs to the object
     middle = np.zeros_like(border)
     middle[height // 3 : -(height // 3), width // 3 : -(width // 3)] = True
-    inside = _connected(middle, inside)
+    inside = connected(middle, inside)
     is_object = (
         _MIN_SHARE <= inside.mean() <= _MAX_SHARE
         and inside[middle].mean() >= _MIN_MIDDLE
@@ -97,7 +96,7 @@ def _surface(pixels: Floats, where: Mask) -> tuple[Floats, Floats]:
     down, across = np.nonzero(where)
     step = max(1, len(down) // 4000)
     down, across = down[::step], across[::step]
-    values, terms = pixels[down, across], _terms(across / width, down / height)
+    values, terms = pixels[down, across], quadratic_terms(across / width, down / height)
     kept = np.abs(values[:, 0] - np.median(values[:, 0])) < 60
     weights, noise = np.zeros((6, 3)), np.ones(3)
     for _ in range(6):
@@ -109,12 +108,8 @@ def _surface(pixels: Floats, where: Mask) -> tuple[Floats, Floats]:
             break
         kept = closer
     x, y = np.meshgrid(np.arange(width) / width, np.arange(height) / height)
-    surface = _terms(x, y) @ weights
+    surface = quadratic_terms(x, y) @ weights
     return surface.astype(np.float32), noise.astype(np.float32)
-
-
-def _terms(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
 
 
 def _distance(pixels: Floats, background: Floats, noise: Floats) -> Floats:
@@ -131,27 +126,6 @@ def _in_shadow(pixels: Floats, background: Floats) -> Mask:
     steep = np.hypot(*np.gradient(light))
     shadow: Mask = (ratio > _DARKEST) & (ratio < 1) & (tint < _MAX_TINT) & (steep < _MAX_STEEP)
     return shadow
-
-
-def _connected(seeds: Mask, free: Mask) -> Mask:
-    """Return the free pixels that are connected to free seeds, `(H, W)`."""
-    reached, num_before = seeds & free, -1
-    while (num_reached := int(reached.sum())) != num_before:
-        num_before = num_reached
-        reached = _along_rows(reached, free)
-        reached = _along_rows(reached.T, free.T).T
-    return reached
-
-
-def _along_rows(reached: Mask, free: Mask) -> Mask:
-    """Return the runs of free pixels in rows that have a reached pixel."""
-    starts = free.copy()
-    starts[:, 1:] &= ~free[:, :-1]
-    runs = np.cumsum(starts.ravel()).reshape(free.shape)
-    is_reached = np.zeros(int(runs[-1, -1]) + 1, bool)
-    is_reached[runs[reached]] = True
-    spread: Mask = free & is_reached[runs]
-    return spread
 
 
 def _opened(mask: Mask, radius: int) -> Mask:

@@ -6,7 +6,6 @@ Nothing here asks the model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,7 @@ from PIL import Image
 
 from recyclenet.core.detection import Box
 from recyclenet.core.images import ImageArray
-
-Mask: TypeAlias = npt.NDArray[np.bool_]
+from recyclenet.core.masks import Mask, connected, frame, quadratic_terms
 
 # Sides of the windows, as shares of the shorter side of the photo; they overlap by two thirds.
 SCALES = (1.0, 0.7, 0.5, 0.35)
@@ -112,9 +110,8 @@ def _differs(cells: npt.NDArray[np.float64]) -> tuple[Mask, float]:
     """Return which cells differ from the background, and how much the border does, grey levels."""
     rows, columns = cells.shape[:2]
     y, x = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    border = np.ones((rows, columns), bool)
-    border[_RING:-_RING, _RING:-_RING] = False
+    terms = quadratic_terms(x, y)
+    border = frame(rows, columns, _RING)
     known, values = terms[border], cells[border]
     keep = np.ones(len(known), bool)
     for _ in range(4):  # leave out what reaches into the border
@@ -162,20 +159,11 @@ def _parts(mask: Mask) -> list[Mask]:
     while left.any():
         seed = np.zeros_like(left)
         seed.flat[int(left.argmax())] = True
-        part = _filled(seed, left)
+        part = connected(seed, left)
         left &= ~part
         if part.sum() >= least:
             found.append(part)
     return sorted(found, key=lambda part: -int(part.sum()))[:_MAX_PARTS]
-
-
-def _filled(seed: Mask, within: Mask) -> Mask:
-    """Return the part of a mask that is connected with a seed."""
-    while True:
-        grown = _grown(seed) & within
-        if (grown == seed).all():
-            return seed
-        seed = grown
 
 
 def _pieces(part: Mask) -> list[Mask]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -137,10 +137,10 @@ def _learn(
     kept = _held_out_logits(lesson, exemplars, len(photos), logits.shape[1])
     head = lesson.fit(range(len(photos)))
     after = _extended(exemplars, photos, target, head)
-    layer, scores = None, None
+    layers, scores = {HEAD: head}, None
     if unknown is not None:
-        layer, scores = _taught_unknown(lesson, unknown, exemplars, photos)
-    info = _finished(draft, after, head, layer, np.concatenate([kept, logits]), scores, target)
+        layers[UNKNOWN], scores = _taught_unknown(lesson, unknown, exemplars, photos)
+    info = _finished(draft, after, layers, np.concatenate([kept, logits]), scores, target)
     truth = exemplars.held_out_targets
     before, now = exemplars.predicted == truth, kept.argmax(axis=1) == truth
     return Teaching(
@@ -312,21 +312,19 @@ def _extended(exemplars: Exemplars, photos: Floats, target: int, head: Head) -> 
 def _finished(
     draft: ModelInfo,
     exemplars: Exemplars,
-    head: Head,
-    unknown: Head | None,
+    layers: Mapping[str, Head],
     logits: Floats,
     scores: Floats | None,
     target: int,
 ) -> ModelInfo:
-    """Return the metadata with the new head and what depends on it.
+    """Return the metadata with the new layers and what depends on them.
 
     Statistics that no longer hold, such as the risk table, are dropped.
 
     Args:
         draft: the metadata with the new class.
         exemplars: with the taught photos.
-        head: the new head.
-        unknown: the new layer of the unknown score, if the model has one.
+        layers: the new head, and the new layer of the unknown score if the model has one.
         logits: of the held-out photos, then of the taught ones, each left out.
         scores: unknown scores of the same photos.
         target: the taught class.
@@ -340,8 +338,7 @@ def _finished(
         threshold=round(fit_threshold(logits, temperature, scores), 6),
         thresholds={},
         statistics={
-            HEAD: head.to_statistics(),
-            **({} if unknown is None else {UNKNOWN: unknown.to_statistics()}),
+            **{name: layer.to_statistics() for name, layer in layers.items()},
             EXEMPLARS: exemplars.to_statistics(),
             "confusion": Confusions.count(softmax(logits, temperature), targets).to_statistics(),
         },

@@ -52,11 +52,11 @@ class Batcher:
         self._metrics = metrics
         self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
         self._engine = ThreadPoolExecutor(1, thread_name_prefix="classify")
-        self._explainer = ThreadPoolExecutor(1, thread_name_prefix="explain")
+        self._slow = ThreadPoolExecutor(1, thread_name_prefix="slow")
         self._ready: asyncio.Queue[_Job] = asyncio.Queue()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pending = 0
-        self._explaining = 0
+        self._num_slow = 0
 
     def start(self) -> None:
         """Start to form batches."""
@@ -67,7 +67,7 @@ class Batcher:
         self._runner.cancel()
         with suppress(asyncio.CancelledError):
             await self._runner
-        for pool in (self._decoders, self._engine, self._explainer):
+        for pool in (self._decoders, self._engine, self._slow):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def classify(self, classifier: Classifier, content: bytes) -> Prediction:
@@ -88,8 +88,8 @@ class Batcher:
         Raises:
             Problem: too much such work is in progress, or the deadline passed.
         """
-        if self._explaining >= self._settings.explain_queue:
-            raise overloaded(f"{self._explaining} explanations or detections are in progress")
+        if self._num_slow >= self._settings.explain_queue:
+            raise overloaded(f"{self._num_slow} explanations or detections are in progress")
         return await self._within(self._settings.explain_deadline, self._run_slow(work))
 
     async def _within(self, seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
@@ -127,11 +127,11 @@ class Batcher:
                 raise too_late()
             return work()
 
-        self._explaining += 1
+        self._num_slow += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._explainer, run)
+            return await asyncio.get_running_loop().run_in_executor(self._slow, run)
         finally:
-            self._explaining -= 1
+            self._num_slow -= 1
 
     def _count(self, change: int) -> None:
         self._pending += change
