@@ -144,6 +144,8 @@ def find_label_issues(
         # Finds more than cleanlab's default, with as few false alarms, at every size and rate tried
         # (`benchmarks/clean.py labels`).
         filter_by="prune_by_class",
+        # Its worker processes read global variables, which only a forked worker has.
+        n_jobs=1,
     )
     return [
         Issue(
