@@ -69,7 +69,7 @@ def matrix(
     names: Sequence[str], counts: npt.NDArray[np.int64], rates: npt.NDArray[np.float64]
 ) -> str:
     """Return a confusion matrix as SVG: rows are true classes, columns predicted ones."""
-    left, top, side = 78, 66, 228 / len(names)
+    left, top, side = 92, 80, 212 / len(names)
     parts = []
     for row, name in enumerate(names):
         middle, shown = (row + 0.5) * side, escape(printable(name))
