@@ -6,11 +6,13 @@ Only what happens at import has happened before.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,4 +137,9 @@ def _run(
         before()
     from recyclenet.cli.main import main
 
-    main()
+    try:
+        main()
+    finally:
+        # As any process ends, but no child of multiprocessing: idle workers are told to end.
+        threading._shutdown()
+        atexit._run_exitfuncs()
