@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -26,10 +26,11 @@ from recyclenet.data.folders import is_label
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
 from recyclenet.data.quality.duplicates import HASHES, SIDE, is_copy, perceptual_hashes
 from recyclenet.data.sources.fetch import Fetcher
-from recyclenet.data.sources.web import Answer, FetchError, Rules, shown
+from recyclenet.data.sources.web import FetchError, header, shown
 from recyclenet.errors import DataError, ImageError, RecycleNetError, UsageError
 
 if TYPE_CHECKING:
+    import httpcore2
     from protego import Protego
 
 AGENT = "recyclenet"
@@ -42,17 +43,7 @@ _PAGE_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of one address; one line of the journal.
-
-    Attributes:
-        url: the address.
-        label: the class it was found for.
-        path: of the photo in the folder; empty where there is none.
-        reason: why not.
-        sha256: of the photo's bytes.
-        phash: its perceptual hashes.
-        licence: as the list of addresses says.
-    """
+    """What became of one address: where its photo lies in the folder, or why there is none."""
 
     url: str
     label: str
@@ -124,20 +115,20 @@ class Collector:
     force: bool = False
 
     def __post_init__(self) -> None:
-        rules = Rules(
+        self._asker = Fetcher(
             timeout_s=min(10.0, self.deadline_s),
             deadline_s=self.deadline_s,
             allowed=self.allowed,
             before=self._take_turn,
+            num_attempts=2,
+            num_failures=2,
+            longest_wait_s=10.0,
         )
-        self._asker = Fetcher(rules, num_attempts=2, num_failures=2, longest_wait_s=10.0)
-        self._fetcher = replace(
-            self._asker, rules=replace(rules, before=self._ask_leave, look=_check_consent)
-        )
+        self._fetcher = replace(self._asker, before=self._ask_leave, look=_check_consent)
         self._lock = threading.Lock()
         self._turns: dict[str, float] = {}
         self._robots: dict[str, Protego] = {}
-        self._robots_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._robots_locks: dict[str, threading.Lock] = {}
         journal = self.folder / JOURNAL
         if (self.folder / MANIFEST_NAME).exists() and not journal.exists() and not self.force:
             raise UsageError(
@@ -177,16 +168,13 @@ class Collector:
         target: int,
         progress: Progress = silent,
     ) -> int:
-        """Fetch pictures of one class until there are enough, or no more addresses.
+        """Fetch pictures of one class until the folder holds `target`; return how many it holds.
 
         Args:
             label: the class.
             addresses: (url, licence) of each picture; asked for one by one, as needed.
-            target: how many photos of the class the folder should hold in the end.
+            target: how many photos of the class are enough.
             progress: is told how many photos there are.
-
-        Returns:
-            How many there are now.
         """
         waiting: set[Future[None]] = set()
         seen = {found.url for found in self.journal}
@@ -283,9 +271,8 @@ class Collector:
     def _ask_leave(self, url: str) -> None:
         """Wait for the host's pause to end, unless its robots.txt forbids the address."""
         host = urlunsplit(urlsplit(url)._replace(path="", query="", fragment=""))
-        with self._lock:
-            lock = self._robots_locks[host]
-        with lock:  # the first to come asks, the others wait for the answer
+        # The first to come asks, the others wait for the answer.
+        with self._robots_locks.setdefault(host, threading.Lock()):
             if host not in self._robots:
                 self._robots[host] = self._ask_robots(f"{host}/robots.txt")
         if not self._robots[host].can_fetch(url, AGENT):
@@ -312,8 +299,8 @@ class Collector:
         return Protego.parse(rules)
 
 
-def _check_consent(answer: Answer) -> None:
+def _check_consent(url: str, answer: httpcore2.Response) -> None:
     """Refuse what its owner does not want machines to learn from."""
-    tags = answer.headers.get("x-robots-tag", "").lower()
-    if {"noai", "noimageai"} & {tag.rpartition(":")[2].strip() for tag in tags.split(",")}:
-        raise FetchError(answer.url, "marked noai or noimageai by its owner")
+    tags = header(answer, "x-robots-tag").lower().split(",")
+    if {"noai", "noimageai"} & {tag.rpartition(":")[2].strip() for tag in tags}:
+        raise FetchError(url, "marked noai or noimageai by its owner")

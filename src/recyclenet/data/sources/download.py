@@ -55,15 +55,12 @@ SOURCES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadReport:
-    """How a copy of a dataset compares with its manifest. Names are relative to `place`.
+    """How a copy of a dataset, in a folder or an archive, compares with its manifest.
 
     Attributes:
-        place: the folder, or the archive, that was checked.
-        num_expected: photos in the manifest.
         num_verified: photos that are there with the right content.
         num_added: those of them that this run put there.
         num_received_bytes: bytes that came over the network, failed attempts included.
-        missing: photos that are not there.
         different: names of the manifest under which something else lies.
         extra: other visible files beside the photos.
         problems: one line for each source that could not give everything asked of it, and for
@@ -150,7 +147,7 @@ def get_trashnet(
         raise UsageError(f"{to} is a file; name a folder to put the photos in")
     try:
         if different := _check(in_folder(to, missing, progress), missing):
-            raise _taken(to / different[0], len(different))
+            raise _taken(to / different[0])
         num_missing = len(missing)
         problems = _fill(to, missing, offers)
     except KeyboardInterrupt:
@@ -187,13 +184,12 @@ def _is_right(content: bytes | None, sample: Sample) -> bool:
 
 def _check(photos: Photos, missing: dict[str, Sample]) -> tuple[str, ...]:
     """Take the photos that are right from `missing`; return the names under which others lie."""
-    wrong = set()
+    seen = set()
     for name, content in photos:
+        seen.add(name)
         if _is_right(content, missing[name]):
             del missing[name]
-        else:
-            wrong.add(name)
-    return tuple(name for name in missing if name in wrong)
+    return tuple(name for name in missing if name in seen)
 
 
 def _offer(
@@ -224,7 +220,7 @@ def _fill(
                 if content is None or not _is_right(content, missing[name]):
                     continue
                 if os.path.lexists(folder / name):  # somebody has put a file there meanwhile
-                    raise _taken(folder / name, 1)
+                    raise _taken(folder / name)
                 write_bytes(folder / name, content)
                 del missing[name]
         except (FetchError, ArchiveError) as error:
@@ -235,11 +231,10 @@ def _fill(
     return problems
 
 
-def _taken(path: Path, num_taken: int) -> DataError:
-    more = f" and {num_taken - 1} more" if num_taken > 1 else ""
+def _taken(path: Path) -> DataError:
     return DataError(
-        f"{path}{more} differs from the dataset's photo of that name and is never "
-        f"overwritten; move it away or choose another folder"
+        f"{path} differs from the dataset's photo of that name and is never overwritten; move it "
+        f"away or choose another folder"
     )
 
 

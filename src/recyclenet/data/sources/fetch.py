@@ -10,23 +10,24 @@ import re
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+import httpcore2
 
 from recyclenet.core.files import read_text, write_text
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.lock import lock_file
-from recyclenet.data.sources.web import Answer, FetchError, Rules, open_url
+from recyclenet.data.sources.web import FetchError, Rules, header, open_url
 from recyclenet.errors import RecycleNetError
 
 
-@dataclass
-class Fetcher:
-    """Fetches files; several threads may share one.
+@dataclass(kw_only=True)
+class Fetcher(Rules):
+    """Fetches files by its rules; several threads may share one.
 
     Attributes:
-        rules: what a request may do.
         num_failures: attempts in a row that bring a file no further before giving up.
         num_attempts: attempts in all, also for a file that does get further.
         first_wait_s: seconds before the second attempt; doubled after each further failure.
@@ -34,7 +35,6 @@ class Fetcher:
         num_received_bytes: of all bodies so far, those of failed attempts included.
     """
 
-    rules: Rules = field(default_factory=Rules)
     num_failures: int = 6
     num_attempts: int = 40
     first_wait_s: float = 1.0
@@ -123,13 +123,13 @@ class _Transfer:
         """Continue or start it once."""
         offset = self.size() if self.version else 0
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        with open_url(self.url, headers, self.fetcher.rules) as answer:
-            place = answer.headers.get("content-range", "")
+        with open_url(self.url, headers, self.fetcher) as answer:
+            place = header(answer, "content-range")
             if answer.status == 416 and place == f"bytes */{offset}":
                 return  # it was complete
             if answer.status == 200:
                 self.restart()
-                self.receive(answer, answer.headers.get("content-length", ""))
+                self.receive(answer, header(answer, "content-length"))
             elif _version(answer) == self.version and place.startswith(f"bytes {offset}-"):
                 self.receive(answer, place.rpartition("/")[2])
             else:
@@ -138,14 +138,14 @@ class _Transfer:
         if not self.size():
             raise FetchError(self.url, "the file there is empty")
 
-    def receive(self, answer: Answer, size: str) -> None:
+    def receive(self, answer: httpcore2.Response, size: str) -> None:
         """Append the body of an answer; the whole file has `size` bytes, if that is a number."""
         place, total = self.size(), int(size) if re.fullmatch(r"\d{1,18}", size) else None
         self.check_size(total or 0)
         self.version = _version(answer)
         if self.note is not None:
             write_text(self.note, self.version)
-        for chunk in answer.body:
+        for chunk in answer.iter_stream():
             place += len(chunk)
             with self.fetcher.lock:
                 self.fetcher.num_received_bytes += len(chunk)
@@ -172,8 +172,8 @@ class _Transfer:
         self.file.truncate()
 
 
-def _version(answer: Answer) -> str:
-    return answer.headers.get("etag") or answer.headers.get("last-modified", "")
+def _version(answer: httpcore2.Response) -> str:
+    return header(answer, "etag") or header(answer, "last-modified")
 
 
 def discard(part: Path) -> None:

@@ -85,7 +85,7 @@ def search(
     """Yield the addresses of pictures that a search engine shows for a keyword.
 
     Args:
-        engine: "baidu" or "bing".
+        engine: one of `ENGINES`.
         keyword: what to search for.
         pages: which result pages.
         per_page: results on one.

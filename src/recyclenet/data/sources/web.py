@@ -8,7 +8,7 @@ import socket
 import ssl
 import string
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,30 +41,19 @@ class FetchError(DataError):
         self.reason, self.strikes, self.wait_s = reason, strikes, wait_s
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server answers, redirects followed. Header names are in lower case."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: Iterable[bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Rules:
     """What a request may do.
 
     Attributes:
-        timeout_s: seconds until the headers of an answer are there, and seconds that a server may
-            then send nothing, or less than `min_bytes_per_s`.
+        timeout_s: for the headers of an answer; then for silence, or less than `min_bytes_per_s`.
         min_bytes_per_s: the slowest transfer that is waited for.
-        deadline_s: seconds for one answer, however fast it comes.
+        deadline_s: for one answer, however fast it comes.
         allowed: the private servers ("HOST:PORT") that may be asked besides public ones. None: all
             may. Addresses are looked at after connecting, so that no name or redirect hides one,
             and no proxy connects on our behalf.
         before: is told each address before it is asked, those of redirects too; may refuse it.
-        look: sees each answer before its body is read; may refuse it.
+        look: sees an address and its answer before the body is read; may refuse it.
     """
 
     timeout_s: float = 30.0
@@ -72,7 +61,7 @@ class Rules:
     deadline_s: float = float("inf")
     allowed: Collection[str] | None = None
     before: Callable[[str], object] = lambda _: None
-    look: Callable[[Answer], object] = lambda _: None
+    look: Callable[[str, httpcore2.Response], object] = lambda *_: None
 
 
 def check_url(url: str) -> str:
@@ -104,8 +93,8 @@ def shown(url: str) -> str:
 
 
 @contextmanager
-def open_url(url: str, headers: dict[str, str], rules: Rules) -> Iterator[Answer]:
-    """Ask for `url` with `headers`; the answer's status is 200, 206 or 416.
+def open_url(url: str, headers: dict[str, str], rules: Rules) -> Iterator[httpcore2.Response]:
+    """Ask for `url` with `headers`, redirects followed; the status is then 200, 206 or 416.
 
     Raises:
         FetchError: it cannot be had; also while the body is read.
@@ -117,16 +106,22 @@ def open_url(url: str, headers: dict[str, str], rules: Rules) -> Iterator[Answer
         network = _Network(url, rules)
         proxy = _proxy(url) if rules.allowed is None else None
         pool = httpcore2.ConnectionPool(_tls(), proxy, network_backend=network)
-        with _failures(url), pool, pool.stream("GET", url, headers=list(sent.items())) as response:
+        with _failures(url), pool, pool.stream("GET", url, headers=list(sent.items())) as answer:
             network.head_is_there = True
-            answer = _answer(url, response)
             if not 300 <= answer.status < 400:
-                rules.look(answer)
+                _check_status(url, answer)
+                rules.look(url, answer)
                 yield answer
                 return
-            location = answer.headers.get("location", "")
-            url = _target(url, quote(location, string.punctuation, "latin-1"))
+            location = quote(header(answer, "location"), string.punctuation, "latin-1")
+            url = _target(url, location)
     raise FetchError(url, "redirects in a circle")
+
+
+def header(answer: httpcore2.Response, name: str) -> str:
+    """Return a header of an answer; several of one name become one, none is empty."""
+    values = (value for key, value in answer.headers if key.lower() == name.encode())
+    return b", ".join(values).decode("latin-1")
 
 
 def _target(origin: str, location: str) -> str:
@@ -153,21 +148,16 @@ def _proxy(url: str) -> httpcore2.Proxy | None:
     return httpcore2.Proxy(shown(server.geturl()), auth=login if any(login) else None)
 
 
-def _answer(url: str, response: httpcore2.Response) -> Answer:
-    """Return the answer, unless it is a refusal. Several headers of one name become one."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in response.headers:
-        name, value = raw_name.decode().lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    status = response.status
-    if status in RETRIED_STATUS:
-        wait_s = _seconds_until(headers.get("retry-after", ""))
-        raise FetchError(url, f"the server answers HTTP {status}", strikes=1, wait_s=wait_s)
-    if status not in (200, 206, 416) and not 300 <= status < 400:
-        raise FetchError(url, f"the server answers HTTP {status}")
-    if headers.get("content-encoding", "identity").lower() != "identity":
+def _check_status(url: str, answer: httpcore2.Response) -> None:
+    """Refuse an answer that brings no file."""
+    reason = f"the server answers HTTP {answer.status}"
+    if answer.status in RETRIED_STATUS:
+        wait_s = _seconds_until(header(answer, "retry-after"))
+        raise FetchError(url, reason, strikes=1, wait_s=wait_s)
+    if answer.status not in (200, 206, 416):
+        raise FetchError(url, reason)
+    if header(answer, "content-encoding").lower() not in ("", "identity"):
         raise FetchError(url, "the server sends only a compressed file")
-    return Answer(url, status, headers, response.iter_stream())
 
 
 def _seconds_until(value: str) -> float:

@@ -28,7 +28,6 @@ from recyclenet.data.manifest import Manifest, Sample, read_manifest
 from recyclenet.data.sources import download, origins
 from recyclenet.data.sources.download import get_trashnet, verify_trashnet
 from recyclenet.data.sources.fetch import Fetcher
-from recyclenet.data.sources.web import Rules
 from recyclenet.errors import DataError, Interrupted, RecycleNetError, UsageError
 
 ZIP = "/set.zip"
@@ -36,7 +35,7 @@ ZIP = "/set.zip"
 
 def fast(timeout_s: float = 0.4, **fields: object) -> Fetcher:
     fields = {"num_failures": 4, "num_attempts": 12, "first_wait_s": 0.01, **fields}
-    return Fetcher(Rules(timeout_s=timeout_s), **fields)
+    return Fetcher(timeout_s=timeout_s, **fields)
 
 
 PHOTOS = {
