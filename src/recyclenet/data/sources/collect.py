@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from recyclenet.core.files import read_text, write_bytes, write_text
+from recyclenet.core.files import cannot_write, read_text, write_bytes, write_text
 from recyclenet.core.images import decoded, read_header
 from recyclenet.core.outputs import COLLECTED, is_earlier
 from recyclenet.core.progress import Progress, silent
@@ -27,7 +27,7 @@ from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_mani
 from recyclenet.data.quality.duplicates import HASHES, SIDE, is_copy, perceptual_hashes
 from recyclenet.data.sources.fetch import Fetcher
 from recyclenet.data.sources.web import FetchError, header, shown
-from recyclenet.errors import DataError, ImageError, RecycleNetError, UsageError
+from recyclenet.errors import DataError, ImageError, UsageError
 
 if TYPE_CHECKING:
     import httpcore2
@@ -266,7 +266,7 @@ class Collector:
             with path.open("a", encoding="utf-8") as file:
                 file.write(found.as_line())
         except OSError as error:
-            raise RecycleNetError(f"cannot write {path}: {error.strerror or error}") from error
+            raise cannot_write(path, error) from error
 
     def _ask_leave(self, url: str) -> None:
         """Wait for the host's pause to end, unless its robots.txt forbids the address."""

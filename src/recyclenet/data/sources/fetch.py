@@ -16,7 +16,7 @@ from typing import IO
 
 import httpcore2
 
-from recyclenet.core.files import read_text, write_text
+from recyclenet.core.files import cannot_write, read_text, write_text
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.lock import lock_file
 from recyclenet.data.sources.web import FetchError, Rules, header, open_url
@@ -69,9 +69,7 @@ class Fetcher(Rules):
                 finally:
                     is_empty = file.seek(0, os.SEEK_END) == 0
         except OSError as error:
-            raise RecycleNetError(
-                f"cannot write {part}: {error.strerror or error}; check the folder and free space"
-            ) from error
+            raise cannot_write(part, error) from error
         finally:
             if is_empty:
                 discard(part)
@@ -125,14 +123,13 @@ class _Transfer:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         with open_url(self.url, headers, self.fetcher) as answer:
             place = header(answer, "content-range")
-            if answer.status == 416 and place == f"bytes */{offset}":
-                return  # it was complete
+            is_same = _version(answer) == self.version and place.startswith(f"bytes {offset}-")
             if answer.status == 200:
                 self.restart()
                 self.receive(answer, header(answer, "content-length"))
-            elif _version(answer) == self.version and place.startswith(f"bytes {offset}-"):
+            elif answer.status == 206 and is_same:
                 self.receive(answer, place.rpartition("/")[2])
-            else:
+            elif place != f"bytes */{offset}":  # or it was complete
                 self.restart()
                 raise FetchError(self.url, "the file has changed at its source", strikes=1)
         if not self.size():

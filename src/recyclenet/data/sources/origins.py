@@ -7,11 +7,12 @@ one name, or None for what cannot be a photo. Names may leave those that are wan
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -58,19 +59,25 @@ def photos_at(place: Path, names: Names, progress: Progress) -> tuple[Path, Phot
 
 def in_folder(folder: Path, names: Names, progress: Progress) -> Photos:
     """Yield what lies in a folder."""
-    num_read = 0
-    for name in list(names):
-        path, content = folder / name, None
-        if not os.path.lexists(path):
-            continue
+    paths = {name: folder / name for name in names if os.path.lexists(folder / name)}
+    total, num_read = sum(_size(path) for path in paths.values()), 0
+    for name, path in paths.items():
         try:
-            if path.is_file() and path.stat().st_size <= MAX_PHOTO_BYTES:
-                content = path.read_bytes()
+            content = path.read_bytes() if _size(path) else None
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         num_read += len(content or b"")
-        progress(num_read, None, "verifying")
+        progress(num_read, total, "verifying")
         yield name, content
+
+
+def _size(path: Path) -> int:
+    """Bytes of a regular file no larger than a photo may be; 0 for anything else."""
+    with suppress(OSError):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_PHOTO_BYTES:
+            return status.st_size
+    return 0
 
 
 def in_archive(path: Path, title: str, names: Names, progress: Progress) -> Photos:
@@ -84,17 +91,19 @@ def in_archive(path: Path, title: str, names: Names, progress: Progress) -> Phot
         ArchiveError: it is no zip archive, or unpacks to more than any copy of the data set would.
         DataError: it cannot be read.
     """
-    num_unpacked, copies = 0, Counter[str]()
+    num_unpacked, num_copies = 0, Counter[str]()
     with _open_archive(path, title) as archive:
-        for member, name in _visible(archive):
-            copies[name] += 1
-            if name not in names or copies[name] > MAX_COPIES:
-                continue
+        found = [(member, name) for member, name in _visible(archive) if name in names]
+        total = sum(member.file_size for member, _ in found)
+        for member, name in found:
+            num_copies[name] += 1
+            if name not in names or num_copies[name] > MAX_COPIES:
+                continue  # a copy of it was right, or so many are wrong
             content = _unpacked(archive, member)
             num_unpacked += len(content or b"")
             if num_unpacked > MAX_UNPACKED_BYTES:
                 raise ArchiveError(f"{title}: unpacks to over {MAX_UNPACKED_BYTES / 1e6:g} MB")
-            progress(num_unpacked, None, "verifying")
+            progress(num_unpacked, total, "verifying")
             yield name, content
 
 
