@@ -15,6 +15,7 @@ from recyclenet.data.sources.web import FetchError, check_url
 from recyclenet.errors import UsageError, look_up
 
 ENGINES = ("baidu", "bing")
+Fetch = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +76,11 @@ def _rows(path: Path) -> list[tuple[str, str, str, str]]:
 
 
 def search(
-    engine: str,
-    keyword: str,
-    pages: range,
-    per_page: int,
-    fetch: Callable[[str], bytes],
-    address: str = "",
+    engine: str, keyword: str, pages: range, per_page: int, fetch: Fetch, address: str = ""
 ) -> Iterator[str]:
-    """Yield the addresses of pictures that a search engine shows for a keyword.
+    """Yield the addresses of pictures that an engine shows for a keyword on some result pages.
 
-    Args:
-        engine: one of `ENGINES`.
-        keyword: what to search for.
-        pages: which result pages.
-        per_page: results on one.
-        fetch: reads a result page.
-        address: scheme and host to ask in place of the engine's own, such as a mirror.
+    `fetch` reads a result page; `address` is a server to ask in place of the engine's own.
 
     Raises:
         UsageError: an unknown engine.
