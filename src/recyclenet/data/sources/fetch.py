@@ -119,7 +119,9 @@ class _Transfer:
 
     def attempt(self) -> None:
         """Continue or start it once."""
-        offset = self.size() if self.version else 0
+        if not self.version:
+            self.restart()
+        offset = self.size()
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         with open_url(self.url, headers, self.fetcher) as answer:
             place = header(answer, "content-range")

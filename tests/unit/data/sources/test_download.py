@@ -179,6 +179,15 @@ def test_changed_file_is_not_glued_to_the_old_part(server, zip_url, tmp_path, an
     assert_complete(tmp_path)
 
 
+def test_part_of_an_unknown_version_is_never_continued(server, zip_url, tmp_path, answer):
+    part = tmp_path / "x.part"
+    part.write_bytes(b"somebody else's")
+    inside = f"bytes 0-{len(GOOD) - 1}/{len(GOOD)}"
+    server.script[ZIP] = [answer(status=206, etag="", headers={"Content-Range": inside})]
+    fast().fetch_into(part, zip_url, 10**6)
+    assert part.read_bytes() == GOOD
+
+
 def test_changed_etag_means_a_new_start(server, zip_url, tmp_path, answer):
     other = random.Random(1).randbytes(len(GOOD))
     inside = f"bytes 40000-{len(GOOD) - 1}/{len(GOOD)}"
