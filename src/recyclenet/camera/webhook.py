@@ -112,7 +112,7 @@ class Webhook:
             if attempt and self._stop.wait(pause_s * 2 ** (attempt - 1)):
                 break
             status, problem = self._post(body)
-            if problem is None or (status and status < 500 and status not in RETRIED_STATUS):
+            if problem is None or (status and status not in RETRIED_STATUS):
                 break
         return problem
 

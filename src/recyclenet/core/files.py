@@ -78,15 +78,20 @@ def atomic_writer(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
-        reason = f"{error.strerror or error}; check the folder and the free space"
-        if error.errno == errno.ENXIO:  # a FIFO without a reader
-            reason = "no program is reading from it; start one first"
-        raise RecycleNetError(f"cannot write {show_path(path)}: {reason}") from error
+        raise cannot_write(path, error) from error
     finally:
         if temporary is not None:
             with suppress(OSError):  # the folder may be unusable
                 temporary.unlink()
             _unfinished.discard(temporary)
+
+
+def cannot_write(path: Path, error: OSError) -> RecycleNetError:
+    """Return the error that says in one line why a file or folder cannot be written."""
+    reason = f"{error.strerror or error}; check the folder and the free space"
+    if error.errno == errno.ENXIO:  # a FIFO without a reader
+        reason = "no program is reading from it; start one first"
+    return RecycleNetError(f"cannot write {show_path(path)}: {reason}")
 
 
 @contextmanager
@@ -113,10 +118,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.rename(path)
     except OSError as error:
-        raise RecycleNetError(
-            f"cannot write {show_path(path)}: {error.strerror or error}; check the folder and the "
-            f"free space"
-        ) from error
+        raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         _unfinished.discard(temporary)

@@ -122,3 +122,9 @@ def _natural(name: str) -> list[tuple[int, str]]:
         for part in re.split(r"([0-9]+)", name)
         if part
     ]
+
+
+def is_label(text: str) -> bool:
+    """Return whether a class folder, or a photo in it, can bear this name."""
+    usable = text.isprintable() and not set(text) & set("/\\") and text[:1] != "."
+    return usable and 0 < len(text.encode()) <= 200

@@ -13,6 +13,7 @@ from typing import Any
 from recyclenet.core.extras import require_data
 from recyclenet.core.files import new_folder, write_bytes, write_table, write_text
 from recyclenet.core.progress import Progress, silent
+from recyclenet.data.folders import is_label
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
 from recyclenet.data.quality.scan import describe
 from recyclenet.data.sources.feedback import (
@@ -33,7 +34,6 @@ from recyclenet.data.sources.feedback import (
     read_record,
     screen,
 )
-from recyclenet.data.sources.wanted import is_label
 from recyclenet.errors import DataError, UsageError
 from recyclenet.evaluation.report import Review, review_page
 from recyclenet.inference.session import default_model_path, find_model, read_info

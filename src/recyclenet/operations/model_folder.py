@@ -25,9 +25,9 @@ from typing import Any
 from recyclenet.core.files import atomic_writer, read_text, write_bytes, write_text
 from recyclenet.core.model_info import check_seal
 from recyclenet.core.text import show_path
+from recyclenet.data.folders import is_label
 from recyclenet.data.lock import lock_file
 from recyclenet.data.manifest import readable_digest
-from recyclenet.data.sources.wanted import is_label
 from recyclenet.errors import DataError, ModelFileError, RecycleNetError, UsageError, nearest
 
 PROMOTE, ROLLBACK = "promote", "rollback"

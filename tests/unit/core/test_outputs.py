@@ -59,8 +59,7 @@ def write_output(kind: Kind, path: Path, tiny_model: Path) -> None:
         path.write_bytes(tiny_model.read_bytes())
     elif kind is outputs.COLLECTED:
         collect = pytest.importorskip("recyclenet.data.sources.collect")
-        limits = collect.Limits(1.0, 1, 1, 0.0, 1)
-        collector = collect.Collector(path.parent / "collected", limits)
+        collector = collect.Collector(path.parent / "collected", 1.0, 1, 1, 0.0, 1)
         collector._write_down(collect.Found("http://host/a.jpg", "glass"))
         (path.parent / "collected" / collect.JOURNAL).rename(path)
     else:

@@ -82,8 +82,8 @@ def collect(
     from recyclenet.cli.progress import counting
     from recyclenet.cli.rows import print_columns
     from recyclenet.core.extras import require_data
-    from recyclenet.data.sources.collect import ENGINES, Collector, Limits
-    from recyclenet.data.sources.wanted import Wanted, read_addresses, read_classes
+    from recyclenet.data.sources.collect import Collector
+    from recyclenet.data.sources.wanted import ENGINES, Wanted, read_addresses, read_classes
     from recyclenet.data.sources.web import check_url
     from recyclenet.errors import EXIT_PARTIAL, Interrupted, UsageError, look_up
 
@@ -109,15 +109,16 @@ def collect(
             ("class", "keyword", "target"), [(w.label, w.keyword, str(w.target)) for w in wanted]
         )
         return
-    limits = Limits(
+    collector = Collector(
+        out,
         deadline_s=deadline,
         max_bytes=int(max_mb * 1e6),
         max_total_bytes=int(max_total_mb * 1e6),
         delay_s=delay,
         min_side=min_side,
         allowed=tuple(allow_host or ()),
+        force=force,
     )
-    collector = Collector(out, limits, force)
     num_known = len(collector.journal)
     for one in wanted:
         found = (
@@ -151,7 +152,7 @@ def _searched(
     collector: Collector, wanted: Wanted, engine: str, pages: range, per_page: int, mirror: str
 ) -> Iterator[tuple[str, str]]:
     """Yield what an engine finds; an engine that refuses ends the class, not the command."""
-    from recyclenet.data.sources.collect import search
+    from recyclenet.data.sources.wanted import search
     from recyclenet.data.sources.web import FetchError
 
     try:

@@ -1,36 +1,40 @@
-"""Collecting photos by keyword from image search engines, or from a list of addresses."""
+"""Collecting photos from the web into class folders, politely; a journal keeps every address."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, astuple, dataclass, replace
+from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from recyclenet.core.files import write_bytes
+from recyclenet.core.files import cannot_write, read_text, write_bytes, write_text
 from recyclenet.core.images import decoded, read_header
 from recyclenet.core.outputs import COLLECTED, is_earlier
 from recyclenet.core.progress import Progress, silent
+from recyclenet.data.folders import is_label
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
-from recyclenet.data.quality.duplicates import SIDE, is_copy, perceptual_hashes
+from recyclenet.data.quality.duplicates import HASHES, SIDE, is_copy, perceptual_hashes
 from recyclenet.data.sources.fetch import Fetcher
-from recyclenet.data.sources.journal import JOURNAL, Found, append_journal, read_journal
-from recyclenet.data.sources.web import Answer, FetchError, Rules, check_url, shown
-from recyclenet.errors import DataError, ImageError, UsageError, look_up
+from recyclenet.data.sources.web import FetchError, header, shown
+from recyclenet.errors import DataError, ImageError, UsageError
 
 if TYPE_CHECKING:
+    import httpcore2
     from protego import Protego
 
 AGENT = "recyclenet"
-ENGINES = ("baidu", "bing")
+JOURNAL = "collected.jsonl"
 # File name endings by format; unusual ones bear their format's name.
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
 _WORKERS = 8
@@ -38,103 +42,93 @@ _PAGE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How much and how fast.
+class Found:
+    """What became of one address: where its photo lies in the folder, or why there is none."""
 
-    Attributes:
-        deadline_s: seconds for one attempt at one address; there are two.
-        max_bytes: of one photo.
-        max_total_bytes: of all that is received; what is under way then may still come.
-        delay_s: seconds between two requests to one host.
-        min_side: pixels; smaller pictures are refused.
-        allowed: "HOST:PORT" of private servers that may be asked.
-    """
+    url: str
+    label: str
+    path: str = ""
+    reason: str = ""
+    sha256: str = ""
+    phash: str = ""
+    licence: str = ""
 
-    deadline_s: float
-    max_bytes: int
-    max_total_bytes: int
-    delay_s: float
-    min_side: int
-    allowed: tuple[str, ...] = ()
+    def is_plausible(self) -> bool:
+        """Whether a run of ours can have written it: its path names a photo in a class folder."""
+        if not all(isinstance(value, str) for value in astuple(self)) or not self.url:
+            return False
+        folder, _, name = self.path.partition("/")
+        is_known = re.fullmatch("[0-9a-f]{64}", self.sha256) and HASHES.fullmatch(self.phash)
+        return not self.path or bool(is_label(folder) and is_label(name) and is_known)
+
+    def as_line(self) -> str:
+        """Return the line of the journal."""
+        return json.dumps(asdict(self), ensure_ascii=False) + "\n"
 
 
-def search(
-    engine: str,
-    keyword: str,
-    pages: range,
-    per_page: int,
-    fetch: Callable[[str], bytes],
-    address: str = "",
-) -> Iterator[str]:
-    """Yield the addresses of pictures that a search engine shows for a keyword.
-
-    Args:
-        engine: "baidu" or "bing".
-        keyword: what to search for.
-        pages: which result pages.
-        per_page: results on one.
-        fetch: reads a result page.
-        address: scheme and host to ask in place of the engine's own, such as a mirror.
+def read_journal(path: Path) -> list[Found]:
+    """Return what earlier calls did; a last line cut off by a crash counts as not written.
 
     Raises:
-        UsageError: an unknown engine.
-        FetchError: a page cannot be had.
+        DataError: a line is not as it was written; the message names it.
     """
-    from icrawler.builtin import baidu, bing
-    from icrawler.utils import Signal
-
-    kinds = ((baidu.BaiduFeeder, baidu.BaiduParser), (bing.BingFeeder, bing.BingParser))
-    feeder_kind, parser_kind = look_up(
-        engine, dict(zip(ENGINES, kinds, strict=True)), "search engine"
-    )
-    parts = Signal(), None  # we fetch the pages ourselves
-    parser = parser_kind(1, *parts)
-    for page in pages:
-        feeder, urls = feeder_kind(1, *parts), list[str]()
-        feeder.out_queue = SimpleNamespace(put=urls.append)
-        feeder.feed(keyword=keyword, offset=page * per_page, max_num=per_page)
-        for url in urls:
-            if address:
-                server = urlsplit(address)
-                url = urlunsplit(urlsplit(url)._replace(scheme=server.scheme, netloc=server.netloc))
-            content = fetch(check_url(url.replace(" ", "%20")))
-            try:
-                tasks = parser.parse(SimpleNamespace(content=content)) or ()
-                found = [str(task["file_url"]) for task in tasks]
-            except Exception as error:  # a page can make the parser raise nearly anything
-                raise FetchError(f"{shown(url)}: it did not return a page of results") from error
-            yield from found
+    if not os.path.lexists(path):
+        return []
+    rows: dict[str, Found] = {}
+    lines = read_text(path).split("\n")
+    for number, line in enumerate(lines, 1):
+        found = None
+        with suppress(ValueError, TypeError, RecursionError):
+            found = Found(**json.loads(line))
+        if found is not None and found.is_plausible():
+            rows.setdefault(found.url, found)
+        elif line and number < len(lines):
+            raise DataError(f"{path}, line {number} is damaged; delete that line")
+    if lines[-1]:  # without its line break
+        write_text(path, "".join(found.as_line() for found in rows.values()))
+    return list(rows.values())
 
 
 @dataclass
 class Collector:
     """Fetches pictures into class folders, politely, and remembers every address.
 
-    Args:
+    Attributes:
         folder: where the photos, the journal and the manifest go.
-        limits: how much and how fast.
+        deadline_s: seconds for one attempt at one address; there are two.
+        max_bytes: of one photo.
+        max_total_bytes: of all that is received; what is under way then may still come.
+        delay_s: seconds between two requests to one host.
+        min_side: pixels; smaller pictures are refused.
+        allowed: "HOST:PORT" of private servers that may be asked.
         force: files in the folder that no collection wrote may be replaced.
+        journal: what became of each address so far.
     """
 
     folder: Path
-    limits: Limits
+    deadline_s: float
+    max_bytes: int
+    max_total_bytes: int
+    delay_s: float
+    min_side: int
+    allowed: tuple[str, ...] = ()
     force: bool = False
 
     def __post_init__(self) -> None:
-        rules = Rules(
-            timeout_s=min(10.0, self.limits.deadline_s),
-            deadline_s=self.limits.deadline_s,
-            allowed=self.limits.allowed,
+        self._asker = Fetcher(
+            timeout_s=min(10.0, self.deadline_s),
+            deadline_s=self.deadline_s,
+            allowed=self.allowed,
             before=self._take_turn,
+            num_attempts=2,
+            num_failures=2,
+            longest_wait_s=10.0,
         )
-        self._rules_fetcher = Fetcher(rules, num_attempts=2, num_failures=2, longest_wait_s=10.0)
-        self._fetcher = replace(
-            self._rules_fetcher, rules=replace(rules, before=self._ask_leave, look=_check_consent)
-        )
+        self._fetcher = replace(self._asker, before=self._ask_leave, look=_check_consent)
         self._lock = threading.Lock()
         self._turns: dict[str, float] = {}
         self._robots: dict[str, Protego] = {}
-        self._robots_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._robots_locks: dict[str, threading.Lock] = {}
         journal = self.folder / JOURNAL
         if (self.folder / MANIFEST_NAME).exists() and not journal.exists() and not self.force:
             raise UsageError(
@@ -157,7 +151,7 @@ class Collector:
     @property
     def is_full(self) -> bool:
         """Whether all bytes that are allowed have been received."""
-        return self._fetcher.num_received_bytes >= self.limits.max_total_bytes
+        return self._fetcher.num_received_bytes >= self.max_total_bytes
 
     def fetch(self, url: str, max_bytes: int = _PAGE_BYTES) -> bytes:
         """Fetch one address if its host lets us, after a due pause.
@@ -174,33 +168,25 @@ class Collector:
         target: int,
         progress: Progress = silent,
     ) -> int:
-        """Fetch pictures of one class until there are enough, or no more addresses.
+        """Fetch pictures of one class until the folder holds `target`; return how many it holds.
 
         Args:
             label: the class.
             addresses: (url, licence) of each picture; asked for one by one, as needed.
-            target: how many photos of the class the folder should hold in the end.
+            target: how many photos of the class are enough.
             progress: is told how many photos there are.
-
-        Returns:
-            How many there are now.
         """
         waiting: set[Future[None]] = set()
         seen = {found.url for found in self.journal}
-        source = iter(addresses)
+        fresh = ((url, label, licence) for url, licence in addresses if url not in seen)
         pool = ThreadPoolExecutor(_WORKERS)
         try:
             while not self.is_full:
                 missing = target - self.counts[label]
                 progress(self.counts[label], target)
-                while len(waiting) < min(missing, _WORKERS):
-                    address = next(source, None)
-                    if address is None:
-                        break
-                    url, licence = address
-                    if url not in seen:
-                        seen.add(url)
-                        waiting.add(pool.submit(self._take, url, label, licence))
+                for address in islice(fresh, min(missing, _WORKERS) - len(waiting)):
+                    seen.add(address[0])
+                    waiting.add(pool.submit(self._take, *address))
                 if missing <= 0 or not waiting:
                     break
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -219,29 +205,30 @@ class Collector:
         Raises:
             DataError: there are none.
         """
-        rows = tuple(
-            Sample(
-                self.folder / found.path,
-                found.label,
-                sha256=found.sha256,
-                source=found.url,
-                licence=found.licence,
-            )
-            for found in self.journal
-            if found.path and (self.folder / found.path).is_file()
-        )
-        if not rows:
+        photos = [row for row in self.journal if row.path and (self.folder / row.path).is_file()]
+        if not photos:
             reasons = Counter(found.reason.partition(": ")[2] for found in self.journal)
             most = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(3))
             raise DataError(f"no photo could be collected ({most or 'no URLs'})")
-        write_manifest(Manifest(rows), self.folder / MANIFEST_NAME)
-        return Manifest(rows)
+        rows = (
+            Sample(
+                self.folder / row.path,
+                row.label,
+                sha256=row.sha256,
+                source=row.url,
+                licence=row.licence,
+            )
+            for row in photos
+        )
+        manifest = Manifest(tuple(rows))
+        write_manifest(manifest, self.folder / MANIFEST_NAME)
+        return manifest
 
     def _take(self, url: str, label: str, licence: str) -> None:
         """Try one address, and write down what became of it."""
         found = Found(url, label, licence=licence)
         try:
-            self._keep(self._fetcher.fetch(url, self.limits.max_bytes), found)
+            self._keep(self._fetcher.fetch(url, self.max_bytes), found)
             return
         except FetchError as error:
             reason = str(error)
@@ -255,39 +242,41 @@ class Collector:
         with decoded(content, min_side=SIDE) as picture:
             phash = perceptual_hashes(picture)
         header = read_header(content)
-        if min(header.width, header.height) < self.limits.min_side:
+        if min(header.width, header.height) < self.min_side:
             raise ImageError(f"it is only {header.width}x{header.height} pixels")
         digest = hashlib.sha256(content).hexdigest()
         suffix = _SUFFIXES.get(header.kind, f".{header.kind.lower()}")
-        found = replace(
-            found, path=f"{found.label}/{digest[:16]}{suffix}", sha256=digest, phash=phash
-        )
+        name = f"{found.label}/{digest[:16]}{suffix}"
         with self._lock:
             kept = [other for other in self.journal if other.phash]
-            same_bytes = digest in {other.sha256 for other in kept}
+            same_bytes = any(digest == other.sha256 for other in kept)
             if same_bytes or is_copy(phash, [other.phash for other in kept]):
                 raise ImageError("it is a copy of a photo already collected")
-            path = self.folder / found.path
+            path = self.folder / name
             if not self.force and path.exists() and path.read_bytes() != content:
                 raise ImageError(f"another file lies at {path}")
             write_bytes(path, content)
-            self._write_down(found)
+            self._write_down(replace(found, path=name, sha256=digest, phash=phash))
 
     def _write_down(self, found: Found) -> None:
         self.journal.append(found)
-        append_journal(self.folder / JOURNAL, found)
+        path = self.folder / JOURNAL
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(found.as_line())
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def _ask_leave(self, url: str) -> None:
         """Wait for the host's pause to end, unless its robots.txt forbids the address."""
-        parts = urlsplit(url)
-        host = f"{parts.scheme}://{parts.netloc}"
-        with self._lock:
-            lock = self._robots_locks[host]
-        with lock:  # the first to come asks, the others wait for the answer
+        host = urlunsplit(urlsplit(url)._replace(path="", query="", fragment=""))
+        # The first to come asks, the others wait for the answer.
+        with self._robots_locks.setdefault(host, threading.Lock()):
             if host not in self._robots:
                 self._robots[host] = self._ask_robots(f"{host}/robots.txt")
         if not self._robots[host].can_fetch(url, AGENT):
-            raise FetchError(f"{shown(url)}: forbidden by the host's robots.txt")
+            raise FetchError(url, "forbidden by the host's robots.txt")
         self._take_turn(url)
 
     def _take_turn(self, url: str) -> None:
@@ -296,22 +285,22 @@ class Collector:
         with self._lock:
             now = time.monotonic()
             turn = max(now, self._turns.get(host, 0.0))
-            self._turns[host] = turn + self.limits.delay_s
+            self._turns[host] = turn + self.delay_s
         time.sleep(turn - now)
 
     def _ask_robots(self, url: str) -> Protego:
         from protego import Protego
 
         try:
-            rules = self._rules_fetcher.fetch(url, 512 << 10).decode("utf-8", "replace")
+            rules = self._asker.fetch(url, 512 << 10).decode("utf-8", "replace")
         except FetchError as error:
             # RFC 9309: a host without rules allows all, one that does not answer nothing.
-            rules = "User-agent: *\nDisallow: /" if error.no_answer else ""
+            rules = "User-agent: *\nDisallow: /" if error.strikes else ""
         return Protego.parse(rules)
 
 
-def _check_consent(answer: Answer) -> None:
+def _check_consent(url: str, answer: httpcore2.Response) -> None:
     """Refuse what its owner does not want machines to learn from."""
-    tags = answer.headers.get("x-robots-tag", "").lower()
-    if {"noai", "noimageai"} & {tag.rpartition(":")[2].strip() for tag in tags.split(",")}:
-        raise FetchError(f"{shown(answer.url)}: marked noai or noimageai by its owner")
+    tags = header(answer, "x-robots-tag").lower().split(",")
+    if {"noai", "noimageai"} & {tag.rpartition(":")[2].strip() for tag in tags}:
+        raise FetchError(url, "marked noai or noimageai by its owner")

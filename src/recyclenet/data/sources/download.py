@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import (
     MANIFEST_NAME,
     Manifest,
+    Sample,
     read_manifest,
     trashnet_manifest,
     write_manifest,
@@ -55,15 +55,12 @@ SOURCES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadReport:
-    """How a copy of a dataset compares with its manifest. Names are relative to `place`.
+    """How a copy of a dataset, in a folder or an archive, compares with its manifest.
 
     Attributes:
-        place: the folder, or the archive, that was checked.
-        num_expected: photos in the manifest.
         num_verified: photos that are there with the right content.
         num_added: those of them that this run put there.
         num_received_bytes: bytes that came over the network, failed attempts included.
-        missing: photos that are not there.
         different: names of the manifest under which something else lies.
         extra: other visible files beside the photos.
         problems: one line for each source that could not give everything asked of it, and for
@@ -95,44 +92,6 @@ class DownloadReport:
         return EXIT_PARTIAL if self.num_verified else EXIT_FAILURE
 
 
-class _Wanted:
-    """The photos of a manifest, and what has been found of them.
-
-    Attributes:
-        samples: its rows by relative path, the way archives and addresses write it.
-        missing: those of them whose right content nobody has shown yet.
-        seen: the names of those that somebody has shown, with whatever content.
-    """
-
-    def __init__(self, manifest: Manifest | None) -> None:
-        self.manifest = manifest or trashnet_manifest()
-        self.samples = {sample.path.as_posix(): sample for sample in self.manifest}
-        self.missing = dict(self.samples)
-        self.seen: set[str] = set()
-
-    def right(self, photos: Photos) -> Iterator[tuple[Path, bytes]]:
-        """Yield the photos that are right; each is missing until the next one is asked for."""
-        for name, content in photos:
-            self.seen.add(name)
-            sample = self.missing[name]
-            if content is not None and hashlib.sha256(content).hexdigest() == sample.sha256:
-                yield sample.path, content
-                del self.missing[name]
-
-    def check(self, photos: Photos) -> tuple[str, ...]:
-        """Look at all `photos` and return the names under which only others lie.
-
-        Raises:
-            Interrupted: the user stopped it.
-        """
-        try:
-            for _ in self.right(photos):
-                pass
-        except KeyboardInterrupt:
-            raise Interrupted("stopped; nothing was changed") from None
-        return tuple(name for name in self.missing if name in self.seen)
-
-
 def verify_trashnet(
     place: Path, *, manifest: Manifest | None = None, progress: Progress = silent
 ) -> DownloadReport:
@@ -143,19 +102,14 @@ def verify_trashnet(
         DataError: it is neither a folder nor a readable zip archive.
         Interrupted: the user stopped it.
     """
-    wanted = _Wanted(manifest)
-    place, photos = photos_at(place, wanted.missing, progress)
-    different = wanted.check(photos)
-    table = place / MANIFEST_NAME
-    return DownloadReport(
-        place=place,
-        num_expected=len(wanted.samples),
-        num_verified=len(wanted.samples) - len(wanted.missing),
-        missing=tuple(name for name in wanted.missing if name not in wanted.seen),
-        different=different,
-        extra=other_files(place, wanted.samples),
-        manifest=table if table.is_file() else None,
-    )
+    manifest = manifest or trashnet_manifest()
+    missing = _by_name(manifest)
+    place, photos = photos_at(place, missing, progress)
+    try:
+        different = _check(photos, missing)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; nothing was changed") from None
+    return _report(place, manifest, missing, different)
 
 
 def get_trashnet(
@@ -186,87 +140,101 @@ def get_trashnet(
         RecycleNetError: the folder cannot be written, or the disk is full.
         Interrupted: the user stopped it; what has arrived is kept.
     """
-    wanted, fetcher = _Wanted(manifest), fetcher or Fetcher()
-    offers = []
-    for source in sources:
-        if isinstance(source, Path):
-            offers.append((str(source), photos_at(source, wanted.missing, progress)[1]))
-            continue
-        url = check_url(source)
-        if url.endswith("/"):
-            photos = at_base_url(url, wanted.missing, fetcher, progress)
-        else:
-            part = to / f".recyclenet-{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
-            photos = at_archive_url(url, part, wanted.missing, fetcher, progress)
-        offers.append((shown(url), photos))
-    report = _fill(to, wanted, offers, progress, force)
-    if report.complete:
-        for path in to.iterdir():
-            if re.fullmatch(r"\.recyclenet-[0-9a-f]{16}\.part", path.name):
-                discard(path)
-    return replace(report, num_received_bytes=fetcher.num_received_bytes)
-
-
-def _fill(
-    folder: Path,
-    wanted: _Wanted,
-    offers: Sequence[tuple[str, Photos]],
-    progress: Progress,
-    force: bool,
-) -> DownloadReport:
-    """Ask one source after the other for what `folder` does not have yet, and report."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; name a folder to put the photos in")
-    if different := wanted.check(in_folder(folder, wanted.missing, progress)):
-        raise _taken(folder / wanted.samples[different[0]].path, len(different))
-    num_all, num_before, problems = len(wanted.samples), len(wanted.missing), []
-    for name, photos in offers:
-        if not wanted.missing:
-            break
-        _log.info("getting %d photos from %s", len(wanted.missing), name)
-        try:
-            for path, content in wanted.right(photos):
-                if os.path.lexists(folder / path):  # somebody has put a file there meanwhile
-                    raise _taken(folder / path, 1)
-                write_bytes(folder / path, content)
-            problem = f"{name}: {len(wanted.missing)} photos missing or damaged"
-        except (FetchError, ArchiveError) as error:
-            problem = str(error)
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"stopped with {num_all - len(wanted.missing)} of {num_all} photos in {folder}; "
-                f"the same command continues from here"
-            ) from None
-        if wanted.missing:
-            problems.append(problem)
-            _log.info("%s", problem)
-    if len(wanted.missing) == num_all:
+    manifest, fetcher = manifest or trashnet_manifest(), fetcher or Fetcher()
+    missing = _by_name(manifest)
+    offers = [_offer(source, to, missing, fetcher, progress) for source in sources]
+    if to.exists() and not to.is_dir():
+        raise UsageError(f"{to} is a file; name a folder to put the photos in")
+    try:
+        if different := _check(in_folder(to, missing, progress), missing):
+            raise _taken(to / different[0])
+        num_missing = len(missing)
+        problems = _fill(to, missing, offers)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped with {len(manifest) - len(missing)} of {len(manifest)} photos in {to}; the "
+            f"same command continues from here"
+        ) from None
+    if len(missing) == len(manifest):
         raise DataError(
             "no photo could be downloaded: " + "; ".join(problems or ["no source given"])
         )
-    table = None
-    if not wanted.missing:
-        table = folder / MANIFEST_NAME
-        if problem := _write_table(folder.resolve(), wanted.manifest, force):
-            problems.append(f"{table} {problem}")
-            _log.info("%s", problems[-1])
-    return DownloadReport(
-        place=folder,
-        num_expected=num_all,
-        num_verified=num_all - len(wanted.missing),
-        num_added=num_before - len(wanted.missing),
-        missing=tuple(wanted.missing),
-        extra=other_files(folder, wanted.samples),
+    if not missing:
+        for part in to.glob(f".recyclenet-{'[0-9a-f]' * 16}.part"):
+            discard(part)
+        if problem := _write_table(to, manifest, force):
+            problems.append(problem)
+            _log.info("%s", problem)
+    return replace(
+        _report(to, manifest, missing),
+        num_added=num_missing - len(missing),
+        num_received_bytes=fetcher.num_received_bytes,
         problems=tuple(problems),
-        manifest=table,
     )
 
 
-def _taken(path: Path, num_taken: int) -> DataError:
-    more = f" and {num_taken - 1} more" if num_taken > 1 else ""
+def _by_name(manifest: Manifest) -> dict[str, Sample]:
+    """The rows by CLASS/PHOTO, as archives and addresses write it."""
+    return {sample.path.as_posix(): sample for sample in manifest}
+
+
+def _is_right(content: bytes | None, sample: Sample) -> bool:
+    return content is not None and hashlib.sha256(content).hexdigest() == sample.sha256
+
+
+def _check(photos: Photos, missing: dict[str, Sample]) -> tuple[str, ...]:
+    """Take the photos that are right from `missing`; return the names under which others lie."""
+    seen = set()
+    for name, content in photos:
+        seen.add(name)
+        if _is_right(content, missing[name]):
+            del missing[name]
+    return tuple(name for name in missing if name in seen)
+
+
+def _offer(
+    source: str | Path, to: Path, missing: dict[str, Sample], fetcher: Fetcher, progress: Progress
+) -> tuple[str, Photos]:
+    """Return the name of a source, and what it has of the photos that are missing."""
+    if isinstance(source, Path):
+        return str(source), photos_at(source, missing, progress)[1]
+    url = check_url(source)
+    if url.endswith("/"):
+        return shown(url), at_base_url(url, missing, fetcher, progress)
+    part = to / f".recyclenet-{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
+    return shown(url), at_archive_url(url, part, missing, fetcher, progress)
+
+
+def _fill(
+    folder: Path, missing: dict[str, Sample], offers: Iterable[tuple[str, Photos]]
+) -> list[str]:
+    """Ask one source after the other for what is missing; return what they could not give."""
+    problems: list[str] = []
+    for title, photos in offers:
+        if not missing:
+            break
+        _log.info("getting %d photos from %s", len(missing), title)
+        problem = ""
+        try:
+            for name, content in photos:
+                if content is None or not _is_right(content, missing[name]):
+                    continue
+                if os.path.lexists(folder / name):  # somebody has put a file there meanwhile
+                    raise _taken(folder / name)
+                write_bytes(folder / name, content)
+                del missing[name]
+        except (FetchError, ArchiveError) as error:
+            problem = str(error)
+        if missing:
+            problems.append(problem or f"{title}: {len(missing)} photos missing or damaged")
+            _log.info("%s", problems[-1])
+    return problems
+
+
+def _taken(path: Path) -> DataError:
     return DataError(
-        f"{path}{more} differs from the dataset's photo of that name and is never "
-        f"overwritten; move it away or choose another folder"
+        f"{path} differs from the dataset's photo of that name and is never overwritten; move it "
+        f"away or choose another folder"
     )
 
 
@@ -279,8 +247,25 @@ def _write_table(folder: Path, manifest: Manifest, force: bool) -> str:
                 return ""
         if not force:
             return (
-                "is not the published table of splits and was left as it is; run the command "
-                "again with --force to get that table"
+                f"{table} is not the published table of splits and was left as it is; run the "
+                f"command again with --force to get that table"
             )
-    write_manifest(Manifest(tuple(replace(s, path=folder / s.path) for s in manifest)), table)
+    folder = folder.resolve()
+    rows = (replace(sample, path=folder / sample.path) for sample in manifest)
+    write_manifest(Manifest(tuple(rows)), folder / MANIFEST_NAME)
     return ""
+
+
+def _report(
+    place: Path, manifest: Manifest, missing: Collection[str], different: tuple[str, ...] = ()
+) -> DownloadReport:
+    table = place / MANIFEST_NAME
+    return DownloadReport(
+        place=place,
+        num_expected=len(manifest),
+        num_verified=len(manifest) - len(missing),
+        missing=tuple(name for name in missing if name not in different),
+        different=different,
+        extra=other_files(place, _by_name(manifest)),
+        manifest=table if table.is_file() else None,
+    )

@@ -1,7 +1,7 @@
 """Where the photos of a data set come from: a folder, a zip archive, or the address of either.
 
-A source yields names of wanted photos, and what it has under each: perhaps None, for what cannot be
-a photo. What is wanted may become less meanwhile; nobody looks for the rest then.
+Each source yields names of wanted photos and what it has under them: perhaps several things under
+one name, or None for what cannot be a photo. Names may leave those that are wanted meanwhile.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from recyclenet.core.progress import Progress, titled
-from recyclenet.data.manifest import Sample
 from recyclenet.data.sources.fetch import Fetcher, discard
 from recyclenet.data.sources.web import FetchError, shown
 from recyclenet.errors import DataError, UsageError
@@ -29,18 +29,18 @@ MAX_COPIES = 4  # of one photo in an archive
 MAX_MISSES_IN_A_ROW = 20
 # bz2 and lzma members can unpack to gigabytes before a reader may object.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-ENCRYPTED = 0x1
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError)
+# A RuntimeError is what a member with a password raises.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
 
 Photos = Iterator[tuple[str, bytes | None]]
-Wanted = Mapping[str, Sample]  # by relative path, the way archives and addresses write it
+Names = Collection[str]  # CLASS/PHOTO of what is wanted
 
 
 class ArchiveError(DataError):
     """A file is no zip archive, or one that is not safe to unpack."""
 
 
-def photos_at(place: Path, wanted: Wanted, progress: Progress) -> tuple[Path, Photos]:
+def photos_at(place: Path, names: Names, progress: Progress) -> tuple[Path, Photos]:
     """Return the photos of an archive, or of a folder and where in it the class folders lie.
 
     Raises:
@@ -49,40 +49,38 @@ def photos_at(place: Path, wanted: Wanted, progress: Progress) -> tuple[Path, Ph
     if not place.exists():
         raise UsageError(f"{place} does not exist; name a folder of photos or a zip archive")
     if not place.is_dir():
-        return place, in_archive(place, str(place), wanted, progress)
-    labels = {sample.label for sample in wanted.values()}
-    for folder in (place, place / "dataset-resized"):  # the published archive unpacks to that
-        if any((folder / label).is_dir() for label in labels):
-            return folder, in_folder(folder, wanted, progress)
-    return place, iter(())
+        return place, in_archive(place, str(place), names, progress)
+    inner = place / "dataset-resized"  # the published archive unpacks to that
+    labels = {name.partition("/")[0] for name in names}
+    if not any((place / label).is_dir() for label in labels) and inner.is_dir():
+        place = inner
+    return place, in_folder(place, names, progress)
 
 
-def in_folder(folder: Path, wanted: Wanted, progress: Progress) -> Photos:
+def in_folder(folder: Path, names: Names, progress: Progress) -> Photos:
     """Yield what lies in a folder."""
-    paths = {name: folder / sample.path for name, sample in wanted.items()}
-    sizes = {name: _size(path) for name, path in paths.items() if os.path.lexists(path)}
-    total, num_read = sum(size or 0 for size in sizes.values()), 0
-    for name, size in sizes.items():
+    paths = {name: folder / name for name in names if os.path.lexists(folder / name)}
+    total, num_read = sum(_size(path) for path in paths.values()), 0
+    for name, path in paths.items():
         try:
-            content = None if size is None else paths[name].read_bytes()
+            content = path.read_bytes() if _size(path) else None
         except OSError as error:
-            raise DataError(f"cannot read {paths[name]}: {error.strerror}") from error
-        num_read += size or 0
+            raise DataError(f"cannot read {path}: {error.strerror}") from error
+        num_read += len(content or b"")
         progress(num_read, total, "verifying")
         yield name, content
 
 
-def _size(path: Path) -> int | None:
-    """Bytes of a regular file no larger than a photo may be; None for anything else."""
-    try:
+def _size(path: Path) -> int:
+    """Bytes of a regular file no larger than a photo may be; 0 for anything else."""
+    with suppress(OSError):
         status = path.stat()
-    except OSError:
-        return None
-    plausible = stat.S_ISREG(status.st_mode) and status.st_size <= MAX_PHOTO_BYTES
-    return status.st_size if plausible else None
+        if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_PHOTO_BYTES:
+            return status.st_size
+    return 0
 
 
-def in_archive(path: Path, title: str, wanted: Wanted, progress: Progress) -> Photos:
+def in_archive(path: Path, title: str, names: Names, progress: Progress) -> Photos:
     """Yield what a zip archive holds; messages call it `title`.
 
     Members are found by the names that are wanted and handed out as bytes: no path in the archive
@@ -93,26 +91,25 @@ def in_archive(path: Path, title: str, wanted: Wanted, progress: Progress) -> Ph
         ArchiveError: it is no zip archive, or unpacks to more than any copy of the data set would.
         DataError: it cannot be read.
     """
+    num_unpacked, num_copies = 0, Counter[str]()
     with _open_archive(path, title) as archive:
-        members: dict[str, list[zipfile.ZipInfo]] = {}
-        for member, name in _visible(archive):
-            if name in wanted and len(members.setdefault(name, [])) < MAX_COPIES:
-                members[name].append(member)
-        total, num_unpacked = sum(same[0].file_size for same in members.values()), 0
-        for name, member in ((name, member) for name, same in members.items() for member in same):
-            if name not in wanted:
-                continue  # a copy of it was right
-            num_unpacked += member.file_size if member.file_size <= MAX_PHOTO_BYTES else 0
+        found = [(member, name) for member, name in _visible(archive) if name in names]
+        total = sum(member.file_size for member, _ in found)
+        for member, name in found:
+            num_copies[name] += 1
+            if name not in names or num_copies[name] > MAX_COPIES:
+                continue  # a copy of it was right, or so many are wrong
+            content = _unpacked(archive, member)
+            num_unpacked += len(content or b"")
             if num_unpacked > MAX_UNPACKED_BYTES:
                 raise ArchiveError(f"{title}: unpacks to over {MAX_UNPACKED_BYTES / 1e6:g} MB")
             progress(num_unpacked, total, "verifying")
-            yield name, _unpacked(archive, member)
+            yield name, content
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
     """What `member` holds; None if it is damaged, encrypted, large or packed in an unusual way."""
-    usual = member.compress_type in METHODS and not member.flag_bits & ENCRYPTED
-    if not usual or member.file_size > MAX_PHOTO_BYTES:
+    if member.compress_type not in METHODS or member.file_size > MAX_PHOTO_BYTES:
         return None
     try:
         with archive.open(member) as file:
@@ -126,8 +123,8 @@ def _visible(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
     """All files but hidden ones and macOS's shadow copies, with their last two names."""
     for member in archive.infolist():
         parts = member.filename.replace("\\", "/").split("/")
-        hidden = parts[0] == "__MACOSX" or parts[-1].startswith(".")
-        if len(parts) > 1 and parts[-1] and not hidden:
+        is_hidden = parts[0] == "__MACOSX" or parts[-1].startswith(".")
+        if len(parts) > 1 and parts[-1] and not is_hidden:
             yield member, "/".join(parts[-2:])
 
 
@@ -143,7 +140,7 @@ def _open_archive(path: Path, title: str) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def other_files(place: Path, names: Container[str]) -> tuple[str, ...]:
+def other_files(place: Path, names: Names) -> tuple[str, ...]:
     """Visible files in the folders of a folder or an archive whose names are others, sorted."""
     if place.is_dir():
         paths = (path for path in place.glob("[!.]*/[!.]*") if path.is_file())
@@ -155,30 +152,28 @@ def other_files(place: Path, names: Container[str]) -> tuple[str, ...]:
 
 
 def at_archive_url(
-    url: str, part: Path, wanted: Wanted, fetcher: Fetcher, progress: Progress
+    url: str, part: Path, names: Names, fetcher: Fetcher, progress: Progress
 ) -> Photos:
     """Fetch an archive into the file `part`, and yield what it holds."""
     fetcher.fetch_into(part, url, MAX_ARCHIVE_BYTES, titled(progress, urlsplit(url).hostname or ""))
     try:
-        yield from in_archive(part, shown(url), wanted, progress)
+        yield from in_archive(part, shown(url), names, progress)
     except ArchiveError:
         discard(part)
         raise
     discard(part)  # it has given all it can; a damaged one must not be taken up again
 
 
-def at_base_url(url: str, wanted: Wanted, fetcher: Fetcher, progress: Progress) -> Photos:
-    """Fetch photo by photo from below an address."""
-    names, misses = list(wanted), 0
-    error = FetchError(f"{shown(url)}: does not contain the dataset's photos")
+def at_base_url(url: str, missing: Names, fetcher: Fetcher, progress: Progress) -> Photos:
+    """Fetch photo by photo from below an address; a photo that is right is no longer missing."""
+    names, misses = list(missing), 0
     for number, name in enumerate(names, 1):
-        label = f"{urlsplit(url).hostname} {number}/{len(names)}"
+        error = FetchError(url, "does not contain the dataset's photos")
+        report = titled(progress, f"{urlsplit(url).hostname} {number}/{len(names)}")
         try:
-            yield name, fetcher.fetch(url + quote(name), MAX_PHOTO_BYTES, titled(progress, label))
+            yield name, fetcher.fetch(url + quote(name), MAX_PHOTO_BYTES, report)
         except FetchError as failure:
             error = failure
-            if failure.no_answer:
-                raise
-        misses = misses + 1 if name in wanted else 0
-        if misses >= MAX_MISSES_IN_A_ROW:
+        misses = misses + 1 if name in missing else 0
+        if misses >= MAX_MISSES_IN_A_ROW or error.strikes:
             raise error

@@ -1,25 +1,26 @@
-"""What to collect: lists of classes and of addresses."""
+"""What to collect: lists of classes and of addresses, and what search engines find."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit, urlunsplit
 
 from recyclenet.core.files import read_rows
-from recyclenet.data.sources.web import check_url
-from recyclenet.errors import UsageError
+from recyclenet.data.folders import is_label
+from recyclenet.data.sources.web import FetchError, check_url
+from recyclenet.errors import UsageError, look_up
+
+ENGINES = ("baidu", "bing")
+Fetch = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One class to collect.
-
-    Attributes:
-        label: its name.
-        keyword: what to search for.
-        target: how many photos to have in the end.
-    """
+    """One class to collect: its name, what to search for, how many photos to have in the end."""
 
     label: str
     keyword: str
@@ -62,18 +63,51 @@ def _rows(path: Path) -> list[tuple[str, str, str, str]]:
     """Return the lines of a list: where each is, a label, and two more cells."""
     rows = []
     for number, row in read_rows(path, wrong=UsageError):
-        place, (label, *more) = f"{path}, line {number}", (c.strip() for c in [*row, "", "", ""])
+        label, second, third, *_ = (cell.strip() for cell in [*row, "", ""])
         if label.startswith("#"):
             continue
+        place = f"{path}, line {number}"
         if not is_label(label):
             raise UsageError(f"{place}: {label!r} cannot be the name of a class folder")
-        rows.append((place, label, more[0], more[1]))
+        rows.append((place, label, second, third))
     if not rows:
         raise UsageError(f"{path} is empty")
     return rows
 
 
-def is_label(text: str) -> bool:
-    """Whether a class folder, or a photo in it, can bear this name."""
-    usable = text.isprintable() and not set(text) & set("/\\") and text[:1] != "."
-    return usable and 0 < len(text.encode()) <= 200
+def search(
+    engine: str, keyword: str, pages: range, per_page: int, fetch: Fetch, address: str = ""
+) -> Iterator[str]:
+    """Yield the addresses of pictures that an engine shows for a keyword on some result pages.
+
+    `fetch` reads a result page; `address` is a server to ask in place of the engine's own.
+
+    Raises:
+        UsageError: an unknown engine.
+        FetchError: a page cannot be had.
+    """
+    from icrawler.builtin import baidu, bing
+    from icrawler.utils import Signal
+
+    kinds = {
+        "baidu": (baidu.BaiduFeeder, baidu.BaiduParser),
+        "bing": (bing.BingFeeder, bing.BingParser),
+    }
+    make_feeder, make_parser = look_up(engine, kinds, "search engine")
+    parts = Signal(), None  # we fetch the pages ourselves
+    feeder, parser = make_feeder(1, *parts), make_parser(1, *parts)
+    for page in pages:
+        urls: list[str] = []
+        feeder.out_queue = SimpleNamespace(put=urls.append)
+        feeder.feed(keyword=keyword, offset=page * per_page, max_num=per_page)
+        for url in urls:
+            if address:
+                server = urlsplit(address)
+                url = urlunsplit(urlsplit(url)._replace(scheme=server.scheme, netloc=server.netloc))
+            content = fetch(check_url(url.replace(" ", "%20")))
+            try:
+                tasks = parser.parse(SimpleNamespace(content=content)) or ()
+                found = [str(task["file_url"]) for task in tasks]
+            except Exception as error:  # a page can make the parser raise nearly anything
+                raise FetchError(url, "it did not return a page of results") from error
+            yield from found

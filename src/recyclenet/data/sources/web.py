@@ -8,7 +8,7 @@ import socket
 import ssl
 import string
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ import httpcore2
 from recyclenet.errors import DataError, UsageError
 
 MAX_REDIRECTS = 10
-RETRIED_STATUS = frozenset({408, 425, 429})  # and every 5xx
+RETRIED_STATUS = frozenset({408, 425, 429, *range(500, 1000)})
 _tls = cache(httpcore2.default_ssl_context)
 
 
@@ -31,45 +31,29 @@ class FetchError(DataError):
     """One address cannot be had; another one may.
 
     Attributes:
-        no_answer: the server could not be reached or failed, so its other files are no better.
+        reason: why, without the address.
+        strikes: as how many failed attempts this one counts; 0: another attempt is no use.
+        wait_s: seconds that the server asks to wait.
     """
 
-    no_answer = False
+    def __init__(self, url: str, reason: str, *, strikes: int = 0, wait_s: float = 0.0) -> None:
+        super().__init__(f"{shown(url)}: {reason}")
+        self.reason, self.strikes, self.wait_s = reason, strikes, wait_s
 
 
-class Failure(Exception):  # noqa: N818 - not an outcome, only a reason to try again
-    """This attempt failed; the next one may not."""
-
-    def __init__(self, reason: str, *, wait_s: float = 0.0, unreachable: bool = False) -> None:
-        super().__init__(reason)
-        self.wait_s = wait_s
-        self.unreachable = unreachable
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server answers, redirects followed. Header names are in lower case."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: Iterable[bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Rules:
     """What a request may do.
 
     Attributes:
-        timeout_s: seconds until the headers of an answer are there, and seconds that a server may
-            then send nothing, or less than `min_bytes_per_s`.
+        timeout_s: for the headers of an answer; then for silence, or less than `min_bytes_per_s`.
         min_bytes_per_s: the slowest transfer that is waited for.
-        deadline_s: seconds for one answer, however fast it comes.
-        allowed: the private servers ("HOST:PORT") that may be asked besides public ones. Addresses
-            are looked at after connecting, so that no name or redirect hides one, and proxies are
-            not used, which would connect on our behalf. None: any server may be asked.
+        deadline_s: for one answer, however fast it comes.
+        allowed: the private servers ("HOST:PORT") that may be asked besides public ones. None: all
+            may. Addresses are looked at after connecting, so that no name or redirect hides one,
+            and no proxy connects on our behalf.
         before: is told each address before it is asked, those of redirects too; may refuse it.
-        look: sees each answer before its body is read; may refuse it.
+        look: sees an address and its answer before the body is read; may refuse it.
     """
 
     timeout_s: float = 30.0
@@ -77,7 +61,7 @@ class Rules:
     deadline_s: float = float("inf")
     allowed: Collection[str] | None = None
     before: Callable[[str], object] = lambda _: None
-    look: Callable[[Answer], object] = lambda _: None
+    look: Callable[[str, httpcore2.Response], object] = lambda *_: None
 
 
 def check_url(url: str) -> str:
@@ -109,56 +93,107 @@ def shown(url: str) -> str:
 
 
 @contextmanager
-def open_url(url: str, headers: dict[str, str], rules: Rules) -> Iterator[Answer]:
-    """Ask for `url` with `headers`; the answer's status is 2xx, or 416.
+def open_url(url: str, headers: dict[str, str], rules: Rules) -> Iterator[httpcore2.Response]:
+    """Ask for `url` with `headers`, redirects followed; the status is then 200, 206 or 416.
 
     Raises:
-        FetchError: asking again would be no use.
-        Failure: it may be. Either may be raised while the body is read, too.
+        FetchError: it cannot be had; also while the body is read.
     """
-    url = _usable(url, url)
+    url = _target(url, url)
     sent = {"User-Agent": "recyclenet", "Accept-Encoding": "identity", **headers}
     for _ in range(MAX_REDIRECTS + 1):
         rules.before(url)
-        try:
-            network = _Network(rules)
-            pool = _pool(url, network)
-            with pool, pool.stream("GET", url, headers=list(sent.items())) as response:
-                network.head_is_there = True
-                answer = _answer(url, response)
-                if not 300 <= answer.status < 400:
-                    rules.look(answer)
-                    yield answer
-                    return
-                location = answer.headers.get("location", "")
-                url = _usable(quote(location, string.punctuation, "latin-1"), url)
-        except httpcore2.TimeoutException:
-            raise Failure("the server answered too slowly or not at all") from None
-        except httpcore2.NetworkError as error:
-            raise _network_failure(url, error) from error
-        except (httpcore2.ProtocolError, httpcore2.ProxyError) as error:
-            raise Failure("the connection was lost, or the answer is not valid HTTP") from error
-    raise FetchError(f"{shown(url)}: redirects in a circle")
+        network = _Network(url, rules)
+        proxy = _proxy(url) if rules.allowed is None else None
+        pool = httpcore2.ConnectionPool(_tls(), proxy, network_backend=network)
+        with _failures(url), pool, pool.stream("GET", url, headers=list(sent.items())) as answer:
+            network.head_is_there = True
+            if not 300 <= answer.status < 400:
+                _check_status(url, answer)
+                rules.look(url, answer)
+                yield answer
+                return
+            location = quote(header(answer, "location"), string.punctuation, "latin-1")
+            url = _target(url, location)
+    raise FetchError(url, "redirects in a circle")
 
 
-def _pool(url: str, network: _Network) -> httpcore2.ConnectionPool:
-    """Return what connects to the server of `url`, by the environment's proxy if there is one."""
-    parts, proxy = urlsplit(url), None
-    address = getproxies().get(parts.scheme) if network.rules.allowed is None else None
-    if address and not proxy_bypass(parts.hostname or ""):
-        server = urlsplit(address if "://" in address else f"http://{address}")
-        if server.scheme not in ("http", "https") or not server.hostname:
-            raise UsageError(f"{parts.scheme}_proxy is {shown(address)}; it must be an HTTP proxy")
-        login = (unquote(server.username or ""), unquote(server.password or ""))
-        proxy = httpcore2.Proxy(shown(server.geturl()), auth=login if any(login) else None)
-    return httpcore2.ConnectionPool(_tls(), proxy, network_backend=network)
+def header(answer: httpcore2.Response, name: str) -> str:
+    """Return a header of an answer; several of one name become one, none is empty."""
+    values = (value for key, value in answer.headers if key.lower() == name.encode())
+    return b", ".join(values).decode("latin-1")
+
+
+def _target(origin: str, location: str) -> str:
+    """Return the address that `origin` leads to: from https only to https."""
+    try:
+        target = check_url(urljoin(origin, location))
+    except (UsageError, ValueError):
+        raise FetchError(origin, "the URL, or its redirect, cannot be used") from None
+    if origin.startswith("https:") and not target.startswith("https:"):
+        raise FetchError(origin, "redirects from https to http, which is not followed")
+    return target
+
+
+def _proxy(url: str) -> httpcore2.Proxy | None:
+    """Return the proxy that the environment names for `url`, if any."""
+    parts = urlsplit(url)
+    address = getproxies().get(parts.scheme)
+    if not address or proxy_bypass(parts.hostname or ""):
+        return None
+    server = urlsplit(address if "://" in address else f"http://{address}")
+    if server.scheme not in ("http", "https") or not server.hostname:
+        raise UsageError(f"{parts.scheme}_proxy is {shown(address)}; it must be an HTTP proxy")
+    login = (unquote(server.username or ""), unquote(server.password or ""))
+    return httpcore2.Proxy(shown(server.geturl()), auth=login if any(login) else None)
+
+
+def _check_status(url: str, answer: httpcore2.Response) -> None:
+    """Refuse an answer that brings no file."""
+    reason = f"the server answers HTTP {answer.status}"
+    if answer.status in RETRIED_STATUS:
+        wait_s = _seconds_until(header(answer, "retry-after"))
+        raise FetchError(url, reason, strikes=1, wait_s=wait_s)
+    if answer.status not in (200, 206, 416):
+        raise FetchError(url, reason)
+    if header(answer, "content-encoding").lower() not in ("", "identity"):
+        raise FetchError(url, "the server sends only a compressed file")
+
+
+def _seconds_until(value: str) -> float:
+    """Seconds that a Retry-After asks to wait for; 0 where it does not say."""
+    if re.fullmatch(r"\d{1,9}", value):
+        return float(value)
+    with suppress(ValueError, TypeError):
+        return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    return 0.0
+
+
+@contextmanager
+def _failures(url: str) -> Iterator[None]:
+    """Say what a failed connection means."""
+    try:
+        yield
+    except httpcore2.TimeoutException:
+        reason = "the server answered too slowly or not at all"
+        raise FetchError(url, reason, strikes=1) from None
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError) as error:
+        cause = error.args[0] if error.args else None  # what the system said
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = f"its certificate cannot be verified ({cause.verify_message})"
+            raise FetchError(url, reason) from error
+        if isinstance(cause, socket.gaierror | ConnectionRefusedError):
+            # Nobody offline should have to sit through all the waits of a busy server.
+            raise FetchError(url, f"cannot be reached: {cause.strerror}", strikes=2) from error
+        reason = f"the connection was lost ({cause or 'no reason given'})"
+        raise FetchError(url, reason, strikes=1) from error
 
 
 class _Network(httpcore2.SyncBackend):
     """Makes the connections of one request: to allowed servers, and for no longer than allowed."""
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules, self.head_is_there = rules, False
+    def __init__(self, url: str, rules: Rules) -> None:
+        self.url, self.rules, self.head_is_there = url, rules, False
         self._patient_until = time.monotonic() + rules.timeout_s
         self._end = time.monotonic() + rules.deadline_s
 
@@ -171,10 +206,9 @@ class _Network(httpcore2.SyncBackend):
 
     def received(self, num_bytes: int) -> None:
         """Be patient for longer, as bytes have come; a head without end earns nothing."""
-        if not self.head_is_there:
-            return
-        longer = self._patient_until + num_bytes / self.rules.min_bytes_per_s
-        self._patient_until = min(longer, time.monotonic() + self.rules.timeout_s)
+        if self.head_is_there:
+            longer = self._patient_until + num_bytes / self.rules.min_bytes_per_s
+            self._patient_until = min(longer, time.monotonic() + self.rules.timeout_s)
 
     def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore2.NetworkStream:
         stream, allowed = super().connect_tcp(host, port, self.left_s()), self.rules.allowed
@@ -183,8 +217,7 @@ class _Network(httpcore2.SyncBackend):
             peer = getattr(peer, "ipv4_mapped", None) or peer
             if not peer.is_global:
                 stream.close()
-                reason = f"a private address ({peer}), which is not asked"
-                raise FetchError(f"{host}:{port}: {reason}")
+                raise FetchError(self.url, f"a private address ({peer}), which is not asked")
         return _Connection(stream, self)
 
 
@@ -211,51 +244,3 @@ class _Connection(httpcore2.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-
-
-def _answer(url: str, response: httpcore2.Response) -> Answer:
-    """Return the answer, unless it is a refusal. Several headers of one name become one."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in response.headers:
-        name, value = raw_name.decode().lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    status = response.status
-    if status in RETRIED_STATUS or status >= 500:
-        wait_s = _seconds_until(headers.get("retry-after", ""))
-        raise Failure(f"the server answers HTTP {status}", wait_s=wait_s)
-    if status != 416 and not 200 <= status < 400:
-        raise FetchError(f"{shown(url)}: the server answers HTTP {status}")
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise FetchError(f"{shown(url)}: the server sends only a compressed file")
-    return Answer(url, status, headers, response.iter_stream())
-
-
-def _usable(url: str, origin: str) -> str:
-    """Return the address `url`, which `origin` leads to: to https, or from http to http."""
-    try:
-        target = check_url(urljoin(origin, url))
-    except (UsageError, ValueError):
-        raise FetchError(f"{shown(origin)}: the URL, or its redirect, cannot be used") from None
-    if origin.startswith("https:") and not target.startswith("https:"):
-        raise FetchError(f"{shown(origin)}: redirects from https to http, which is not followed")
-    return target
-
-
-def _network_failure(url: str, error: Exception) -> Exception:
-    """What a failed connection comes to: a `Failure`, or a `FetchError` if it is final."""
-    reason = error.args[0] if error.args else None  # what the system said
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        what = f"its certificate cannot be verified ({reason.verify_message})"
-        return FetchError(f"{shown(url)}: {what}")
-    if isinstance(reason, socket.gaierror | ConnectionRefusedError):
-        return Failure(f"cannot be reached: {reason.strerror}", unreachable=True)
-    return Failure(f"the connection dropped ({reason or 'no reason given'})")
-
-
-def _seconds_until(value: str) -> float:
-    """Seconds that a Retry-After asks to wait for; 0 where it does not say."""
-    if re.fullmatch(r"\d{1,9}", value):
-        return float(value)
-    with suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    return 0.0

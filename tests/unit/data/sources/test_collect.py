@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,8 @@ from PIL import Image, ImageOps
 
 from recyclenet.core.images import decode_image
 from recyclenet.data.manifest import read_manifest
-from recyclenet.data.sources.collect import ENGINES, Collector, Limits, search
-from recyclenet.data.sources.journal import JOURNAL
-from recyclenet.data.sources.wanted import Wanted, read_addresses, read_classes
+from recyclenet.data.sources.collect import JOURNAL, Collector
+from recyclenet.data.sources.wanted import ENGINES, Wanted, read_addresses, read_classes, search
 from recyclenet.data.sources.web import FetchError
 from recyclenet.errors import DataError, UsageError
 
@@ -47,15 +45,15 @@ def server(photo_server):
 def collector(server, tmp_path) -> Callable[..., Collector]:
     def make(**fields: object) -> Collector:
         host = server.url.removeprefix("http://")
-        limits = Limits(
-            deadline_s=2.0,
-            max_bytes=1 << 20,
-            max_total_bytes=1 << 30,
-            delay_s=0.0,
-            min_side=64,
-            allowed=(host,),
-        )
-        return Collector(tmp_path / "photos", replace(limits, **fields))
+        usual = {
+            "deadline_s": 2.0,
+            "max_bytes": 1 << 20,
+            "max_total_bytes": 1 << 30,
+            "delay_s": 0.0,
+            "min_side": 64,
+            "allowed": (host,),
+        }
+        return Collector(tmp_path / "photos", **{**usual, **fields})
 
     return make
 
@@ -312,7 +310,7 @@ def test_a_file_under_a_photos_name_stays_but_by_force(server, collector, tmp_pa
     assert "another file lies at" in reasons(mine)[0]
     assert taken.read_bytes() == b"mine"
     (tmp_path / "photos" / JOURNAL).unlink()
-    forced = replace(collector(), force=True)
+    forced = collector(force=True)
     assert forced.collect("glass", addresses(server, "0.jpg"), 1) == 1
     assert taken.read_bytes() == content
 
@@ -324,8 +322,7 @@ def test_a_journal_that_is_none_stays_but_by_force(server, collector, tmp_path):
     with pytest.raises(UsageError, match="--force"):
         collector()
     assert journal.read_text() == "my notes"
-    limits = Limits(2.0, 1 << 20, 1 << 30, 0.0, 64)
-    assert Collector(tmp_path / "photos", limits, force=True).journal == []
+    assert collector(force=True).journal == []
     assert not journal.exists()
 
 
