@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
-import typer
-
-from recyclenet.cli.app import app
+from recyclenet.cli import app
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Command:
 
 def commands() -> dict[str, Command]:
     """Return every command by its words."""
-    return {command.words: command for command in _walk(typer.main.get_command(app), "")}
+    return {command.words: command for command in _walk(app.commands(), "")}
 
 
 def _walk(node: Any, words: str) -> Iterator[Command]:

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from recyclenet.cli.app import app
+from recyclenet.cli.app import commands
 
 NUMBERS = ["nan", "inf", "-inf", "-1", "1e308", "9" * 30, "9" * 5000, "1" + "0" * 12, "", "x"]
 # In place of numbers, in text that holds some.
@@ -17,7 +16,7 @@ TEXTS = ["nan/1/1", "1e308/1e308/1", "-1/1/1", "0/0/0", "1", "9" * 5000 + "/1", 
 
 def leaves(group=None, words=()):
     """Yield each command with the words that call it."""
-    group = group or get_command(app)
+    group = group or commands()
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from leaves(command, (*words, name))

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
-import typer
 
-from recyclenet.cli.app import app
+from recyclenet.cli.app import commands
 from recyclenet.cli.command import Command, Writes, marks
 from recyclenet.core.outputs import Folder
 
@@ -28,7 +27,7 @@ def all_commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tupl
             yield (*words, name), command
 
 
-COMMANDS = dict(all_commands(typer.main.get_command(app)))
+COMMANDS = dict(all_commands(commands()))
 WRITTEN = [
     pytest.param(words, parameter, name, id=" ".join((*words, parameter.opts[0], name or "")))
     for words, command in COMMANDS.items()

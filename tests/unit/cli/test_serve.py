@@ -6,13 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from recyclenet.cli import serve
-from recyclenet.cli.app import app
+from recyclenet.cli.app import application
 from recyclenet.core import extras
 from recyclenet.errors import MissingExtraError, RecycleNetError, UsageError
 
 
 def refused(*words: str, env: dict[str, str] | None = None) -> RecycleNetError:
-    error = CliRunner().invoke(app, ["serve", *words], env=env).exception
+    error = CliRunner().invoke(application("serve"), ["serve", *words], env=env).exception
     assert isinstance(error, RecycleNetError), error
     return error
 
