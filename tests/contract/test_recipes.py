@@ -1,7 +1,6 @@
-"""Every recipe of the package trains for an epoch; one of them exports.
+"""Every recipe of the package trains for an epoch; by `-m exhaustive`, all export.
 
-The networks of the others are exported in test_seed_models.py, branches and precisions of small
-networks in the unit tests, and all recipes by `-m exhaustive`.
+The seeds' networks are exported in test_seed_models.py.
 """
 
 from __future__ import annotations
@@ -25,27 +24,20 @@ SMALL = {
     "fit.batch_size": 12,
     "fit.seed": 0,
 }
-# Of all recipes, the one with the most parts: several branches, one of them as before training, in
-# int8.
-EXPORTED = ("robust",)
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if name not in EXPORTED])
+@pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_trains_an_epoch(name: str, photo_folder: Path, tmp_path: Path) -> None:
-    recipe = load_recipe(name, SMALL)
+    num_views = min(load_recipe(name).fit.cached_views, 2)
+    recipe = load_recipe(name, {**SMALL, "fit.cached_views": num_views})
     run = Run(tmp_path / "run")
     start_run(load_dataset(photo_folder), recipe, run)
     check_trained(run)
     assert run.recipe == recipe
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name in EXPORTED else pytest.param(name, marks=pytest.mark.exhaustive)
-        for name in recipe_names()
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_trains_an_epoch_and_exports(
     name: str, photo_folder: Path, tmp_path: Path
 ) -> None:
@@ -53,6 +45,15 @@ def test_a_recipe_trains_an_epoch_and_exports(
     run = train(photo_folder, tmp_path / "run", recipe)
     check_trained(run)
     assert run.info.backbone == recipe.model.name
+    assert run.info.metrics["num_photos"] > 0
+
+
+def test_the_built_in_models_recipe_exports(photo_folder: Path, tmp_path: Path) -> None:
+    """Its branches, one of them as before training, and int8, with a small backbone."""
+    network = {"model.backbone": "test_efficientnet", "model.freeze_groups": 4}
+    recipe = load_recipe("robust", {**SMALL, **network})
+    run = train(photo_folder, tmp_path / "run", recipe)
+    check_trained(run)
     assert run.info.metrics["num_photos"] > 0
 
 

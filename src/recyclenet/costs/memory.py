@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
 
+Run = Callable[[npt.NDArray[np.float32]], object]
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
 
@@ -21,23 +25,32 @@ def main(runtime: str, network: str, image_size: int, threads: int) -> float:
 
     The memory that the process held before is not counted.
     """
-    import torch
-
-    from recyclenet.costs import models
-
-    if threads:
-        torch.set_num_threads(threads)
     batch = np.zeros((1, 3, image_size, image_size), np.float32)
+    if runtime == "pytorch":
+        import torch
+
+        from recyclenet.costs.models import torch_run
+
+        if threads:
+            torch.set_num_threads(threads)
     try:
         _RESET.write_text("5")  # proc(5): sets the peak to the current memory
         before = _kilobytes("VmRSS")
     except OSError:
         return float("nan")
     if runtime == "onnxruntime":
-        models.onnx_run(Path(network), threads)(batch)
+        onnx_run(Path(network), threads)(batch)
     else:
-        models.torch_run(network, image_size)(batch)
+        torch_run(network, image_size)(batch)
     return (_kilobytes("VmHWM") - before) * 1024 / 1e6
+
+
+def onnx_run(file: Path, threads: int) -> Run:
+    """Return a function that runs an ONNX file on a batch, on the CPU."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda batch: session.run(None, {"batch": batch})
 
 
 def _kilobytes(field: str) -> int:

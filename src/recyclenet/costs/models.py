@@ -10,17 +10,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 import torch
 
 from recyclenet.core.files import temporary_folder, write_table
 from recyclenet.core.progress import Progress, silent
+from recyclenet.costs.memory import Run, onnx_run
 from recyclenet.errors import RecycleNetError, UsageError
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.cost import multiply_adds, num_parameters
@@ -30,7 +30,6 @@ from recyclenet.models.onnx import to_onnx
 NUM_CLASSES = 6
 BATCH = 16
 WARM_UP = 2
-Run = Callable[[npt.NDArray[np.float32]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +138,6 @@ def measure_models(
 def write_costs(rows: Sequence[CostRow], path: Path) -> None:
     """Write the rows as CSV."""
     write_table(path, [[field.name for field in fields(CostRow)], *map(astuple, rows)])
-
-
-def onnx_run(file: Path, threads: int) -> Run:
-    """Return a function that runs an ONNX file on a batch, on the CPU."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    return lambda batch: session.run(None, {"batch": batch})
 
 
 def torch_run(name: str, image_size: int) -> Run:
