@@ -26,16 +26,6 @@ PLAIN = {
 
 
 @pytest.fixture
-def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No network can be exported: what is tested is the same without, and exports take seconds."""
-
-    def refuse(*_: object) -> None:
-        raise RecycleNetError("no graph expresses this network")
-
-    monkeypatch.setattr(cache, "to_onnx", refuse)
-
-
-@pytest.fixture
 def recipe(tiny: str) -> Callable[..., Recipe]:
     return lambda **settings: load_recipe(tiny, {"model.freeze_groups": 2, **settings})
 
@@ -66,17 +56,30 @@ def test_maps_give_the_logits_of_their_photos(
         return export(network, size, *more)
 
     monkeypatch.setattr(cache, "to_onnx", counted)
+    monkeypatch.setattr(cache, "_MIN_IMAGES_FOR_ONNX", 1)
     plain = recipe(**PLAIN)
     check_logits(photo_folder, plain)
     assert sizes == [plain.model.image_size]  # one export for all photos of a size
 
 
-@pytest.mark.usefixtures("in_torch")
-def test_without_a_graph_too(photo_folder: Path, recipe: Callable[..., Recipe]) -> None:
+def test_without_a_graph_too(
+    photo_folder: Path, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RecycleNetError("no graph expresses this network")
+
+    monkeypatch.setattr(cache, "to_onnx", refuse)
+    monkeypatch.setattr(cache, "_MIN_IMAGES_FOR_ONNX", 1)
     check_logits(photo_folder, recipe(**PLAIN))
 
 
-@pytest.mark.usefixtures("in_torch")
+def test_few_photos_are_not_worth_an_export(
+    photo_folder: Path, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(cache, "to_onnx")
+    check_logits(photo_folder, recipe(**PLAIN))
+
+
 @pytest.mark.parametrize("branches", [1, 2])
 def test_each_view_is_another_and_the_draw_chooses(
     photo_folder: Path,
@@ -100,7 +103,6 @@ def test_each_view_is_another_and_the_draw_chooses(
     assert 0 < int(skipped[1]) < 100
 
 
-@pytest.mark.usefixtures("in_torch")
 def test_the_clean_view_is_the_last_one(photo_folder: Path, recipe: Callable[..., Recipe]) -> None:
     size = recipe().model.image_size
     plain = {**PLAIN, "fit.cached_views": 1, "augment.crop_size": size}
@@ -116,7 +118,6 @@ def test_the_clean_view_is_the_last_one(photo_folder: Path, recipe: Callable[...
     assert not torch.equal(others.maps[0], maps.maps[0])
 
 
-@pytest.mark.usefixtures("in_torch")
 def test_worker_processes_give_the_same_maps(
     photo_folder: Path, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +135,6 @@ def test_worker_processes_give_the_same_maps(
     assert torch.equal(maps(), alone)
 
 
-@pytest.mark.usefixtures("in_torch")
 def test_a_photo_that_vanishes_is_named_by_a_worker_process(
     photo_folder: Path,
     recipe: Callable[..., Recipe],
@@ -153,7 +153,6 @@ def test_a_photo_that_vanishes_is_named_by_a_worker_process(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("in_torch")
 def test_runs_of_a_comparison_share_their_maps(
     photo_folder: Path, recipe: Callable[..., Recipe]
 ) -> None:
@@ -175,7 +174,6 @@ def test_runs_of_a_comparison_share_their_maps(
         first = other
 
 
-@pytest.mark.usefixtures("in_torch")
 @pytest.mark.parametrize(
     ("settings", "memory", "reason"),
     [
