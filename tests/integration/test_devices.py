@@ -42,8 +42,10 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(
     ("sharpness", "launcher", "devices"),
-    [("sam", (), ("--devices", "2")), ("none", TORCHRUN, ())],
-    ids=["--devices", "torchrun"],
+    [
+        pytest.param("sam", (), ("--devices", "2"), id="--devices"),
+        pytest.param("none", TORCHRUN, (), id="torchrun", marks=pytest.mark.exhaustive),
+    ],
 )
 def test_two_processes_learn_what_one_learns(
     photo_folder: Path,

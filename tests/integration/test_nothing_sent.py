@@ -102,7 +102,7 @@ def run(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # Commands that import PyTorch run in forks, which are watched from there on. Of the imports, the
 # training above tells.
-IN_FORKS = ("export", "crossval", "lodo", "lr-find", "models", "benchmark")
+IN_FORKS = ("export", "crossval", "lodo", "lr-find", "models", "benchmark", "data augment")
 COMMANDS = {
     "classify {photos}": (),
     "classify --json --tta {photos}/glass/*.jpg": (),
@@ -142,7 +142,7 @@ def test_a_command_writes_what_is_named_and_opens_no_socket(
     values = {"photos": photo_folder, "model": decisive_model, "run": run, "tiny": TINY}
     values["samples"] = TINY.parents[1] / "samples"
     words = line.format(**values).split()
-    if words[0] in IN_FORKS:
+    if line.startswith(IN_FORKS):
         forked = watched_fork(*words, place=tmp_path)
         code, err = forked.code, forked.err
     else:
