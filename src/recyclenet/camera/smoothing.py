@@ -82,5 +82,5 @@ def _scores(classifier: Classifier, prediction: Prediction) -> npt.NDArray[np.fl
 def _answer(classifier: Classifier, scores: npt.NDArray[np.float64]) -> Prediction:
     """Return the classifier's answer for given probabilities."""
     logits = classifier.info.temperature * np.log(scores[:-1].clip(1e-12))
-    unknown = None if np.isnan(scores[-1]) else scores[-1:].astype(np.float32)
+    unknown = None if np.isnan(scores[-1]) else np.asarray(scores[-1], np.float32)
     return classifier.answer(None, logits.astype(np.float32), unknown)

@@ -44,6 +44,21 @@ def test_a_video_gives_one_line_per_item(watch, clip) -> None:
     assert [f"item {number}" in line for number, line in enumerate(out.splitlines(), 1)]
 
 
+def test_the_built_in_model_decides_once_for_each_sample(command, tmp_path) -> None:
+    """Unlike the other models here, it has an unknown score."""
+    samples = sorted((Path(__file__).resolve().parents[3] / "samples").glob("*.jpg"))
+    items = [np.asarray(Image.open(path).convert("RGB").resize((100, 100))) for path in samples]
+    clip = write_video(tmp_path / "clip.avi", frames_of(items))
+    code, out, err = command("watch", "--headless", "--json", "--source", clip)
+    assert code == 0, err
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["item"] for row in rows] == list(range(1, len(samples) + 1))
+    assert all(0 <= row["unknown"] <= 1 for row in rows)
+    answers = {path.stem: row["label"] for path, row in zip(samples, rows, strict=True)}
+    assert answers["green_glass_bottle"] == "glass"
+    assert answers["dented_drink_can"] == "metal"
+
+
 def test_rows_and_saved_frames(watch, clip, tmp_path) -> None:
     (tmp_path / "000007.jpg").write_text("the user's")
     code, out, _ = watch("--source", clip, "--json", "--save", tmp_path)
