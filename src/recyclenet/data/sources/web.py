@@ -119,7 +119,7 @@ def open_url(url: str, headers: dict[str, str], rules: Rules) -> Iterator[httpco
 
 
 def header(answer: httpcore2.Response, name: str) -> str:
-    """Return a header of an answer; several of one name become one, none is empty."""
+    """Return a header of an answer: several of one name joined, "" if there is none."""
     values = (value for key, value in answer.headers if key.lower() == name.encode())
     return b", ".join(values).decode("latin-1")
 
