@@ -5,10 +5,8 @@ FULL := .venv/full
 SOURCES := $(shell find src samples -type f -not -name '*.pyc')
 # Python compiles what it imports; to compile all that is installed would take a minute.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
-# One process more than cores, as some tests wait. Tests that share something expensive stay in one
-# process, as long as all have work.
-WORKERS = $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
-PYTEST = $(FULL)/bin/python -m pytest -n $(WORKERS) --dist worksteal
+# Tests that share something expensive stay in one process, as long as all have work.
+PYTEST := $(FULL)/bin/python -m pytest -n logical --dist worksteal
 
 .PHONY: demo check test exhaustive lint fast-tests tests pins clean
 

@@ -137,10 +137,16 @@ COMMANDS = {
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_writes_what_is_named_and_opens_no_socket(
-    line: str, photo_folder: Path, decisive_model: Path, run: Path, tmp_path: Path
+    line: str,
+    photo_folder: Path,
+    decisive_model: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    values = {"photos": photo_folder, "model": decisive_model, "run": run, "tiny": TINY}
+    values = {"photos": photo_folder, "model": decisive_model, "tiny": TINY}
     values["samples"] = TINY.parents[1] / "samples"
+    if "{run}" in line:
+        values["run"] = request.getfixturevalue("run")
     words = line.format(**values).split()
     if line.startswith(IN_FORKS):
         forked = watched_fork(*words, place=tmp_path)

@@ -33,7 +33,7 @@ from recyclenet.errors import DataError, Interrupted, RecycleNetError, UsageErro
 ZIP = "/set.zip"
 
 
-def fast(timeout_s: float = 0.4, **fields: object) -> Fetcher:
+def fast(timeout_s: float = 2.0, **fields: object) -> Fetcher:
     fields = {"num_failures": 4, "num_attempts": 12, "first_wait_s": 0.01, **fields}
     return Fetcher(timeout_s=timeout_s, **fields)
 
