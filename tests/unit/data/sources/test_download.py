@@ -273,7 +273,7 @@ def test_new_run_continues_a_stopped_one(server, zip_url, tmp_path, answer, kind
     command = [sys.executable, "-c", RUN, folder, complete / "manifest.csv", zip_url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         end = time.monotonic() + 10
-        while sum(p.stat().st_size for p in folder.glob(".*.part")) < 60_000:
+        while sum(p.stat().st_size for p in folder.glob(".recyclenet-*.part")) < 60_000:
             assert time.monotonic() < end
             time.sleep(0.02)
         process.send_signal(getattr(signal, kind))
@@ -283,7 +283,7 @@ def test_new_run_continues_a_stopped_one(server, zip_url, tmp_path, answer, kind
         assert said.count("\n") == 1
         assert "0 of 12 photos" in said
     assert not photos_in(folder)
-    kept = sum(p.stat().st_size for p in folder.glob(".*.part"))
+    kept = sum(p.stat().st_size for p in folder.glob(".recyclenet-*.part"))
     report = get(folder, zip_url)
     assert_complete(folder)
     assert server.requests[1].start == kept >= 60_000
