@@ -140,6 +140,6 @@ def _run(
     try:
         main()
     finally:
-        # As any process ends, but no child of multiprocessing: idle workers are told to end.
+        # A child of multiprocessing skips this, which tells idle worker processes to end.
         threading._shutdown()
         atexit._run_exitfuncs()

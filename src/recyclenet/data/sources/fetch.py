@@ -79,8 +79,8 @@ class Fetcher(Rules):
 class _Transfer:
     """One file on its way to the end of `file`.
 
-    What has come is continued only if the server still names the same version, which is an ETag or
-    a date of change; `note` is a file that keeps it for the next run.
+    A partial file is continued only if the server still names the same version, its ETag or date
+    of change; `note` is a file that keeps the version for the next run.
     """
 
     fetcher: Fetcher

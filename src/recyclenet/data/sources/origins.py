@@ -1,7 +1,8 @@
 """Where the photos of a data set come from: a folder, a zip archive, or the address of either.
 
 Each source yields names of wanted photos and what it has under them: perhaps several things under
-one name, or None for what cannot be a photo. Names may leave those that are wanted meanwhile.
+one name, or None for what cannot be a photo. Once a right photo has come, its
+name is no longer wanted.
 """
 
 from __future__ import annotations

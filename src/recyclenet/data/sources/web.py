@@ -32,7 +32,7 @@ class FetchError(DataError):
 
     Attributes:
         reason: why, without the address.
-        strikes: as how many failed attempts this one counts; 0: another attempt is no use.
+        strikes: how many failed attempts this one counts as; 0: another attempt is pointless.
         wait_s: seconds that the server asks to wait.
     """
 
