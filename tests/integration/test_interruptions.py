@@ -17,7 +17,7 @@ from forks import Fork
 from recyclenet.training.checkpoint import check_resumable
 from recyclenet.training.recipe import load_recipe
 
-NUM_EPOCHS, NUM_KILLS = 30, 7
+NUM_EPOCHS, NUM_KILLS = 40, 10
 TINY = Path(__file__).resolve().parents[1] / "tiny.toml"
 
 

@@ -187,6 +187,6 @@ def test_planted_wrong_labels_are_found(
     assert done.code == 0, done.err
     with (report / "issues.csv").open(newline="") as file:
         found = {Path(row["path"]).name for row in csv.DictReader(file) if row["kind"] == "label"}
-    # The model may agree with a wrong label now and then.
-    assert len(moved & found) >= 0.9 * EACH
+    # The model agrees with one wrong label.
+    assert len(moved & found) >= EACH - 1
     assert len(found - moved) < 0.05 * len(photos)
