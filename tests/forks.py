@@ -21,9 +21,6 @@ from typing import Any
 IMPORTED = (
     "recyclenet.cli.app",
     "recyclenet.operations.train",
-    "torch.onnx._internal.exporter._core",
-    "torch._dynamo",
-    "onnxscript",
     "cleanvision",
     "scipy.ndimage",
 )

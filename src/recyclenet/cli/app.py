@@ -50,8 +50,13 @@ def commands(*names: str) -> Any:
     return get_command(application(*names))
 
 
-def application(*names: str) -> typer.Typer:
-    """Return what declares these commands and groups, by default all."""
+def application(*names: str, outline: bool = False) -> typer.Typer:
+    """Return what declares commands and groups.
+
+    Args:
+        names: of the commands and groups; by default all.
+        outline: declare their names and summaries only, which is all that the list of them needs.
+    """
     app = typer.Typer(
         name="recyclenet",
         help="Classify photos of waste; train, evaluate and export classifiers.",
@@ -65,10 +70,14 @@ def application(*names: str) -> typer.Typer:
     app.callback()(options)
     for name in names or NAMES:
         module = import_module(f"recyclenet.cli.{name.replace('-', '_')}")
-        if hasattr(module, "app"):
-            app.add_typer(module.app)
+        group = getattr(module, "app", None)
+        function = getattr(module, name.replace("-", "_"), None)
+        if outline:
+            app.command(name, help=group.info.help if group else function.__doc__)(lambda: None)
+        elif group:
+            app.add_typer(group)
         else:
-            app.command(cls=Command)(getattr(module, name.replace("-", "_")))
+            app.command(cls=Command)(function)
     return app
 
 
@@ -92,8 +101,10 @@ def options(
 def run() -> int:
     """Run the command line and return its exit code; errors of the commands propagate."""
     called = [name for name in sys.argv[1:2] if name in NAMES]
+    asks_for_list = sys.argv[1:] in ([], ["-h"], ["--help"])
+    command = get_command(application(outline=True)) if asks_for_list else commands(*called)
     try:
-        return commands(*called)(standalone_mode=False) or 0
+        return command(standalone_mode=False) or 0
     except TyperException as error:  # the command line is invalid or empty
         text = io.StringIO()
         error.show(text)  # type: ignore[attr-defined]

@@ -8,7 +8,6 @@ import errno
 import io
 import os
 import re
-import secrets
 import shutil
 import stat
 import sys
@@ -68,7 +67,7 @@ def atomic_writer(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
             return
         target = Path(os.path.realpath(path)) if follow else path
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f".{secrets.token_hex(8)}.part"
+        temporary = target.parent / f".{os.urandom(8).hex()}.part"
         _unfinished.add(temporary)
         with temporary.open("xb") as file:
             if target.exists():
@@ -110,7 +109,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     if os.path.lexists(path):
         raise UsageError(f"{show_path(path)} exists; choose a new folder")
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = path.parent / f".{os.urandom(8).hex()}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()

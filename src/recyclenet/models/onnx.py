@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +16,10 @@ import onnx
 import torch
 from torch import nn
 
+from recyclenet.core.files import temporary_folder
 from recyclenet.errors import RecycleNetError
 
+_OPSET = 20
 # Tensors with fewer values stay float32, and so do those too large for float16.
 _MIN_SIZE, _MAX_HALF = 1024, 6e4
 
@@ -33,21 +37,56 @@ def to_onnx(
     Raises:
         RecycleNetError: PyTorch cannot export the network.
     """
+    model.eval()
     example = torch.zeros(2, 3, image_size, image_size)
+    return _traced(model, example, outputs) or _exported(model, example, outputs)
+
+
+def _traced(
+    model: nn.Module, example: torch.Tensor, outputs: Sequence[str]
+) -> onnx.ModelProto | None:
+    """Export by tracing, in a thirtieth of the time of `_exported`.
+
+    Returns:
+        The model; None where a trace may be wrong, or the tracer does not know an operator.
+    """
+    with _quiet() as caught, temporary_folder() as folder:
+        file = folder / "network.onnx"
+        try:
+            torch.onnx.export(
+                model,
+                (example,),
+                file,
+                input_names=["batch"],
+                output_names=list(outputs),
+                dynamic_axes={name: {0: "num_images"} for name in ("batch", *outputs)},
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+        except (RuntimeError, ValueError, TypeError, torch.onnx.OnnxExporterError):
+            return None
+        doubt = torch.jit.TracerWarning  # type: ignore[attr-defined]
+        if any(issubclass(warning.category, doubt) for warning in caught):
+            return None
+        return onnx.load(file)
+
+
+def _exported(model: nn.Module, example: torch.Tensor, outputs: Sequence[str]) -> onnx.ModelProto:
+    """Export by torch.export, which knows more operators.
+
+    Raises:
+        RecycleNetError: PyTorch cannot export the network.
+    """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    output = io.StringIO()
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            redirect_stdout(output),
-            redirect_stderr(output),
-        ):
+        with _quiet():
             program = torch.onnx.export(
-                model.eval(),
+                model,
                 (example,),
                 input_names=["batch"],
                 output_names=list(outputs),
                 dynamic_shapes=({0: torch.export.Dim("num_images", min=1)},),
+                opset_version=_OPSET,
                 dynamo=True,
                 external_data=False,
             )
@@ -63,6 +102,26 @@ def to_onnx(
         del node.metadata_props[:]
         node.ClearField("doc_string")
     return proto
+
+
+@contextmanager
+def _quiet() -> Iterator[list[warnings.WarningMessage]]:
+    """Discard what PyTorch prints; yield the list of its warnings."""
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()),
+        Path(os.devnull).open("wb") as null,
+    ):
+        warnings.simplefilter("always")
+        # Native code prints the graph that the tracer cannot export.
+        own = os.dup(1)
+        os.dup2(null.fileno(), 1)
+        try:
+            yield caught
+        finally:
+            os.dup2(own, 1)
+            os.close(own)
 
 
 def store_in_half(proto: onnx.ModelProto) -> onnx.ModelProto:

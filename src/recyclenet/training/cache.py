@@ -33,8 +33,6 @@ MEMORY_SHARE = 0.5
 _BATCH = 32
 # With fewer batches, starting worker processes takes longer than they save.
 _MIN_BATCHES_FOR_WORKERS = 16
-# With fewer images, the export to ONNX takes longer than it saves.
-_MIN_IMAGES_FOR_ONNX = 1000
 # Seeds the views' random draws independently of the epochs' draws ("view" in ASCII).
 _VIEWS = 0x76696577
 Runner = Callable[[torch.Tensor], torch.Tensor]
@@ -131,8 +129,7 @@ def cache_maps(
         random = np.random.default_rng([recipe.fit.seed, _VIEWS])
         seeds = random.integers(2**31, size=(views, len(train)))
         cache.maps = None  # frees memory for the new feature maps
-        num_images = (views + recipe.fit.clean_view) * len(train) + len(val)
-        runner = functools.cache(functools.partial(_runner, prefix, recipe, num_images))
+        runner = functools.cache(functools.partial(_runner, prefix, recipe))
         maps = _compute_maps(train, seeds, runner, progress)
         if recipe.fit.clean_view:
             clean = _compute_maps(unchanged, None, runner, progress)
@@ -242,14 +239,14 @@ def _num_workers(num_draws: int) -> int:
     return min(os.cpu_count() or 1, 8) if num_draws > _MIN_BATCHES_FOR_WORKERS * _BATCH else 0
 
 
-def _runner(prefix: FrozenPrefix, recipe: Recipe, num_images: int, image_size: int) -> Runner:
+def _runner(prefix: FrozenPrefix, recipe: Recipe, image_size: int) -> Runner:
     """Return a function from images to feature maps; on a CPU, ONNX Runtime is the faster one."""
 
     def with_torch(images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad(), autocast(recipe):
             return prefix(images.to(device(), memory_format=torch.channels_last)).cpu()
 
-    if device() != "cpu" or num_images < _MIN_IMAGES_FOR_ONNX:
+    if device() != "cpu":
         return with_torch
     try:
         proto = to_onnx(nn.Sequential(*prefix.stages.values()), image_size, ("maps",))

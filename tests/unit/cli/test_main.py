@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from recyclenet.cli import app
 from recyclenet.cli.main import main
@@ -105,3 +106,12 @@ def test_importing_the_command_is_quick() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"typer", "numpy", "rich", "importlib.metadata"} & set(modules)
+
+
+def test_the_quick_list_of_commands_is_the_whole_one() -> None:
+    quick, whole = (
+        CliRunner().invoke(app.application(outline=outline), ["--help"]).output
+        for outline in (True, False)
+    )
+    assert quick == whole
+    assert all(f"  {name} " in whole for name in app.NAMES)

@@ -146,6 +146,23 @@ class Undecided(torch.nn.Module):
         return batch.amax((2, 3))
 
 
+class Turned(torch.nn.Module):
+    """Its operator is one that cannot be traced."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return torch.rot90(batch, 1, (2, 3)).mean(2)
+
+
+def test_a_network_that_cannot_be_traced_exports_without_a_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    session = ort.InferenceSession(to_onnx(Turned(), 32).SerializeToString())
+    batch = torch.rand(3, 3, 32, 32)
+    (found,) = session.run(None, {"batch": batch.numpy()})
+    np.testing.assert_allclose(found, Turned()(batch), rtol=1e-5)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_network_that_no_graph_expresses_ends_in_one_line() -> None:
     with pytest.raises(RecycleNetError, match=r"cannot export this network to ONNX: .") as caught:
         to_onnx(Undecided(), 32)

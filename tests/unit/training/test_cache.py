@@ -56,7 +56,6 @@ def test_maps_give_the_logits_of_their_photos(
         return export(network, size, *more)
 
     monkeypatch.setattr(cache, "to_onnx", counted)
-    monkeypatch.setattr(cache, "_MIN_IMAGES_FOR_ONNX", 1)
     plain = recipe(**PLAIN)
     check_logits(photo_folder, plain)
     assert sizes == [plain.model.image_size]  # one export for all photos of a size
@@ -69,14 +68,6 @@ def test_without_a_graph_too(
         raise RecycleNetError("no graph expresses this network")
 
     monkeypatch.setattr(cache, "to_onnx", refuse)
-    monkeypatch.setattr(cache, "_MIN_IMAGES_FOR_ONNX", 1)
-    check_logits(photo_folder, recipe(**PLAIN))
-
-
-def test_few_photos_are_not_worth_an_export(
-    photo_folder: Path, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(cache, "to_onnx")
     check_logits(photo_folder, recipe(**PLAIN))
 
 
