@@ -42,7 +42,7 @@ $(LIGHT)/installed: requirements/light.txt pyproject.toml $(SOURCES)
 	@touch $@
 
 $(FULL)/installed: requirements/uv.txt requirements/dev.txt pyproject.toml
-	@echo "installing everything into $(FULL): about 6 GB, a few minutes ..."
+	@echo "installing everything into $(FULL): about 6 GB ..."
 	@test -x $(FULL)/bin/python || $(PYTHON) -m venv $(FULL)
 	@$(FULL)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/uv.txt
 	@# uv needs a quarter of the time; pip knows what its own settings say of other indexes.

@@ -36,7 +36,7 @@ def choose_exemplars(
     names = classifier.info.class_names
     limits = rows_per_class(len(names), classifier.info.num_features)
     chosen = [
-        [s for name in names for s in _evenly([x for x in part if x.label == name], limit)]
+        [s for name in names for s in evenly([x for x in part if x.label == name], limit)]
         for part, limit in zip(map(manifest.select, ("train", "val")), limits, strict=True)
     ]
     total = sum(map(len, chosen))
@@ -56,7 +56,8 @@ def choose_exemplars(
     )
 
 
-def _evenly(samples: Sequence[Sample], limit: int) -> list[Sample]:
+def evenly(samples: Sequence[Sample], limit: int) -> list[Sample]:
+    """Return at most so many of the samples, evenly spaced."""
     count = min(limit, len(samples))
     return [samples[number * len(samples) // count] for number in range(count)]
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recyclenet.core.progress import Progress, silent
 from recyclenet.data.manifest import Sample
 from recyclenet.errors import RecycleNetError
 from recyclenet.inference.classifier import Classifier
@@ -63,7 +64,11 @@ class Parity:
 
 
 def measure_parity(
-    classifier: Classifier, samples: Sequence[Sample], model: nn.Module, tolerance: Tolerance
+    classifier: Classifier,
+    samples: Sequence[Sample],
+    model: nn.Module,
+    tolerance: Tolerance,
+    progress: Progress = silent,
 ) -> Parity:
     """Compare a model file with its network, from photo to logits.
 
@@ -72,13 +77,15 @@ def measure_parity(
         samples: labelled photos to compare on.
         model: the network, in evaluation mode, on the CPU.
         tolerance: the allowed differences.
+        progress: reports the number of photos done.
     """
     expected, actual = [], []
-    for sample in samples:
+    for done, sample in enumerate(samples, 1):
         batch = classifier.info.preprocess(classifier.decode(sample.path))[None]
         with torch.inference_mode():
             expected.append(model(torch.from_numpy(batch)).numpy()[0])
         actual.append(classifier.logits(batch)[0])
+        progress(done, len(samples), "comparing")
     reference, exported = np.stack(expected), np.stack(actual)
     differences = np.abs(reference - exported).max(axis=1)
     labels, names = [reference.argmax(1), exported.argmax(1)], classifier.info.class_names
@@ -97,7 +104,11 @@ def measure_parity(
 
 
 def check_parity(
-    classifier: Classifier, samples: Sequence[Sample], model: nn.Module, precision: str = "float32"
+    classifier: Classifier,
+    samples: Sequence[Sample],
+    model: nn.Module,
+    precision: str = "float32",
+    progress: Progress = silent,
 ) -> Parity:
     """Check that a model file matches its network.
 
@@ -106,12 +117,13 @@ def check_parity(
         samples: labelled photos to compare on.
         model: the network, in evaluation mode, on the CPU.
         precision: precision of the file's weights, a key of `TOLERANCES`.
+        progress: reports the number of photos done.
 
     Raises:
         RecycleNetError: the logits, the accuracy or the most probable classes differ too much.
     """
     tolerance = TOLERANCES[precision]
-    parity = measure_parity(classifier, samples, model, tolerance)
+    parity = measure_parity(classifier, samples, model, tolerance, progress)
     if not parity.max_difference <= parity.allowed_difference:
         raise RecycleNetError(
             f"not exported: a logit of PyTorch and ONNX Runtime differs by "

@@ -99,4 +99,8 @@ class BranchedBackbone(nn.Module):
         return rest if kind == "branches" else f"{self._trunk_names[int(number)]}.{rest}"
 
     def _split(self, tensor: torch.Tensor) -> list[torch.Tensor]:
-        return list(torch.tensor_split(tensor, len(self.branches)))
+        """Return the branches' parts; in evaluation, all have the same size."""
+        count = len(self.branches)
+        if self.training:
+            return list(tensor.tensor_split(count))
+        return list(torch.unflatten(tensor, 0, (count, -1)).unbind())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import os
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
 from recyclenet.core.files import temporary_folder
@@ -48,13 +50,14 @@ def _traced(
     """Export by tracing, in a thirtieth of the time of `_exported`.
 
     Returns:
-        The model; None where a trace may be wrong, or the tracer does not know an operator.
+        The model; None where a trace may be wrong, the tracer does not know an operator, or the
+        graph would have subgraphs, which model files must not have.
     """
     with _quiet() as caught, temporary_folder() as folder:
         file = folder / "network.onnx"
         try:
             torch.onnx.export(
-                model,
+                _with_fixed_padding(model, example),
                 (example,),
                 file,
                 input_names=["batch"],
@@ -68,7 +71,37 @@ def _traced(
         doubt = torch.jit.TracerWarning  # type: ignore[attr-defined]
         if any(issubclass(warning.category, doubt) for warning in caught):
             return None
-        return onnx.load(file)
+        proto = onnx.load(file)
+    has_subgraph = any(part.HasField("g") for node in proto.graph.node for part in node.attribute)
+    return None if has_subgraph else proto
+
+
+def _with_fixed_padding(model: nn.Module, example: torch.Tensor) -> nn.Module:
+    """Return a copy whose convolutions pad as much as they do for the example.
+
+    TensorFlow's "same" padding depends on the input's size; a trace would compute it in the graph,
+    where it takes a tenth of the inference.
+    """
+    fixed = copy.deepcopy(model)
+    sizes: dict[nn.Module, torch.Size] = {}
+    same: dict[str, nn.Conv2d] = {
+        name: module for name, module in fixed.named_modules() if isinstance(module, Conv2dSame)
+    }
+    for module in same.values():
+        module.register_forward_pre_hook(lambda m, args: sizes.update({m: args[0].shape[-2:]}))
+    with torch.no_grad():
+        fixed(example)
+    for name, module in same.items():
+        before, after = [], []
+        parts = (sizes[module], module.kernel_size, module.stride, module.dilation)
+        for size, kernel, stride, dilation in zip(*parts, strict=True):
+            whole = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+            before.append(whole // 2)
+            after.append(whole - whole // 2)
+        pad = nn.ZeroPad2d((before[1], after[1], before[0], after[0]))
+        module.__class__ = nn.Conv2d  # the same without padding
+        fixed.set_submodule(name, nn.Sequential(pad, module))
+    return fixed.eval()
 
 
 def _exported(model: nn.Module, example: torch.Tensor, outputs: Sequence[str]) -> onnx.ModelProto:
