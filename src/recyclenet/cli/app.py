@@ -71,7 +71,7 @@ def application(*names: str, outline: bool = False) -> typer.Typer:
     for name in names or NAMES:
         module = import_module(f"recyclenet.cli.{name.replace('-', '_')}")
         group = getattr(module, "app", None)
-        function = getattr(module, name.replace("-", "_"), None)
+        function: Any = getattr(module, name.replace("-", "_"), None)
         if outline:
             app.command(name, help=group.info.help if group else function.__doc__)(lambda: None)
         elif group:
