@@ -45,7 +45,7 @@ $(FULL)/installed: requirements/uv.txt requirements/dev.txt pyproject.toml
 	@echo "installing everything into $(FULL): about 6 GB ..."
 	@test -x $(FULL)/bin/python || $(PYTHON) -m venv $(FULL)
 	@$(FULL)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/uv.txt
-	@# uv is four times as fast. If it fails, pip may know another package index from its settings.
+	@# uv takes less than a minute. If it fails, pip may know another package index from its settings.
 	@$(FULL)/bin/python -m uv pip install --quiet --require-hashes -r requirements/dev.txt \
 		|| $(FULL)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	@$(FULL)/bin/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .

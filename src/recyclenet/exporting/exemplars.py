@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import nn
 
 from recyclenet.core.progress import Progress
-from recyclenet.data.manifest import Manifest, Sample
+from recyclenet.data.manifest import Manifest, Sample, evenly
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import Exemplars, rows_per_class
 from recyclenet.inference.head import Head
@@ -54,12 +54,6 @@ def choose_exemplars(
         predicted=logits.argmax(axis=1).astype(np.int64),
         head=_linear_head(model, train, train_logits),
     )
-
-
-def evenly(samples: Sequence[Sample], limit: int) -> list[Sample]:
-    """Return at most so many of the samples, evenly spaced."""
-    count = min(limit, len(samples))
-    return [samples[number * len(samples) // count] for number in range(count)]
 
 
 def _rows(

@@ -22,7 +22,7 @@ from recyclenet.evaluation.calibration import fit_temperature, fit_threshold
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.statistics import decision_statistics
 from recyclenet.evaluation.table import PredictionTable
-from recyclenet.exporting.exemplars import choose_exemplars, evenly
+from recyclenet.exporting.exemplars import choose_exemplars
 from recyclenet.exporting.parity import TOLERANCES, check_parity
 from recyclenet.exporting.unknown import check_negatives, fit_unknown
 from recyclenet.inference.classifier import Classifier
@@ -34,9 +34,6 @@ from recyclenet.models.tracing import run_blank
 from recyclenet.training.checkpoint import backbone_preprocess, load_trained
 from recyclenet.training.run import Run
 
-NUM_PARITY_PHOTOS = 32
-# One changed answer among a few photos is no measure of the accuracy that rounding costs.
-NUM_ACCURACY_PHOTOS = 400
 # From the smallest file to the largest.
 _PRECISIONS = ("int8", "float16")
 _STORE = {"int8": store_in_int8, "float16": store_in_half}
@@ -80,12 +77,12 @@ def export_run(
         proto = to_onnx(_WithFeatures(model), preprocess.image_size, ("logits", "features"))
     else:
         proto = to_onnx(model, preprocess.image_size)
-    check_parity(_classifier(proto, draft), evenly(val.samples, NUM_PARITY_PHOTOS), model)
+    photos = val.evenly(TOLERANCES["float32"].num_photos).samples
+    check_parity(_classifier(proto, draft), photos, model)
     for precision in _PRECISIONS[_PRECISIONS.index(run.recipe.model.precision) :]:
         with suppress(RecycleNetError):  # some networks need more digits
             small = _STORE[precision](proto)
-            is_lossy = not TOLERANCES[precision].same_labels
-            photos = evenly(val.samples, NUM_ACCURACY_PHOTOS if is_lossy else NUM_PARITY_PHOTOS)
+            photos = val.evenly(TOLERANCES[precision].num_photos).samples
             check_parity(_classifier(small, draft), photos, model, precision, progress)
             proto, draft = small, replace(draft, precision=precision)
             break

@@ -6,6 +6,7 @@ import copy
 import io
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -16,12 +17,15 @@ import numpy.typing as npt
 import onnx
 import torch
 from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.padding import get_same_padding
 from torch import nn
 
 from recyclenet.core.files import temporary_folder
 from recyclenet.errors import RecycleNetError
 
 _OPSET = 20
+# Standard output belongs to the whole process, so only one thread at a time may redirect it.
+_redirecting = threading.Lock()
 # Tensors with fewer values stay float32, and so do those too large for float16.
 _MIN_SIZE, _MAX_HALF = 1024, 6e4
 
@@ -95,7 +99,7 @@ def _with_fixed_padding(model: nn.Module, example: torch.Tensor) -> nn.Module:
         before, after = [], []
         parts = (sizes[module], module.kernel_size, module.stride, module.dilation)
         for size, kernel, stride, dilation in zip(*parts, strict=True):
-            whole = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+            whole = get_same_padding(size, kernel, stride, dilation)
             before.append(whole // 2)
             after.append(whole - whole // 2)
         pad = nn.ZeroPad2d((before[1], after[1], before[0], after[0]))
@@ -141,6 +145,7 @@ def _exported(model: nn.Module, example: torch.Tensor, outputs: Sequence[str]) -
 def _quiet() -> Iterator[list[warnings.WarningMessage]]:
     """Discard what PyTorch prints, also in native code; yield the list of its warnings."""
     with (
+        _redirecting,
         warnings.catch_warnings(record=True) as caught,
         redirect_stdout(io.StringIO()),
         redirect_stderr(io.StringIO()),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,8 @@ from recyclenet.exporting import parity
 from recyclenet.exporting.onnx import export_run
 from recyclenet.exporting.parity import TOLERANCES, Tolerance, check_parity
 from recyclenet.inference.exemplars import Exemplars
+from recyclenet.models.config import ModelConfig
+from recyclenet.models.network import create_model
 from recyclenet.models.onnx import store_in_half, store_in_int8, to_onnx
 from recyclenet.training.checkpoint import load_trained
 from recyclenet.training.run import Run
@@ -161,6 +165,31 @@ def test_a_network_that_cannot_be_traced_exports_without_a_word(
     (found,) = session.run(None, {"batch": batch.numpy()})
     np.testing.assert_allclose(found, Turned()(batch), rtol=1e-5)
     assert capfd.readouterr() == ("", "")
+
+
+def test_padding_that_depends_on_the_size_is_fixed_in_the_graph() -> None:
+    """At an odd size, it differs from side to side."""
+    config = ModelConfig.from_name("tf_efficientnet_lite0", weights="none", image_size=97)
+    model = create_model(config, 3).eval()
+    proto = to_onnx(model, 97)
+    assert not {"Shape", "If"} & {node.op_type for node in proto.graph.node}
+    batch = torch.rand(3, 3, 97, 97)
+    session = ort.InferenceSession(proto.SerializeToString())
+    (found,) = session.run(None, {"batch": batch.numpy()})
+    np.testing.assert_allclose(found, model(batch).detach(), rtol=1e-3, atol=1e-4)
+
+
+def test_exports_in_several_threads_leave_standard_output(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    threads = [threading.Thread(target=to_onnx, args=(Turned(), 32)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.write(1, b"still there")
+    print(", for Python too", flush=True)
+    assert capfd.readouterr().out == "still there, for Python too\n"
 
 
 def test_a_network_that_no_graph_expresses_ends_in_one_line() -> None:
