@@ -16,7 +16,6 @@ No error has exit code 3 (partly done): a command returns it after finishing eve
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -97,6 +96,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("zzz", ["glass", "metal"])
     'known: glass, metal'
     """
+    from difflib import get_close_matches  # only errors need it
+
     words = sorted(known)
     close = get_close_matches(name, words, n=3, cutoff=0.6)
     if close:

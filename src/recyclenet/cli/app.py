@@ -12,33 +12,33 @@ import typer
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from recyclenet.cli.command import Command
 from recyclenet.cli.output import say
 
-# Each is a function in the module of that name here; a group is a module with an `app`.
-NAMES = (
-    "demo",
-    "classify",
-    "watch",
-    "audit",
-    "evaluate",
-    "explain",
-    "compare",
-    "stress",
-    "teach",
-    "train",
-    "lr-find",
-    "crossval",
-    "lodo",
-    "ablate",
-    "export",
-    "serve",
-    "doctor",
-    "data",
-    "runs",
-    "models",
-    "benchmark",
-)
+# Each with its line in the list of commands. It is a function in the module of that name here; a
+# group is a module with an `app`.
+COMMANDS = {
+    "demo": "Classify the sample pictures, and write a page of them.",
+    "classify": "Classify photos.",
+    "watch": "Watch a camera or a video, and decide on each item once.",
+    "audit": "Estimate the share of each class and bin in many photos.",
+    "evaluate": "Evaluate a model on labelled photos.",
+    "explain": "Show what the answers for photos rest on.",
+    "compare": "Compare classifiers on the same photos.",
+    "stress": "Measure a model on turned, covered, blurred or small photos.",
+    "teach": "Teach a model a new class from about ten photos.",
+    "train": "Train a classifier and export it.",
+    "lr-find": "Suggest a learning rate.",
+    "crossval": "Cross-validate a recipe.",
+    "lodo": "Leave one domain out: train on all others, test on it.",
+    "ablate": "Train every combination of factors over several seeds.",
+    "export": "Export a run to one model file.",
+    "serve": "Serve the classifier over HTTP, with a web page.",
+    "doctor": "Check the installation.",
+    "data": "Collect, inspect, clean and split photos.",
+    "runs": "List runs and write model cards.",
+    "models": "List networks; promote models.",
+    "benchmark": "Measure what networks cost on this machine.",
+}
 
 
 @cache
@@ -50,13 +50,38 @@ def commands(*names: str) -> Any:
     return get_command(application(*names))
 
 
-def application(*names: str, outline: bool = False) -> typer.Typer:
+def application(*names: str) -> typer.Typer:
     """Return what declares commands and groups.
 
     Args:
         names: of the commands and groups; by default all.
-        outline: declare their names and summaries only, which is all that the list of them needs.
     """
+    from recyclenet.cli.command import Command
+
+    app = _empty()
+    for name in names or COMMANDS:
+        module = import_module(f"recyclenet.cli.{name.replace('-', '_')}")
+        if group := getattr(module, "app", None):
+            app.add_typer(group, short_help=COMMANDS[name])
+        else:
+            function: Any = getattr(module, name.replace("-", "_"))
+            app.command(cls=Command, short_help=COMMANDS[name])(function)
+    return app
+
+
+def outline() -> typer.Typer:
+    """Return what declares only the commands' names and summaries, for the list of them.
+
+    Importing the commands would take longer than all else.
+    """
+    app = _empty()
+    for name, summary in COMMANDS.items():
+        app.command(name, help=summary)(lambda: None)
+    return app
+
+
+def _empty() -> typer.Typer:
+    """Return the application without commands."""
     app = typer.Typer(
         name="recyclenet",
         help="Classify photos of waste; train, evaluate and export classifiers.",
@@ -68,16 +93,6 @@ def application(*names: str, outline: bool = False) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(options)
-    for name in names or NAMES:
-        module = import_module(f"recyclenet.cli.{name.replace('-', '_')}")
-        group = getattr(module, "app", None)
-        function: Any = getattr(module, name.replace("-", "_"), None)
-        if outline:
-            app.command(name, help=group.info.help if group else function.__doc__)(lambda: None)
-        elif group:
-            app.add_typer(group)
-        else:
-            app.command(cls=Command)(function)
     return app
 
 
@@ -100,9 +115,9 @@ def options(
 
 def run() -> int:
     """Run the command line and return its exit code; errors of the commands propagate."""
-    called = [name for name in sys.argv[1:2] if name in NAMES]
-    asks_for_list = sys.argv[1:] in ([], ["-h"], ["--help"])
-    command = get_command(application(outline=True)) if asks_for_list else commands(*called)
+    called = [name for name in sys.argv[1:2] if name in COMMANDS]
+    needs_no_command = sys.argv[1:] in ([], ["-h"], ["--help"], ["--version"])
+    command = get_command(outline()) if needs_no_command else commands(*called)
     try:
         return command(standalone_mode=False) or 0
     except TyperException as error:  # the command line is invalid or empty

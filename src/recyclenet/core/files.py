@@ -12,7 +12,6 @@ import shutil
 import stat
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,11 +29,8 @@ ESCAPED = "escaped"
 
 # Far above what any table, list or recipe needs, yet small enough for memory.
 MAX_TEXT_BYTES = 256 << 20
-MAX_TOML_BYTES = 1 << 20
-MAX_TOML_DEPTH = 20
 MAX_LINE = 1 << 20
 MAX_COLUMNS = 20_000
-_TOO_DEEP = f"it nests deeper than {MAX_TOML_DEPTH} levels"
 
 TableRow: TypeAlias = tuple[int, list[str]]
 # Temporary files and folders in use.
@@ -331,58 +327,3 @@ def _short_lines(lines: Iterable[str], path: Path, wrong: type[RecycleNetError])
 
 def _line_of(content: bytes, offset: int) -> int:
     return content.count(b"\n", 0, offset) + 1
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises:
-        UsageError: the file is unreadable, not valid TOML or nested too deeply.
-    """
-    text = read_text(path, max_bytes=MAX_TOML_BYTES, wrong=UsageError)
-    name = show_path(path)
-    try:
-        text.encode()
-        return _parsed(text)
-    except UnicodeEncodeError as error:
-        line = text.count("\n", 0, error.start) + 1
-        raise UsageError(f"{name}, line {line}: not UTF-8 text; save it as UTF-8") from None
-    except ValueError as error:  # includes tomllib.TOMLDecodeError
-        raise UsageError(f"{name} is not valid TOML: {error}") from error
-
-
-def toml_value(word: str) -> Any:
-    """Parse `word` as a TOML value; return it unchanged if it is not one.
-
-    Raises:
-        ValueError: the value is nested too deeply, or is a number of thousands of digits.
-    """
-    if len(word.splitlines()) > 1:
-        return word
-    try:
-        return _parsed(f"value = {word}")["value"]
-    except tomllib.TOMLDecodeError:
-        return word
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    """Parse TOML text.
-
-    Raises:
-        ValueError: the text is not valid TOML, or is nested too deeply.
-    """
-    try:
-        values = tomllib.loads(text)
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-    level: list[Any] = [values]
-    for _ in range(MAX_TOML_DEPTH):
-        level = [
-            inner
-            for value in level
-            if isinstance(value, dict | list)
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
-    if level:
-        raise ValueError(_TOO_DEEP)
-    return values

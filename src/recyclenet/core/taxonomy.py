@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from recyclenet.core.files import read_toml
+from recyclenet.core.toml import read_toml
 from recyclenet.errors import UsageError, nearest
 
 Stream: TypeAlias = Literal["recyclable", "kitchen", "hazardous", "other"]

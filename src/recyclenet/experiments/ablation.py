@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from pydantic import Field, ValidationError
 
 from recyclenet.core.figures import name_bars, write_figure
-from recyclenet.core.files import read_toml, write_table, write_text
+from recyclenet.core.files import write_table, write_text
+from recyclenet.core.toml import read_toml
 from recyclenet.errors import UsageError
 from recyclenet.models.fields import Section, explain
 from recyclenet.training.recipe import MAX_SEED, Recipe, load_recipe

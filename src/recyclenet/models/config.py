@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from recyclenet.core.files import toml_value
+from recyclenet.core.toml import toml_value
 from recyclenet.errors import UsageError
 from recyclenet.models.fields import OrNone, Section, explain
 

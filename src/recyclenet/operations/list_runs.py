@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recyclenet.core.files import read_toml
 from recyclenet.core.run_folder import RunFolder
+from recyclenet.core.toml import read_toml
 from recyclenet.data.folders import LeftOut, Listing, walk
 from recyclenet.data.manifest import read_manifest
 from recyclenet.errors import ModelFileError, RecycleNetError, UsageError

@@ -14,8 +14,9 @@ import tomlkit
 import tomlkit.items
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from recyclenet.core.files import read_toml, toml_value, write_text
+from recyclenet.core.files import write_text
 from recyclenet.core.taxonomy import Stream
+from recyclenet.core.toml import read_toml, toml_value
 from recyclenet.errors import UsageError, nearest
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.fields import OrNone, Section, explain

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recyclenet.core.files import read_table, read_text, read_toml, toml_value
+from recyclenet.core.files import read_table, read_text
+from recyclenet.core.toml import read_toml
 from recyclenet.errors import DataError, UsageError
 
 
@@ -81,39 +82,3 @@ def test_rows_come_with_their_lines_whatever_ends_them(tmp_path, end):
     path = tmp_path / "t.csv"
     path.write_bytes(f'a,b{end}{end}"c{end}d",e'.encode())
     assert list(read_table(path)) == [(1, ["a", "b"]), (4, [f"c{end}d", "e"])]
-
-
-def test_toml_with_a_byte_order_mark_is_read(tmp_path):
-    path = tmp_path / "t.toml"
-    path.write_bytes(b"\xef\xbb\xbfname = 'x'\r\n")
-    assert read_toml(path) == {"name": "x"}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"x = " + b"[" * 100_000 + b"]" * 100_000, "deeper than 20 levels"),
-        (b"x = " + b"[" * 30 + b"]" * 30, "deeper than 20 levels"),
-        (b"a" + b".a" * 10_000 + b" = 1", "deeper than 20 levels"),
-        (b"x = " + b"9" * 5000, "not valid TOML: Exceeds the limit"),
-        (b"# " + b"x" * 2_000_000, "the most allowed"),
-        (b"x = 1\ny = '\xff'", "line 2: not UTF-8"),
-        ("x = 1".encode("utf-16"), "UTF-16"),
-        (b"x = 1\0", "NUL byte"),
-        (b"x = \n", "line 1"),
-    ],
-    ids=lambda value: repr(value[:8]),
-)
-def test_hostile_toml_is_refused_in_one_line(tmp_path, content, message):
-    path = tmp_path / "t.toml"
-    path.write_bytes(content)
-    assert message in refusal(read_toml, path)
-
-
-def test_a_value_in_toml_or_a_bare_word():
-    assert toml_value("[1, 2]") == [1, 2]
-    assert toml_value("plain word") == "plain word"
-    assert toml_value("1\ny = 2") == "1\ny = 2"
-    for word in ("[" * 100_000, "9" * 5000):
-        with pytest.raises(ValueError, match=r"levels|limit"):
-            toml_value(word)
