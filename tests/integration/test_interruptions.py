@@ -17,7 +17,7 @@ from forks import Fork
 from recyclenet.training.checkpoint import check_resumable
 from recyclenet.training.recipe import load_recipe
 
-NUM_EPOCHS, NUM_KILLS = 40, 10
+NUM_EPOCHS, NUM_KILLS = 24, 6
 TINY = Path(__file__).resolve().parents[1] / "tiny.toml"
 
 

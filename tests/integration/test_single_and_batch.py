@@ -1,4 +1,4 @@
-"""A photo gets the same answer alone and among others."""
+"""A photo gets the same answer alone and among others; test_built_in_on_trashnet.py has more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recyclenet.data.dataset import load_dataset
 from recyclenet.inference.classifier import Classifier
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -31,10 +30,3 @@ def largest_difference(paths: list[Path], batch_size: int) -> float:
 @pytest.mark.parametrize("batch_size", [3, 14])
 def test_of_the_samples(batch_size: int) -> None:
     assert largest_difference(sorted(SAMPLES.glob("*.jpg")), batch_size) < 1e-4
-
-
-@pytest.mark.data
-def test_of_every_photo_of_the_test_list(trashnet_dir: Path) -> None:
-    paths = [sample.path for sample in load_dataset(trashnet_dir).select("test")]
-    assert len(paths) == 431
-    assert largest_difference(paths, 16) < 1e-4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from recyclenet.data.manifest import Manifest
 from recyclenet.errors import DataError, RecycleNetError
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.inference.classifier import Classifier, Look
+from recyclenet.inference.session import Outputs
 
 
 def predict(
@@ -19,6 +20,7 @@ def predict(
     progress: Progress = silent,
     labels: Iterable[str] | None = None,
     look: Look | None = None,
+    keep: Callable[[Outputs], None] | None = None,
 ) -> PredictionTable:
     """Return a classifier's logits for the photos of a manifest, in order.
 
@@ -28,6 +30,7 @@ def predict(
         progress: reports the number of photos done.
         labels: the labels that a photo may have; None for the classifier's classes.
         look: is shown each photo's path and image, in several threads at once.
+        keep: is called with all outputs for each photo of the result, in order.
 
     Raises:
         DataError: a photo has another label, or no photo can be read.
@@ -44,6 +47,8 @@ def predict(
             samples.append(sample)
             rows.append(outputs.logits)
             unknown.append(outputs.unknown)
+            if keep is not None:
+                keep(outputs)
         progress(done, len(manifest), "evaluating")
     if not rows:
         raise DataError(

@@ -23,13 +23,15 @@ from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.statistics import decision_statistics
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.exemplars import choose_exemplars
-from recyclenet.exporting.parity import TOLERANCES, check_parity
+from recyclenet.exporting.familiarity import fit_familiarity
+from recyclenet.exporting.parity import TOLERANCES, check_parity, run_network
 from recyclenet.exporting.unknown import check_negatives, fit_unknown
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import EXEMPLARS
 from recyclenet.inference.head import UNKNOWN
+from recyclenet.inference.session import Outputs
 from recyclenet.models.network import Network
-from recyclenet.models.onnx import store_in_half, store_in_int8, to_onnx
+from recyclenet.models.onnx import scale_logits, store_in_half, store_in_int8, to_onnx
 from recyclenet.models.tracing import run_blank
 from recyclenet.training.checkpoint import backbone_preprocess, load_trained
 from recyclenet.training.run import Run
@@ -78,15 +80,17 @@ def export_run(
     else:
         proto = to_onnx(model, preprocess.image_size)
     photos = val.evenly(TOLERANCES["float32"].num_photos).samples
-    check_parity(_classifier(proto, draft), photos, model)
+    exact = _classifier(proto, draft)
+    check_parity(exact, photos, run_network(model))
     for precision in _PRECISIONS[_PRECISIONS.index(run.recipe.model.precision) :]:
         with suppress(RecycleNetError):  # some networks need more digits
             small = _STORE[precision](proto)
             photos = val.evenly(TOLERANCES[precision].num_photos).samples
-            check_parity(_classifier(small, draft), photos, model, precision, progress)
+            check_parity(_classifier(small, draft), photos, exact.logits, precision, progress)
             proto, draft = small, replace(draft, precision=precision)
             break
     classifier = _classifier(proto, draft)
+    exemplars = None
     if draft.num_features:
         exemplars = choose_exemplars(classifier, run.manifest, model, progress)
         if exemplars is not None:
@@ -100,7 +104,12 @@ def export_run(
         found = {**draft.statistics, UNKNOWN: unknown.to_statistics()}
         draft = replace(draft, statistics=found)
         classifier = _classifier(proto, draft)
-    info = _calibrated(draft, predict(classifier, val, progress))
+    outputs: list[Outputs] = []
+    table = predict(classifier, val, progress, keep=outputs.append)
+    if exemplars is not None and (fitted := fit_familiarity(table, outputs, exemplars.train)):
+        factor, logits = fitted
+        proto, table = scale_logits(proto, factor), replace(table, logits=logits)
+    info = _calibrated(draft, table)
     write_bytes(out or run.model, _to_bytes(proto, info))
     return info
 

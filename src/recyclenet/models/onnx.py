@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnxruntime
 import torch
 from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.padding import get_same_padding
@@ -26,6 +28,8 @@ from recyclenet.errors import RecycleNetError
 _OPSET = 20
 # Standard output belongs to the whole process, so only one thread at a time may redirect it.
 _redirecting = threading.Lock()
+# Names in a graph that `scale_logits` takes as they are.
+_PLAIN = ("features", "logits", "logits.unscaled")
 # Tensors with fewer values stay float32, and so do those too large for float16.
 _MIN_SIZE, _MAX_HALF = 1024, 6e4
 
@@ -54,8 +58,8 @@ def _traced(
     """Export by tracing, ten to thirty times as fast as `_exported`.
 
     Returns:
-        The model; None where a trace may be wrong, the tracer does not know an operator, or the
-        graph would have subgraphs, which model files must not have.
+        The model; None where the trace is wrong, the tracer does not know an operator, or the graph
+        would have subgraphs, which model files must not have.
     """
     with _quiet() as caught, temporary_folder() as folder:
         file = folder / "network.onnx"
@@ -72,12 +76,34 @@ def _traced(
             )
         except Exception:  # the tracer's own, which may be any
             return None
-        doubt = torch.jit.TracerWarning  # type: ignore[attr-defined]
-        if any(issubclass(warning.category, doubt) for warning in caught):
-            return None
         proto = onnx.load(file)
-    has_subgraph = any(part.HasField("g") for node in proto.graph.node for part in node.attribute)
-    return None if has_subgraph else proto
+    if any(part.HasField("g") for node in proto.graph.node for part in node.attribute):
+        return None
+    # PyTorch warns of every number that the trace may have fixed: the height and the width, which
+    # are fixed anyway, but perhaps also the size of the batch, or one that depends on the images.
+    doubt = torch.jit.TracerWarning  # type: ignore[attr-defined]
+    is_doubted = any(issubclass(warning.category, doubt) for warning in caught)
+    return None if is_doubted and not _agree(model, proto, example) else proto
+
+
+def _agree(model: nn.Module, proto: onnx.ModelProto, example: torch.Tensor) -> bool:
+    """Whether a network and its graph return the same for random images and their negatives."""
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(3, *example.shape[1:], generator=generator)
+    for batch in (images, -images, images[:1]):
+        try:
+            found = session.run(None, {"batch": batch.numpy()})
+        except Exception:  # ONNX Runtime's own, which are many
+            return False
+        with torch.no_grad():
+            returned = model(batch)
+        expected = [returned] if isinstance(returned, torch.Tensor) else list(returned)
+        for one, other in zip(expected, found, strict=True):
+            tolerance = 1e-4 * float(one.abs().max()) + 1e-6
+            if one.shape != other.shape or not np.abs(one.numpy() - other).max() <= tolerance:
+                return False
+    return True
 
 
 def _with_fixed_padding(model: nn.Module, example: torch.Tensor) -> nn.Module:
@@ -206,6 +232,82 @@ def store_in_int8(proto: onnx.ModelProto) -> onnx.ModelProto:
     small.graph.initializer.extend(scales)
     _prepend(small, nodes)
     return small
+
+
+class LogitFactor(NamedTuple):
+    """A factor that depends on how similar a photo is to others.
+
+    It is exp(min(max(slope * similarity + bias, low), high)); the similarity is the mean of the
+    `num_nearest` largest cosines between the photo's standardised features and the rows.
+
+    Attributes:
+        mean: of the features, `(D,)`.
+        std: of the features, `(D,)`.
+        rows: standardised features of unit length, `(M, D)`.
+        num_nearest: of the rows.
+        slope: of the exponent.
+        bias: of the exponent.
+        low: its lower bound.
+        high: its upper bound.
+    """
+
+    mean: npt.NDArray[np.float32]
+    std: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.float32]
+    num_nearest: int
+    slope: float
+    bias: float
+    low: float
+    high: float
+
+
+def scale_logits(proto: onnx.ModelProto, factor: LogitFactor) -> onnx.ModelProto:
+    """Return a copy of a model, with logits and features, that multiplies its logits by a factor.
+
+    The rows are stored as int8.
+    """
+    scaled = onnx.ModelProto()
+    scaled.CopyFrom(proto)
+    last = next(node for node in scaled.graph.node if "logits" in node.output)
+    last.output[list(last.output).index("logits")] = "logits.unscaled"
+    step = np.float32(max(float(np.abs(factor.rows).max()), 1e-12) / 127)
+    constants = {
+        "mean": factor.mean,
+        "std": factor.std,
+        "rows.int8": np.round(factor.rows.T / step).astype(np.int8),
+        "rows.step": step,
+        "num": np.array([factor.num_nearest], np.int64),
+        "axis": np.array([1], np.int64),
+        **{name: np.float32(getattr(factor, name)) for name in ("slope", "bias", "low", "high")},
+    }
+    scaled.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(value), f"scale.{name}")
+        for name, value in constants.items()
+    )
+
+    def node(kind: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
+        names = [name if name in _PLAIN else f"scale.{name}" for name in inputs.split()]
+        outputs = [name if name in _PLAIN else f"scale.{name}" for name in output.split()]
+        return onnx.helper.make_node(kind, names, outputs, **attributes)
+
+    scaled.graph.node.extend(
+        [
+            node("Sub", "features mean", "centred"),
+            node("Div", "centred std", "standard"),
+            node("LpNormalization", "standard", "unit", axis=1, p=2),
+            node("Cast", "rows.int8", "rows.float", to=onnx.TensorProto.FLOAT),
+            node("Mul", "rows.float rows.step", "rows"),
+            node("MatMul", "unit rows", "cosines"),
+            node("TopK", "cosines num", "nearest indices"),
+            node("ReduceMean", "nearest axis", "similarity", keepdims=1),
+            node("Mul", "similarity slope", "product"),
+            node("Add", "product bias", "sum"),
+            node("Clip", "sum low high", "exponent"),
+            node("Exp", "exponent", "factor"),
+            node("Mul", "logits.unscaled factor", "logits"),
+        ]
+    )
+    return scaled
 
 
 def _large_tensors(

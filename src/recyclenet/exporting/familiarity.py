@@ -1,0 +1,111 @@
+"""Fit a temperature that depends on how familiar a photo is: how similar to training photos.
+
+One temperature for all photos is a compromise: photos like the training photos deserve more
+confidence than it gives, photos from elsewhere less. The similarity to the nearest exemplars says
+which is which, also for photos from a source that no training photo is from (docs/domains.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from recyclenet.core.decision import softmax
+from recyclenet.evaluation.calibration import fit_temperature, negative_log_likelihood
+from recyclenet.evaluation.table import PredictionTable
+from recyclenet.inference.session import Outputs
+from recyclenet.models.onnx import LogitFactor
+
+# Fewer validation photos cannot show whether it helps.
+MIN_PHOTOS = 200
+# The similarity of a photo is its mean over so many nearest exemplars.
+NUM_NEAREST = 3
+# Of the squared slope, for standardised similarities.
+_PENALTY = 1e-3
+_NUM_FOLDS = 5
+
+Floats = npt.NDArray[np.float32]
+
+
+def fit_familiarity(
+    table: PredictionTable, outputs: Sequence[Outputs], exemplars: Floats
+) -> tuple[LogitFactor, Floats] | None:
+    """Fit the factor of the logits to the validation photos.
+
+    Args:
+        table: the predictions for them.
+        outputs: all outputs for each of them, with features.
+        exemplars: features of training photos, `(M, D)`.
+
+    Returns:
+        The factor, and the logits `(N, K)`, each multiplied by a factor that was fitted without its
+        photo. None if there are too few photos or groups of them, if familiar photos do not deserve
+        more confidence, or if the factor does not raise the likelihood of the labels of photos that
+        it was not fitted to.
+    """
+    logits, targets, folds = table.logits.astype(np.float64), table.targets, _folds(table)
+    too_few = len(targets) < MIN_PHOTOS or len(np.unique(folds)) < _NUM_FOLDS
+    if too_few or len(exemplars) < NUM_NEAREST:
+        return None
+    mean, std = exemplars.mean(axis=0), exemplars.std(axis=0) + 1e-6
+    rows = _unit((exemplars - mean) / std)
+    features = np.array([found.features for found in outputs], np.float32)
+    similarity = _unit((features - mean) / std) @ rows.T
+    nearest = np.sort(similarity, axis=1)[:, -NUM_NEAREST:].mean(axis=1).astype(np.float64)
+    centre, spread = nearest.mean(), nearest.std() + 1e-12
+    values, exponents = (nearest - centre) / spread, np.empty(len(targets))
+    for fold in range(_NUM_FOLDS):
+        others = folds != fold
+        slope, bias = _regress(values[others], logits[others], targets[others])
+        exponents[~others] = slope * values[~others] + bias
+    exponents -= exponents.mean()  # what all photos share is the temperature's
+    scaled = (logits * np.exp(exponents)[:, None]).astype(np.float32)
+    before, after = (
+        negative_log_likelihood(found, targets, fit_temperature(found, targets))
+        for found in (table.logits, scaled)
+    )
+    slope, _ = _regress(values, logits, targets)
+    if slope <= 0 or not after < before:
+        return None
+    slope /= spread
+    bounds = slope * (nearest.min() - centre), slope * (nearest.max() - centre)
+    factor = LogitFactor(mean, std, rows, NUM_NEAREST, slope, -slope * centre, *bounds)
+    return factor, scaled
+
+
+def _unit(rows: Floats) -> Floats:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-12), np.float32)
+
+
+def _folds(table: PredictionTable) -> npt.NDArray[np.int64]:
+    """Return the fold of each photo; photos of one group share it."""
+    groups = [sample.group or str(sample.path) for sample in table.samples]
+    numbers = np.unique(groups, return_inverse=True)[1]
+    folds = np.random.default_rng(0).integers(_NUM_FOLDS, size=numbers.max() + 1)
+    return np.asarray(folds[numbers], np.int64)
+
+
+def _regress(
+    values: npt.NDArray[np.float64], logits: npt.NDArray[np.float64], targets: npt.NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the slope and the bias that maximise the penalised likelihood of the labels.
+
+    Args:
+        values: standardised similarities, `(N,)`.
+        logits: `(N, K)`.
+        targets: `(N,)`.
+    """
+    start = -np.log(fit_temperature(logits.astype(np.float32), targets))
+
+    def loss(solution: npt.NDArray[np.float64]) -> float:
+        slope, bias = solution
+        factors = np.exp(np.clip(slope * values + bias, -10, 10))
+        chosen = softmax(logits * factors[:, None])[np.arange(len(targets)), targets]
+        return float(-np.log(np.maximum(chosen, 1e-300)).mean() + _PENALTY * slope**2)
+
+    slope, bias = minimize(loss, [0.0, start], method="L-BFGS-B").x
+    return float(slope), float(bias)
