@@ -14,8 +14,8 @@ from typer.main import get_command
 
 from recyclenet.cli.output import say
 
-# Each with its line in the list of commands. It is a function in the module of that name here; a
-# group is a module with an `app`.
+# Commands and their lines in the list of commands. A command is a function in the module of its
+# name; a group is a module with an `app`.
 COMMANDS = {
     "demo": "Classify the sample pictures, and write a page of them.",
     "classify": "Classify photos.",
@@ -70,10 +70,7 @@ def application(*names: str) -> typer.Typer:
 
 
 def outline() -> typer.Typer:
-    """Return what declares only the commands' names and summaries, for the list of them.
-
-    Importing the commands would take longer than all else.
-    """
+    """Return an application for the list of commands: names and summaries, without imports."""
     app = _empty()
     for name, summary in COMMANDS.items():
         app.command(name, help=summary)(lambda: None)

@@ -1,8 +1,9 @@
-"""Fit a temperature that depends on how familiar a photo is: how similar to training photos.
+"""Fit a temperature that depends on the photo: on its similarity to training photos.
 
 One temperature for all photos is a compromise: photos like the training photos deserve more
-confidence than it gives, photos from elsewhere less. The similarity to the nearest exemplars says
-which is which, also for photos from a source that no training photo is from (docs/domains.md).
+confidence, photos from elsewhere less. Similarity tells them apart, also if no training photo is
+from the same source (docs/domains.md). Compare sample-dependent temperature scaling,
+https://arxiv.org/abs/2207.06211.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from recyclenet.evaluation.table import PredictionTable
 from recyclenet.inference.session import Outputs
 from recyclenet.models.onnx import LogitFactor
 
-# Fewer validation photos cannot show whether it helps.
+# With fewer validation photos, cross-validation cannot show whether it helps.
 MIN_PHOTOS = 200
-# The similarity of a photo is its mean over so many nearest exemplars.
+# A photo's similarity is the mean over this many nearest exemplars.
 NUM_NEAREST = 3
 # Of the squared slope, for standardised similarities.
 _PENALTY = 1e-3
@@ -42,9 +43,8 @@ def fit_familiarity(
 
     Returns:
         The factor, and the logits `(N, K)`, each multiplied by a factor that was fitted without its
-        photo. None if there are too few photos or groups of them, if familiar photos do not deserve
-        more confidence, or if the factor does not raise the likelihood of the labels of photos that
-        it was not fitted to.
+        photo. None if there are too few photos or groups of photos, if similar photos do not
+        deserve more confidence, or if the likelihood of the labels, cross-validated, does not rise.
     """
     logits, targets, folds = table.logits.astype(np.float64), table.targets, _folds(table)
     too_few = len(targets) < MIN_PHOTOS or len(np.unique(folds)) < _NUM_FOLDS
@@ -61,7 +61,7 @@ def fit_familiarity(
         others = folds != fold
         slope, bias = _regress(values[others], logits[others], targets[others])
         exponents[~others] = slope * values[~others] + bias
-    exponents -= exponents.mean()  # what all photos share is the temperature's
+    exponents -= exponents.mean()  # the temperature is fitted afterwards
     scaled = (logits * np.exp(exponents)[:, None]).astype(np.float32)
     before, after = (
         negative_log_likelihood(found, targets, fit_temperature(found, targets))

@@ -28,8 +28,6 @@ from recyclenet.errors import RecycleNetError
 _OPSET = 20
 # Standard output belongs to the whole process, so only one thread at a time may redirect it.
 _redirecting = threading.Lock()
-# Names in a graph that `scale_logits` takes as they are.
-_PLAIN = ("features", "logits", "logits.unscaled")
 # Tensors with fewer values stay float32, and so do those too large for float16.
 _MIN_SIZE, _MAX_HALF = 1024, 6e4
 
@@ -74,27 +72,27 @@ def _traced(
                 opset_version=_OPSET,
                 dynamo=False,
             )
-        except Exception:  # the tracer's own, which may be any
+        except Exception:  # the tracer raises many types
             return None
         proto = onnx.load(file)
     if any(part.HasField("g") for node in proto.graph.node for part in node.attribute):
         return None
-    # PyTorch warns of every number that the trace may have fixed: the height and the width, which
-    # are fixed anyway, but perhaps also the size of the batch, or one that depends on the images.
+    # PyTorch warns of every number that becomes a constant of the graph. The height and the width
+    # may be constants; the batch size, and what depends on the images, may not.
     doubt = torch.jit.TracerWarning  # type: ignore[attr-defined]
     is_doubted = any(issubclass(warning.category, doubt) for warning in caught)
     return None if is_doubted and not _agree(model, proto, example) else proto
 
 
 def _agree(model: nn.Module, proto: onnx.ModelProto, example: torch.Tensor) -> bool:
-    """Whether a network and its graph return the same for random images and their negatives."""
+    """Return whether a network and its graph agree on random images, their negatives, and one."""
     session = onnxruntime.InferenceSession(proto.SerializeToString())
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(3, *example.shape[1:], generator=generator)
     for batch in (images, -images, images[:1]):
         try:
             found = session.run(None, {"batch": batch.numpy()})
-        except Exception:  # ONNX Runtime's own, which are many
+        except Exception:  # ONNX Runtime raises many types
             return False
         with torch.no_grad():
             returned = model(batch)
@@ -285,26 +283,24 @@ def scale_logits(proto: onnx.ModelProto, factor: LogitFactor) -> onnx.ModelProto
         for name, value in constants.items()
     )
 
-    def node(kind: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
-        names = [name if name in _PLAIN else f"scale.{name}" for name in inputs.split()]
-        outputs = [name if name in _PLAIN else f"scale.{name}" for name in output.split()]
-        return onnx.helper.make_node(kind, names, outputs, **attributes)
+    def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
+        return onnx.helper.make_node(kind, inputs.split(), outputs.split(), **attributes)
 
     scaled.graph.node.extend(
         [
-            node("Sub", "features mean", "centred"),
-            node("Div", "centred std", "standard"),
-            node("LpNormalization", "standard", "unit", axis=1, p=2),
-            node("Cast", "rows.int8", "rows.float", to=onnx.TensorProto.FLOAT),
-            node("Mul", "rows.float rows.step", "rows"),
-            node("MatMul", "unit rows", "cosines"),
-            node("TopK", "cosines num", "nearest indices"),
-            node("ReduceMean", "nearest axis", "similarity", keepdims=1),
-            node("Mul", "similarity slope", "product"),
-            node("Add", "product bias", "sum"),
-            node("Clip", "sum low high", "exponent"),
-            node("Exp", "exponent", "factor"),
-            node("Mul", "logits.unscaled factor", "logits"),
+            node("Sub", "features scale.mean", "scale.centred"),
+            node("Div", "scale.centred scale.std", "scale.standard"),
+            node("LpNormalization", "scale.standard", "scale.unit", axis=1, p=2),
+            node("Cast", "scale.rows.int8", "scale.rows.float", to=onnx.TensorProto.FLOAT),
+            node("Mul", "scale.rows.float scale.rows.step", "scale.rows"),
+            node("MatMul", "scale.unit scale.rows", "scale.cosines"),
+            node("TopK", "scale.cosines scale.num", "scale.nearest scale.indices"),
+            node("ReduceMean", "scale.nearest scale.axis", "scale.similarity", keepdims=1),
+            node("Mul", "scale.similarity scale.slope", "scale.product"),
+            node("Add", "scale.product scale.bias", "scale.sum"),
+            node("Clip", "scale.sum scale.low scale.high", "scale.exponent"),
+            node("Exp", "scale.exponent", "scale.factor"),
+            node("Mul", "logits.unscaled scale.factor", "logits"),
         ]
     )
     return scaled
