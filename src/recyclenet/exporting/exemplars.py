@@ -6,28 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from recyclenet.core.progress import Progress
 from recyclenet.data.manifest import Manifest, Sample, evenly
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import Exemplars, rows_per_class
-from recyclenet.inference.head import Head
-from recyclenet.models.network import Network
-
-# Relative to the mean squared length of a feature vector.
-_RIDGE = 1e-3
 
 
 def choose_exemplars(
-    classifier: Classifier, manifest: Manifest, model: Network, progress: Progress
+    classifier: Classifier, manifest: Manifest, progress: Progress
 ) -> Exemplars | None:
     """Return exemplars from the training and validation photos, evenly spaced in the manifest.
 
     Args:
         classifier: the exported model, with features.
         manifest: the run's photos.
-        model: its network, on the CPU.
         progress: reports the number of photos done.
 
     Returns:
@@ -51,8 +44,8 @@ def choose_exemplars(
         train_targets=train_targets,
         held_out=held_out,
         held_out_targets=held_out_targets,
-        predicted=logits.argmax(axis=1).astype(np.int64),
-        head=_linear_head(model, train, train_logits),
+        train_logits=train_logits,
+        held_out_logits=logits,
     )
 
 
@@ -75,26 +68,3 @@ def _rows(
         np.array(targets, np.int64),
         np.array(logits, np.float32).reshape(count, len(names)),
     )
-
-
-def _linear_head(
-    model: Network, features: npt.NDArray[np.float32], logits: npt.NDArray[np.float32]
-) -> Head:
-    """Return the linear layer that gives these logits for these features.
-
-    Starting from the mean of the network's own linear layers, ridge regression fits what they
-    leave: nothing, unless there are several branches or the head is no single linear layer.
-    """
-    modules = [model.get_submodule(name) for name in model.head_names]
-    linear = [module for module in modules if isinstance(module, nn.Linear)]
-    weight = np.zeros((logits.shape[1], features.shape[1]))
-    bias = np.zeros(logits.shape[1])
-    if linear and len(linear) == len(modules):
-        weight += np.mean([m.weight.detach().numpy() for m in linear], axis=0)
-        bias += sum(m.bias.detach().numpy() for m in linear if m.bias is not None) / len(linear)
-    rest = logits - (features @ weight.T + bias)
-    offset = rest.mean(axis=0)
-    kernel = features.astype(np.float64) @ features.T
-    kernel[np.diag_indices(len(kernel))] += _RIDGE * np.trace(kernel) / len(kernel)
-    weight += np.linalg.solve(kernel, rest - offset).T @ features
-    return Head(weight.astype(np.float32), (bias + offset).astype(np.float32))

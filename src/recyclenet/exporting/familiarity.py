@@ -17,16 +17,14 @@ from scipy.optimize import minimize
 from recyclenet.core.decision import softmax
 from recyclenet.evaluation.calibration import fit_temperature, negative_log_likelihood
 from recyclenet.evaluation.table import PredictionTable
+from recyclenet.exporting.folds import NUM_FOLDS, validation_folds
 from recyclenet.inference.session import Outputs
-from recyclenet.models.onnx import LogitFactor
+from recyclenet.models.graph import LogitFactor
 
-# With fewer validation photos, cross-validation cannot show whether it helps.
-MIN_PHOTOS = 200
 # A photo's similarity is the mean over this many nearest exemplars.
 NUM_NEAREST = 3
 # Of the squared slope, for standardised similarities.
 _PENALTY = 1e-3
-_NUM_FOLDS = 5
 
 Floats = npt.NDArray[np.float32]
 
@@ -46,9 +44,9 @@ def fit_familiarity(
         photo. None if there are too few photos or groups of photos, if similar photos do not
         deserve more confidence, or if the likelihood of the labels, cross-validated, does not rise.
     """
-    logits, targets, folds = table.logits.astype(np.float64), table.targets, _folds(table)
-    too_few = len(targets) < MIN_PHOTOS or len(np.unique(folds)) < _NUM_FOLDS
-    if too_few or len(exemplars) < NUM_NEAREST:
+    logits, targets = table.logits.astype(np.float64), table.targets
+    folds = validation_folds(table.samples)
+    if folds is None or len(exemplars) < NUM_NEAREST:
         return None
     mean, std = exemplars.mean(axis=0), exemplars.std(axis=0) + 1e-6
     rows = _unit((exemplars - mean) / std)
@@ -57,7 +55,7 @@ def fit_familiarity(
     nearest = np.sort(similarity, axis=1)[:, -NUM_NEAREST:].mean(axis=1).astype(np.float64)
     centre, spread = nearest.mean(), nearest.std() + 1e-12
     values, exponents = (nearest - centre) / spread, np.empty(len(targets))
-    for fold in range(_NUM_FOLDS):
+    for fold in range(NUM_FOLDS):
         others = folds != fold
         slope, bias = _regress(values[others], logits[others], targets[others])
         exponents[~others] = slope * values[~others] + bias
@@ -79,14 +77,6 @@ def fit_familiarity(
 def _unit(rows: Floats) -> Floats:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, 1e-12), np.float32)
-
-
-def _folds(table: PredictionTable) -> npt.NDArray[np.int64]:
-    """Return the fold of each photo; photos of one group share it."""
-    groups = [sample.group or str(sample.path) for sample in table.samples]
-    numbers = np.unique(groups, return_inverse=True)[1]
-    folds = np.random.default_rng(0).integers(_NUM_FOLDS, size=numbers.max() + 1)
-    return np.asarray(folds[numbers], np.int64)
 
 
 def _regress(

@@ -24,14 +24,17 @@ from recyclenet.evaluation.statistics import decision_statistics
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.exemplars import choose_exemplars
 from recyclenet.exporting.familiarity import fit_familiarity
+from recyclenet.exporting.kernel import fit_kernel
 from recyclenet.exporting.parity import TOLERANCES, check_parity, run_network
 from recyclenet.exporting.unknown import check_negatives, fit_unknown
 from recyclenet.inference.classifier import Classifier
-from recyclenet.inference.exemplars import EXEMPLARS
+from recyclenet.inference.exemplars import EXEMPLARS, Exemplars
 from recyclenet.inference.head import UNKNOWN
 from recyclenet.inference.session import Outputs
+from recyclenet.models.graph import POOLED, LogitFactor, add_kernel, scale_logits
 from recyclenet.models.network import Network
-from recyclenet.models.onnx import scale_logits, store_in_half, store_in_int8, to_onnx
+from recyclenet.models.onnx import store_in_half, store_in_int8, to_onnx
+from recyclenet.models.pooled import PooledNetwork
 from recyclenet.models.tracing import run_blank
 from recyclenet.training.checkpoint import backbone_preprocess, load_trained
 from recyclenet.training.run import Run
@@ -89,12 +92,12 @@ def export_run(
             check_parity(_classifier(small, draft), photos, exact.logits, precision, progress)
             proto, draft = small, replace(draft, precision=precision)
             break
+    if run.recipe.fit.kernel and draft.num_features:
+        proto = _with_kernel(proto, run, model, draft, progress)
     classifier = _classifier(proto, draft)
     exemplars = None
     if draft.num_features:
-        exemplars = choose_exemplars(classifier, run.manifest, model, progress)
-        if exemplars is not None:
-            draft = replace(draft, statistics={EXEMPLARS: exemplars.to_statistics()})
+        exemplars = choose_exemplars(classifier, run.manifest, progress)
     if negatives:
         if not draft.num_features:
             raise UsageError(
@@ -109,9 +112,40 @@ def export_run(
     if exemplars is not None and (fitted := fit_familiarity(table, outputs, exemplars.train)):
         factor, logits = fitted
         proto, table = scale_logits(proto, factor), replace(table, logits=logits)
+        exemplars = _scaled(exemplars, factor)
+    if exemplars is not None:
+        found = {**draft.statistics, EXEMPLARS: exemplars.to_statistics()}
+        draft = replace(draft, statistics=found)
     info = _calibrated(draft, table)
     write_bytes(out or run.model, _to_bytes(proto, info))
     return info
+
+
+def _with_kernel(
+    proto: onnx.ModelProto, run: Run, model: Network, draft: ModelInfo, progress: Progress
+) -> onnx.ModelProto:
+    """Return the graph with the logits of a kernel machine added, if they help.
+
+    Args:
+        proto: the graph without it.
+        run: the run.
+        model: its network.
+        draft: the metadata of the model file.
+        progress: reports the number of photos done.
+    """
+    size, fit = run.recipe.model.image_size, run.recipe.fit
+    pooled = PooledNetwork(model, run.recipe.model.freeze_groups, size, has_start=fit.keep_start)
+    store = _STORE.get(draft.precision, lambda graph: graph)
+    num_statistics = run_blank(model, size, pooled)[2].shape[1]
+    statistics = _classifier(
+        store(to_onnx(_Statistics(pooled), size, ("logits", "features"))),
+        replace(draft, num_features=num_statistics),
+    )
+    train, val = map(run.manifest.select, ("train", "val"))
+    machine = fit_kernel(statistics, train, val, progress)
+    if machine is None:
+        return proto
+    return add_kernel(store(to_onnx(pooled, size, ("logits", "features", POOLED))), machine)
 
 
 def _draft(run: Run, preprocess: Preprocess) -> ModelInfo:
@@ -127,6 +161,15 @@ def _draft(run: Run, preprocess: Preprocess) -> ModelInfo:
         recipe=recipe.model_dump(),
         licence=recipe.licence,
         version=version("recyclenet"),
+    )
+
+
+def _scaled(exemplars: Exemplars, factor: LogitFactor) -> Exemplars:
+    """Return the exemplars with the logits of the graph that has the factor."""
+    return replace(
+        exemplars,
+        train_logits=exemplars.train_logits * factor(exemplars.train),
+        held_out_logits=exemplars.held_out_logits * factor(exemplars.held_out),
     )
 
 
@@ -154,7 +197,7 @@ def _classifier(proto: onnx.ModelProto, info: ModelInfo) -> Classifier:
     """Return a classifier for a model that is not yet written."""
     with temporary_folder() as folder:
         path = folder / "model.onnx"
-        path.write_bytes(_to_bytes(proto, info))
+        write_bytes(path, _to_bytes(proto, info))
         return Classifier(path)
 
 
@@ -168,6 +211,19 @@ class _WithFeatures(nn.Module):
     def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits `(N, K)` and features `(N, D)` for images `(N, 3, H, W)`."""
         return self.network.with_features(batch)
+
+
+class _Statistics(nn.Module):
+    """Returns a network's logits, and the statistics of its frozen layers in place of features."""
+
+    def __init__(self, pooled: PooledNetwork) -> None:
+        super().__init__()
+        self.pooled = pooled
+
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits `(N, K)` and statistics `(N, S)` for images `(N, 3, H, W)`."""
+        logits, _, statistics = self.pooled(batch)
+        return logits, statistics
 
 
 def _to_bytes(proto: onnx.ModelProto, info: ModelInfo) -> bytes:

@@ -34,28 +34,29 @@ class Exemplars:
         train_targets: their classes, `(N,)` int64.
         held_out: features of validation photos, `(M, D)` float32.
         held_out_targets: their classes, `(M,)` int64.
-        predicted: the model's answers for the validation photos, `(M,)` int64.
-        head: the model's last layer as a linear layer; for a network of several branches, the
-            closest linear layer on the mean features.
+        train_logits: the model's logits for the training photos, `(N, K)` float32.
+        held_out_logits: those for the validation photos, `(M, K)` float32.
     """
 
     train: npt.NDArray[np.float32]
     train_targets: npt.NDArray[np.int64]
     held_out: npt.NDArray[np.float32]
     held_out_targets: npt.NDArray[np.int64]
-    predicted: npt.NDArray[np.int64]
-    head: Head
+    train_logits: npt.NDArray[np.float32]
+    held_out_logits: npt.NDArray[np.float32]
 
     def to_statistics(self) -> dict[str, Any]:
-        """Return plain values for a model file: int8 with one scale per feature."""
+        """Return plain values for a model file: features as int8 with one scale per feature."""
         rows = np.concatenate([self.train, self.held_out])
         scale = np.maximum(np.abs(rows).max(axis=0), 1e-12).astype(np.float32) / 127
-        values = {"scale": pack_array(scale, "float32"), "head": self.head.to_statistics("float16")}
+        values: dict[str, Any] = {"scale": pack_array(scale, "float32")}
         for name in ("train", "held_out"):
             rounded = np.clip(np.rint(getattr(self, name) / scale), -127, 127)
             values[name] = pack_array(rounded, "int8")
-        for name in ("train_targets", "held_out_targets", "predicted"):
+        for name in ("train_targets", "held_out_targets"):
             values[name] = getattr(self, name).tolist()
+        for name in ("train_logits", "held_out_logits"):
+            values[name] = pack_array(getattr(self, name), "float32")
         return values
 
     @classmethod
@@ -75,30 +76,29 @@ class Exemplars:
                 "from its run"
             )
         try:
-            train_targets, held_out_targets, predicted = (
+            train_targets, held_out_targets = (
                 _classes(values[name], num_classes)
-                for name in ("train_targets", "held_out_targets", "predicted")
+                for name in ("train_targets", "held_out_targets")
             )
-            scale = unpack_array(values["scale"], (num_features,)).clip(-_MAX, _MAX)
-            train, held_out = (
-                unpack_array(values[name], (count, num_features)) * scale
-                for name, count in (
-                    ("train", len(train_targets)),
-                    ("held_out", len(held_out_targets)),
-                )
-            )
-            if len(predicted) != len(held_out_targets):
-                raise ValueError("predicted and held_out_targets differ in length")
             if set(train_targets.tolist()) != set(range(num_classes)):
                 raise ValueError("a class has no exemplar")
-            head = Head.read(values["head"], num_classes, num_features)
-            if max(np.abs(array).max(initial=0) for array in (train, held_out, head.weight)) > _MAX:
+            scale = unpack_array(values["scale"], (num_features,)).clip(-_MAX, _MAX)
+            features, logits = [], []
+            for name, targets in (("train", train_targets), ("held_out", held_out_targets)):
+                rows = unpack_array(values[name], (len(targets), num_features)) * scale
+                features.append(rows)
+                if "head" in values:  # written by an earlier release
+                    logits.append(Head.read(values["head"], num_classes, num_features)(rows))
+                else:
+                    packed = values[f"{name}_logits"]
+                    logits.append(unpack_array(packed, (len(targets), num_classes)))
+            if max(np.abs(array).max(initial=0) for array in (*features, *logits)) > _MAX:
                 raise ValueError("a number is too large")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"the model file has invalid exemplars ({error!s:.100}); export the model again"
             ) from error
-        return cls(train, train_targets, held_out, held_out_targets, predicted, head)
+        return cls(features[0], train_targets, features[1], held_out_targets, *logits)
 
 
 def rows_per_class(num_classes: int, num_features: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Linear layers over the features, kept in a model file's metadata.
 
-One replaces the last layer of the graph; another one scores how unlike the classes a photo is.
+One corrects the graph's logits; another one scores how unlike the classes a photo is. In files of
+earlier releases, one replaces the last layer of the graph.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from recyclenet.core.arrays import pack_array, unpack_array
 from recyclenet.errors import ModelFileError
 
-HEAD, UNKNOWN = "head", "unknown"
+CORRECTION, HEAD, UNKNOWN = "correction", "head", "unknown"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,12 @@ class Head:
                 f"the model file has an invalid head ({error!s:.100}); teach or export the model "
                 f"again"
             ) from error
+
+
+def widen(logits: npt.NDArray[np.float32], num_classes: int) -> npt.NDArray[np.float32]:
+    """Return logits `(N, num_classes)`: the given ones, and their mean for each further class."""
+    means = logits.mean(axis=1, keepdims=True)
+    return np.hstack([logits, *[means] * (num_classes - logits.shape[1])])
 
 
 def read_head(

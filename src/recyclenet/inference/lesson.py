@@ -1,6 +1,7 @@
-"""Fit a head to a few photos of one class beside the exemplars of the others.
+"""Correct a model's logits so that it knows a few photos of one class beside the others' exemplars.
 
-Logistic regression, with an L2 penalty on each row's distance from where it starts. The taught
+Logistic regression: a linear layer over the features, with an L2 penalty, is added to the model's
+logits; those of a new class start as the mean of the others. The taught
 photos' targets are their label; the exemplars' are the model's own probabilities, so that its other
 answers stay (Li and Hoiem 2016, https://arxiv.org/abs/1606.09282). The taught row's bias is then
 lowered until few held-out photos of other classes are lost to it. All fits of a lesson share one
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from recyclenet.core.decision import sigmoid, softmax
 from recyclenet.inference.exemplars import Exemplars
-from recyclenet.inference.head import Head
+from recyclenet.inference.head import Head, widen
 
 # On the squared change of a row, for standardised features.
 PENALTY = 1.0
@@ -32,16 +33,22 @@ class Lesson:
     Args:
         exemplars: of the model.
         photos: features of P photos in V views each, `(P, V, D)` float32.
+        logits: the model's for them, `(P, V, K)` float32.
         target: the class of the photos; the number of classes for a new one.
         temperature: divisor of the logits before the softmax.
         max_lost: the largest share of the held-out photos of other classes, 0 to 1, that the
             taught class may take over.
+
+    Attributes:
+        logits: the model's for the first view of each photo, `(P, K)`, with the new class.
+        held_out_logits: those for the held-out photos, `(M, K)`.
     """
 
     def __init__(
         self,
         exemplars: Exemplars,
         photos: npt.NDArray[np.float32],
+        logits: npt.NDArray[np.float32],
         target: int,
         temperature: float,
         max_lost: float,
@@ -49,24 +56,21 @@ class Lesson:
         self._temperature = temperature
         self._exemplars = exemplars
         self._max_lost = max_lost
-        old = exemplars.head
-        self._num_old = len(old.bias)
+        self._num_old = exemplars.train_logits.shape[1]
+        self._num_classes = max(self._num_old, target + 1)
         self._target = target
-        self._start = old
-        if target == self._num_old:
-            self._start = Head(
-                np.vstack([old.weight, old.weight.mean(axis=0)]),
-                np.append(old.bias, old.bias.mean()),
-            )
+        self.held_out_logits = widen(exemplars.held_out_logits, self._num_classes)
+        self.logits = widen(logits[:, 0], self._num_classes)
         self._num_photos, self._num_views, size = photos.shape
         self._photos = photos.reshape(-1, size)
         rows = np.concatenate([exemplars.train, self._photos]).astype(np.float64)
         self._targets = np.append(
             exemplars.train_targets, np.full(self._num_photos * self._num_views, target)
         )
-        self._base: Floats = (rows @ self._start.weight.T + self._start.bias) / temperature
-        num_exemplars, num_classes = len(exemplars.train), len(self._start.bias)
-        self._wanted: Floats = np.eye(num_classes)[self._targets]
+        given = np.concatenate([exemplars.train_logits, logits.reshape(-1, self._num_old)])
+        self._base: Floats = widen(given, self._num_classes).astype(np.float64) / temperature
+        num_exemplars = len(exemplars.train)
+        self._wanted: Floats = np.eye(self._num_classes)[self._targets]
         self._wanted[:num_exemplars, : self._num_old] = softmax(
             self._base[:num_exemplars, : self._num_old]
         )
@@ -79,21 +83,19 @@ class Lesson:
     def fit(
         self, chosen: Sequence[int], guards: npt.NDArray[np.bool_] | slice = slice(None)
     ) -> Head:
-        """Return the head fitted to the exemplars and the chosen photos.
+        """Return the correction fitted to the exemplars and the chosen photos.
 
         Args:
             chosen: numbers of the photos.
             guards: which held-out photos must not be lost; all by default.
         """
         head = self._regress(chosen)
-        held_out, targets = (
-            self._exemplars.held_out[guards],
-            self._exemplars.held_out_targets[guards],
-        )
-        logits = head(held_out[targets != self._target])
+        logits = self.held_out_logits[guards] + head(self._exemplars.held_out[guards])
+        targets = self._exemplars.held_out_targets[guards]
+        logits, targets = logits[targets != self._target], targets[targets != self._target]
         taught = logits[:, self._target].copy()
         logits[:, self._target] = -np.inf
-        right = logits.argmax(axis=1) == targets[targets != self._target]
+        right = logits.argmax(axis=1) == targets
         # By how much each photo that would be right without the taught class is now lost to it.
         excess = np.sort((taught - logits.max(axis=1))[right])[::-1]
         allowed = int(self._max_lost * len(logits))
@@ -146,17 +148,14 @@ class Lesson:
     def _row_weights(self, taken: npt.NDArray[np.int64]) -> Floats:
         """Return weights that sum to 1; every class counts the same, however many rows it has."""
         targets = self._targets[taken]
-        counts = np.bincount(targets, minlength=len(self._start.bias))
+        counts = np.bincount(targets, minlength=self._num_classes)
         weights: Floats = 1 / counts[targets] / len(counts)
         return weights
 
     def _regress(self, chosen: Sequence[int]) -> Head:
         change, offset = (self._temperature * part for part in self._solve(self._taken(chosen)))
         weight = change @ self._axes / self._scale
-        return Head(
-            (self._start.weight + weight).astype(np.float32),
-            (self._start.bias + offset - weight @ self._mean).astype(np.float32),
-        )
+        return Head(weight.astype(np.float32), (offset - weight @ self._mean).astype(np.float32))
 
     def _solve(self, taken: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Return the change of the weights in the lesson's coordinates, and of the bias.

@@ -20,7 +20,7 @@ from recyclenet.core.model_info import METADATA_KEY, ModelInfo, check_seal, find
 from recyclenet.core.run_folder import RunFolder
 from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
-from recyclenet.inference.head import HEAD, UNKNOWN, read_head
+from recyclenet.inference.head import CORRECTION, HEAD, UNKNOWN, read_head, widen
 
 # Names the model in the package where a command takes several kinds of models.
 BUILT_IN = "built-in"
@@ -148,12 +148,18 @@ class OnnxSession:
             )
         num_classes, num_features = len(self.info.class_names), self.info.num_features
         try:
-            self._head = read_head(self.info.statistics, HEAD, num_classes, num_features)
+            self._head, self._correction = (
+                read_head(self.info.statistics, name, num_classes, num_features)
+                for name in (HEAD, CORRECTION)
+            )
             self._unknown = read_head(self.info.statistics, UNKNOWN, 1, num_features)
         except ModelFileError as error:
             raise ModelFileError(f"{name}: {error}") from error
-        # A replaced head takes the place of the graph's logits, which then may have any width.
+        # A replaced head takes the place of the graph's logits, which then may have any width; a
+        # corrected graph may know fewer classes.
         widths = {"logits": num_classes if self._head is None else None}
+        if self._correction is not None and "logits" in outputs:
+            widths["logits"] = min(num_classes, max(1, _width(outputs["logits"][1])))
         if num_features:
             widths["features"] = num_features
         _check_outputs(name, outputs, widths)
@@ -178,11 +184,22 @@ class OnnxSession:
                     f"{self._name} returned {output} of shape {found[output].shape}, not one row "
                     f"per image, {expected}; export the model again"
                 )
-        logits = found["logits"] if self._head is None else self._head(found["features"])
+        if self._head is not None:
+            logits = self._head(found["features"])
+        elif self._correction is not None:
+            correction = self._correction(found["features"])
+            logits = widen(found["logits"], correction.shape[1]) + correction
+        else:
+            logits = found["logits"]
         if self._unknown is None:
             return Outputs(logits, found.get("features"))
         unknown = sigmoid(self._unknown(found["features"])[:, 0])
         return Outputs(logits, found["features"], unknown)
+
+
+def _width(shape: Sequence[Any]) -> int:
+    """Return the length of a row of an output; 0 if it has none that is known."""
+    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else 0
 
 
 def _check_outputs(

@@ -85,6 +85,13 @@ class BranchedBackbone(nn.Module):
         ]
         return torch.cat(logits) if self.training else torch.stack(logits).mean(0)
 
+    def last_pre_logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the input of the last branch's last layer, `(N, D)`, in evaluation."""
+        out: torch.Tensor = self.branches[-1].forward_head(
+            self._split(features)[-1], pre_logits=True
+        )
+        return out
+
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Return logits `(N, K)` for images `(N, 3, H, W)`."""
         return self.forward_head(self.forward_features(batch))

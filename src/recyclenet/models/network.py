@@ -63,12 +63,12 @@ class Network(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Return logits `(N, K)` for images `(N, 3, H, W)`, both float32."""
-        logits: torch.Tensor = self.backbone.forward_head(self._features(batch))
+        logits: torch.Tensor = self.backbone.forward_head(self.feature_maps(batch))
         return logits
 
     def with_features(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits `(N, K)` and the input of the head's last layer, `(N, D)`, float32."""
-        maps = self._features(batch)
+        maps = self.feature_maps(batch)
         return self.backbone.forward_head(maps), self.backbone.forward_head(maps, pre_logits=True)
 
     @property
@@ -78,10 +78,11 @@ class Network(nn.Module):
 
     def pre_logits(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the input of the head's last layer, `(N, D)`, for images `(N, 3, H, W)`."""
-        out: torch.Tensor = self.backbone.forward_head(self._features(batch), pre_logits=True)
+        out: torch.Tensor = self.backbone.forward_head(self.feature_maps(batch), pre_logits=True)
         return out
 
-    def _features(self, batch: torch.Tensor) -> torch.Tensor:
+    def feature_maps(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return the input of the head, after attention."""
         features: torch.Tensor = self.attention(self.backbone.forward_features(batch))
         return features
 

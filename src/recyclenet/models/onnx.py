@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -230,80 +229,6 @@ def store_in_int8(proto: onnx.ModelProto) -> onnx.ModelProto:
     small.graph.initializer.extend(scales)
     _prepend(small, nodes)
     return small
-
-
-class LogitFactor(NamedTuple):
-    """A factor that depends on how similar a photo is to others.
-
-    It is exp(min(max(slope * similarity + bias, low), high)); the similarity is the mean of the
-    `num_nearest` largest cosines between the photo's standardised features and the rows.
-
-    Attributes:
-        mean: of the features, `(D,)`.
-        std: of the features, `(D,)`.
-        rows: standardised features of unit length, `(M, D)`.
-        num_nearest: of the rows.
-        slope: of the exponent.
-        bias: of the exponent.
-        low: its lower bound.
-        high: its upper bound.
-    """
-
-    mean: npt.NDArray[np.float32]
-    std: npt.NDArray[np.float32]
-    rows: npt.NDArray[np.float32]
-    num_nearest: int
-    slope: float
-    bias: float
-    low: float
-    high: float
-
-
-def scale_logits(proto: onnx.ModelProto, factor: LogitFactor) -> onnx.ModelProto:
-    """Return a copy of a model, with logits and features, that multiplies its logits by a factor.
-
-    The rows are stored as int8.
-    """
-    scaled = onnx.ModelProto()
-    scaled.CopyFrom(proto)
-    last = next(node for node in scaled.graph.node if "logits" in node.output)
-    last.output[list(last.output).index("logits")] = "logits.unscaled"
-    step = np.float32(max(float(np.abs(factor.rows).max()), 1e-12) / 127)
-    constants = {
-        "mean": factor.mean,
-        "std": factor.std,
-        "rows.int8": np.round(factor.rows.T / step).astype(np.int8),
-        "rows.step": step,
-        "num": np.array([factor.num_nearest], np.int64),
-        "axis": np.array([1], np.int64),
-        **{name: np.float32(getattr(factor, name)) for name in ("slope", "bias", "low", "high")},
-    }
-    scaled.graph.initializer.extend(
-        onnx.numpy_helper.from_array(np.asarray(value), f"scale.{name}")
-        for name, value in constants.items()
-    )
-
-    def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
-        return onnx.helper.make_node(kind, inputs.split(), outputs.split(), **attributes)
-
-    scaled.graph.node.extend(
-        [
-            node("Sub", "features scale.mean", "scale.centred"),
-            node("Div", "scale.centred scale.std", "scale.standard"),
-            node("LpNormalization", "scale.standard", "scale.unit", axis=1, p=2),
-            node("Cast", "scale.rows.int8", "scale.rows.float", to=onnx.TensorProto.FLOAT),
-            node("Mul", "scale.rows.float scale.rows.step", "scale.rows"),
-            node("MatMul", "scale.unit scale.rows", "scale.cosines"),
-            node("TopK", "scale.cosines scale.num", "scale.nearest scale.indices"),
-            node("ReduceMean", "scale.nearest scale.axis", "scale.similarity", keepdims=1),
-            node("Mul", "scale.similarity scale.slope", "scale.product"),
-            node("Add", "scale.product scale.bias", "scale.sum"),
-            node("Clip", "scale.sum scale.low scale.high", "scale.exponent"),
-            node("Exp", "scale.exponent", "scale.factor"),
-            node("Mul", "logits.unscaled scale.factor", "logits"),
-        ]
-    )
-    return scaled
 
 
 def _large_tensors(

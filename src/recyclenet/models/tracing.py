@@ -42,7 +42,7 @@ def stages(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
     found: list[tuple[str, nn.Module]] = []
     for name, child in backbone.named_children():
         parts = dict(child.named_children())
-        if isinstance(child, nn.Sequential) and all(map(_is_stage, parts.values())):
+        if isinstance(child, nn.Sequential) and all(map(is_stage, parts.values())):
             found += [(f"{name}.{index}", part) for index, part in parts.items()]
         else:
             found.append((name, child))
@@ -90,5 +90,6 @@ def chained_stages(
     return chain
 
 
-def _is_stage(module: nn.Module) -> bool:
+def is_stage(module: nn.Module) -> bool:
+    """Return whether a module is a stage of several blocks, rather than a single layer."""
     return isinstance(module, nn.Sequential) or hasattr(module, "blocks")

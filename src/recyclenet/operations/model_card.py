@@ -17,7 +17,7 @@ from recyclenet.core.model_info import ModelInfo
 from recyclenet.core.run_folder import RunFolder
 from recyclenet.data.manifest import SPLITS, Manifest, read_manifest, trashnet_manifest
 from recyclenet.evaluation.metrics import wilson_interval
-from recyclenet.inference.head import HEAD, UNKNOWN
+from recyclenet.inference.head import CORRECTION, HEAD, UNKNOWN
 from recyclenet.inference.session import find_model, read_info
 
 # Licences of the hub by their names there; any other one is "other".
@@ -185,8 +185,8 @@ def _training(facts: _Facts) -> Iterator[str]:
             f"- Epochs: {len(facts.epochs)}; the lowest validation loss is {best['val_loss']:.3f}, "
             f"in epoch {best['epoch']:.0f}, with accuracy {best['val_accuracy']:.1%}"
         )
-    if HEAD in info.statistics:
-        yield "- After training, the last layer was fitted again (`recyclenet teach`)"
+    if {HEAD, CORRECTION} & info.statistics.keys():
+        yield "- After training, the model was taught from a few more photos (`recyclenet teach`)"
     yield ""
     if facts.manifest is not None:
         yield from _photos(facts.manifest)

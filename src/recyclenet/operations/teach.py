@@ -29,7 +29,7 @@ from recyclenet.evaluation.shares import Confusions
 from recyclenet.evaluation.teaching import ENOUGH_PHOTOS, Teaching
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import EXEMPLARS, NUM_TRAIN, Exemplars
-from recyclenet.inference.head import HEAD, UNKNOWN, Head, read_head
+from recyclenet.inference.head import CORRECTION, HEAD, UNKNOWN, Head, read_head, widen
 from recyclenet.inference.lesson import Lesson
 from recyclenet.inference.session import default_model_path
 
@@ -89,7 +89,7 @@ def teach(
     paths = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     names = list(dict.fromkeys(expand([os.fspath(path) for path in paths], left_out)))
     _check_count(len(names))
-    photos, answers, problems = _views(classifier, names, progress)
+    photos, logits, problems = _views(classifier, names, progress)
     if len(photos) < MIN_PHOTOS:
         reason = f"; first error: {problems[0]}" if problems else ""
         raise DataError(
@@ -97,13 +97,12 @@ def teach(
             f"{MIN_PHOTOS}{reason}"
         )
     target = draft.class_index(label)
-    lesson = Lesson(exemplars, photos, target, info.temperature, max_lost)
-    unknown = read_head(info.statistics, UNKNOWN, 1, info.num_features)
-    result = _learn(lesson, exemplars, unknown, photos[:, 0], draft, label, content)
+    lesson = Lesson(exemplars, photos, logits, target, info.temperature, max_lost)
+    result = _learn(lesson, exemplars, _layers(info), photos[:, 0], draft, label, content)
     result = replace(
         result,
         is_new=label not in info.class_names,
-        recall_before=float((answers == target).mean()),
+        recall_before=float((logits[:, 0].argmax(axis=1) == target).mean()),
         problems=tuple(problems),
     )
     if out is not None:
@@ -114,7 +113,7 @@ def teach(
 def _learn(
     lesson: Lesson,
     exemplars: Exemplars,
-    unknown: Head | None,
+    layers: dict[str, Head],
     photos: Floats,
     draft: ModelInfo,
     label: str,
@@ -125,24 +124,25 @@ def _learn(
     Args:
         lesson: with all photos.
         exemplars: of the old model.
-        unknown: the layer of the old model's unknown score, if it has one.
+        layers: the old model's linear layers.
         photos: features `(P, D)` of the photos.
         draft: the metadata with the taught class.
         label: the taught class.
         content: the old model file.
     """
     target = draft.class_index(label)
-    logits = _left_out_outputs(lesson.fit, photos)
+    logits = lesson.logits + _left_out_outputs(lesson.fit, photos)
     recalled = logits.argmax(axis=1) == target
-    kept = _held_out_logits(lesson, exemplars, len(photos), logits.shape[1])
-    head = lesson.fit(range(len(photos)))
-    after = _extended(exemplars, photos, target, head)
-    layers, scores = {HEAD: head}, None
-    if unknown is not None:
-        layers[UNKNOWN], scores = _taught_unknown(lesson, unknown, exemplars, photos)
+    kept = _held_out_logits(lesson, exemplars, len(photos))
+    change = lesson.fit(range(len(photos)))
+    after = _extended(exemplars, lesson, photos, target, change)
+    name, scores = HEAD if HEAD in layers else CORRECTION, None
+    layers = {**layers, name: _added(layers.get(name), change)}
+    if UNKNOWN in layers:
+        layers[UNKNOWN], scores = _taught_unknown(lesson, layers[UNKNOWN], exemplars, photos)
     info = _finished(draft, after, layers, np.concatenate([kept, logits]), scores, target)
     truth = exemplars.held_out_targets
-    before, now = exemplars.predicted == truth, kept.argmax(axis=1) == truth
+    before, now = (found.argmax(axis=1) == truth for found in (exemplars.held_out_logits, kept))
     return Teaching(
         label=label,
         num_photos=len(photos),
@@ -160,6 +160,25 @@ def _learn(
         info=info,
         content=replace_info(content, info),
     )
+
+
+def _layers(info: ModelInfo) -> dict[str, Head]:
+    """Return the linear layers in a model's metadata, by name."""
+    sizes = {HEAD: len(info.class_names), CORRECTION: len(info.class_names), UNKNOWN: 1}
+    found = {
+        name: read_head(info.statistics, name, size, info.num_features)
+        for name, size in sizes.items()
+    }
+    return {name: layer for name, layer in found.items() if layer is not None}
+
+
+def _added(layer: Head | None, change: Head) -> Head:
+    """Return the sum; a class that the first layer lacks starts as the mean of its others."""
+    if layer is None:
+        return change
+    num_classes = len(change.bias)
+    weight = widen(layer.weight.T, num_classes).T + change.weight
+    return Head(weight, widen(layer.bias[None], num_classes)[0] + change.bias)
 
 
 def _named(info: ModelInfo, label: str, stream: str | None) -> ModelInfo:
@@ -201,14 +220,13 @@ def _check_count(count: int) -> None:
 
 def _views(
     classifier: Classifier, paths: Sequence[str], progress: Progress
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], list[RecycleNetError]]:
-    """Return the features of each photo and its mirror, the present answers, and the errors.
+) -> tuple[Floats, Floats, list[RecycleNetError]]:
+    """Return the features and the logits of each photo and its mirror, and the errors.
 
     Copies of an earlier photo are left out.
 
     Returns:
-        Features `(P, 2, D)`, the most probable class of each photo `(P,)`, one error for each photo
-        without features.
+        Features `(P, 2, D)`, logits `(P, 2, K)`, one error for each photo without features.
     """
     rows, answers = [], []
     problems: list[RecycleNetError] = []
@@ -225,12 +243,14 @@ def _views(
                     f"{show_path(path)}; use another model"
                 )
             rows.append(features)
-            answers.append(int(logits[0].argmax()))
+            answers.append(logits)
         progress(done, len(paths), "reading")
-    photos = np.array(rows, np.float32).reshape(-1, 2, classifier.info.num_features)
+    info = classifier.info
+    photos = np.array(rows, np.float32).reshape(-1, 2, info.num_features)
+    logits = np.array(answers, np.float32).reshape(-1, 2, len(info.class_names))
     _, first = np.unique(photos[:, 0], axis=0, return_index=True)  # copies have equal features
     numbers = np.sort(first)
-    return photos[numbers], np.array(answers, np.int64)[numbers], problems
+    return photos[numbers], logits[numbers], problems
 
 
 def _left_out_outputs(fit: Callable[[Sequence[int]], Head], photos: Floats) -> Floats:
@@ -259,17 +279,15 @@ def _taught_unknown(
     return layer, sigmoid(rows[:, 0])
 
 
-def _held_out_logits(
-    lesson: Lesson, exemplars: Exemplars, num_photos: int, num_classes: int
-) -> Floats:
+def _held_out_logits(lesson: Lesson, exemplars: Exemplars, num_photos: int) -> Floats:
     """Return the logits of the held-out photos, `(M, K)`.
 
-    Each half's come from a head whose bias only the other half has limited.
+    Each half's come from a correction whose bias only the other half has limited.
     """
     is_even = np.arange(len(exemplars.held_out)) % 2 == 0
-    logits = np.zeros((len(is_even), num_classes), np.float32)
+    logits = lesson.held_out_logits.copy()
     for part in (is_even, ~is_even):
-        logits[part] = lesson.fit(range(num_photos), ~part)(exemplars.held_out[part])
+        logits[part] += lesson.fit(range(num_photos), ~part)(exemplars.held_out[part])
     return logits
 
 
@@ -290,22 +308,28 @@ def _curve(
         shares = []
         for _ in range(_NUM_CHOICES):
             order = generator.permutation(count)
-            answers = lesson.fit(order[:size].tolist())(photos[order[size:]]).argmax(axis=1)
-            shares.append(float((answers == target).mean()))
+            rest, change = order[size:], lesson.fit(order[:size].tolist())
+            logits = lesson.logits[rest] + change(photos[rest])
+            shares.append(float((logits.argmax(axis=1) == target).mean()))
         curve.append((size, float(np.mean(shares))))
     left_out = 1 if count <= _MAX_FITS else ceil(count / 10)
     return (*curve, (count - left_out, recall))
 
 
-def _extended(exemplars: Exemplars, photos: Floats, target: int, head: Head) -> Exemplars:
+def _extended(
+    exemplars: Exemplars, lesson: Lesson, photos: Floats, target: int, change: Head
+) -> Exemplars:
     """Return the exemplars with the taught photos among them, for the next lesson."""
     photos = photos[:NUM_TRAIN]
+    train = np.concatenate([exemplars.train, photos])
+    given = widen(exemplars.train_logits, len(change.bias))
+    logits = np.concatenate([given, lesson.logits[:NUM_TRAIN]])
     return replace(
         exemplars,
-        train=np.concatenate([exemplars.train, photos]),
+        train=train,
         train_targets=np.append(exemplars.train_targets, np.full(len(photos), target)),
-        predicted=head(exemplars.held_out).argmax(axis=1).astype(np.int64),
-        head=head,
+        train_logits=logits + change(train),
+        held_out_logits=lesson.held_out_logits + change(exemplars.held_out),
     )
 
 

@@ -19,6 +19,7 @@ from recyclenet.core.taxonomy import assign_streams
 from recyclenet.data.manifest import Manifest, write_manifest
 from recyclenet.errors import Interrupted, RecycleNetError, UsageError
 from recyclenet.models.network import create_model
+from recyclenet.models.pooled import frozen_stages
 from recyclenet.training.cache import MapCache, cache_maps
 from recyclenet.training.callbacks import EpochTable, GracefulStop, ProgressBar
 from recyclenet.training.checkpoint import backbone_preprocess, check_resumable, save_start
@@ -171,7 +172,10 @@ def prepare(
     keep_freed_memory()
     names = manifest.class_names
     pl.seed_everything(recipe.fit.seed, verbose=False)
-    model = create_model(recipe.model, len(names)).to(device())
+    model = create_model(recipe.model, len(names))
+    if fit.kernel:  # refused before the training, not after it
+        frozen_stages(model, recipe.model.freeze_groups, recipe.model.image_size)
+    model.to(device())
     preprocess = backbone_preprocess(model, recipe)
     train, val = manifest.select("train"), manifest.select("val")
     _log.info(

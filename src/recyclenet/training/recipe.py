@@ -157,6 +157,11 @@ class FitSection(Section):
         description="add the network before fine-tuning as one more branch; needs `probe` and "
         "two or more `model.branches`",
     )
+    kernel: bool = Field(
+        False,
+        description="add a kernel machine on the frozen layers, fitted to the training photos when "
+        "the run is exported; needs `model.freeze_groups`",
+    )
     unfreeze_every: int = Field(
         0,
         ge=0,

@@ -37,17 +37,15 @@ def model(make_model, photo_folder) -> Path:
         found = [out for _, out, _ in plain.outputs_many(paths)]
         return np.stack([f.features for f in found]), np.repeat(range(3), len(numbers)), found
 
-    train, train_targets, _ = outputs(*range(1, 8))
+    train, train_targets, given = outputs(*range(1, 8))
     held_out, targets, found = outputs(*range(8, 12))
-    weight = np.zeros((3, 3), np.float32)
-    weight[[0, 1, 2], [1, 2, 0]] = 4
     exemplars = Exemplars(
         train=train,
         train_targets=train_targets,
         held_out=held_out,
         held_out_targets=targets,
-        predicted=np.array([int(f.logits.argmax()) for f in found]),
-        head=Head(weight, np.zeros(3, np.float32)),
+        train_logits=np.stack([row.logits for row in given]),
+        held_out_logits=np.stack([row.logits for row in found]),
     )
     statistics = {"exemplars": exemplars.to_statistics(), "risk": {"stale": 1}}
     return make_model(features=True, statistics=statistics, threshold=0.0)
@@ -87,7 +85,7 @@ def test_a_new_class_is_learned_and_the_others_are_kept(
         for path in sorted((photo_folder / label).iterdir()):
             assert classifier.classify(path).label == label
     # What rests on the old classes only is gone; the confusions are counted anew.
-    assert set(classifier.info.statistics) == {"head", "exemplars", "confusion"}
+    assert set(classifier.info.statistics) == {"correction", "exemplars", "confusion"}
     assert run_cli("audit", photo_folder, "--model", out).code == 0
     text = run_cli(*command)
     assert "battery (a new class, hazardous), 10 photos" in text.out
@@ -109,6 +107,26 @@ def test_a_taught_model_can_be_taught_again(model, batteries, tmp_path):
     assert classifier.classify(np.full((40, 40, 3), 20, np.uint8)).label == "tyre"
     again = teach(blacks, "tyre", tmp_path / "one.onnx")
     assert again.content == result.content
+
+
+def test_a_file_that_an_earlier_release_taught_can_be_taught_again(
+    make_model, model, batteries, photo_folder, tmp_path
+):
+    # Earlier releases kept the last layer instead of the logits, and replaced it in a taught file.
+    head = Head(4 * np.roll(np.eye(3, dtype=np.float32), 1, axis=1), np.ones(3, np.float32))
+    statistics = dict(Classifier(model).info.statistics)
+    exemplars = dict(statistics["exemplars"])
+    del exemplars["train_logits"], exemplars["held_out_logits"]
+    exemplars |= {"head": head.to_statistics("float16"), "predicted": [0] * 12}
+    statistics |= {"exemplars": exemplars, "head": head.to_statistics()}
+    old = make_model(features=True, statistics=statistics, threshold=0.0)
+    result = teach(batteries, "battery", old, out=tmp_path / "mine.onnx", stream="other")
+    assert result.accuracy_before == result.accuracy == 1
+    assert set(result.info.statistics) == {"head", "exemplars", "confusion"}
+    classifier = Classifier(tmp_path / "mine.onnx")
+    assert classifier.classify(battery(77)).label == "battery"
+    for label in CLASS_NAMES:
+        assert classifier.classify(photo_folder / label / f"{label}1.jpg").label == label
 
 
 def test_the_unknown_score_learns_the_new_class(

@@ -10,10 +10,11 @@ from recyclenet.core.model_info import seal
 from recyclenet.data.manifest import Sample
 from recyclenet.evaluation.calibration import fit_temperature, negative_log_likelihood
 from recyclenet.evaluation.table import PredictionTable
-from recyclenet.exporting.familiarity import MIN_PHOTOS, fit_familiarity
+from recyclenet.exporting.familiarity import fit_familiarity
+from recyclenet.exporting.folds import MIN_PHOTOS
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.session import Outputs
-from recyclenet.models.onnx import LogitFactor, scale_logits
+from recyclenet.models.graph import LogitFactor, scale_logits
 from recyclenet.training.run import Run
 
 NAMES = ("glass", "metal", "paper")

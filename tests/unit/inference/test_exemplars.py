@@ -19,8 +19,8 @@ GIVEN = Exemplars(
     train_targets=TARGETS,
     held_out=np.abs(RNG.normal(size=(3, 5))).astype(np.float32),
     held_out_targets=np.array([0, 1, 2]),
-    predicted=np.array([0, 1, 1]),
-    head=Head(RNG.normal(size=(3, 5)).astype(np.float32), np.zeros(3, np.float32)),
+    train_logits=RNG.normal(size=(12, 3)).astype(np.float32),
+    held_out_logits=RNG.normal(size=(3, 3)).astype(np.float32),
 )
 
 
@@ -34,8 +34,17 @@ def test_they_survive_the_model_file():
     np.testing.assert_allclose(found.train, GIVEN.train, atol=largest / 127)
     np.testing.assert_allclose(found.held_out, GIVEN.held_out, atol=largest / 127)
     np.testing.assert_array_equal(found.train_targets, TARGETS)
-    np.testing.assert_array_equal(found.predicted, [0, 1, 1])
-    np.testing.assert_allclose(found.head.weight, GIVEN.head.weight, rtol=1e-3)
+    np.testing.assert_array_equal(found.train_logits, GIVEN.train_logits)
+    np.testing.assert_array_equal(found.held_out_logits, GIVEN.held_out_logits)
+
+
+def test_those_of_an_earlier_release_are_read():
+    values = GIVEN.to_statistics()
+    del values["train_logits"], values["held_out_logits"]
+    head = Head(RNG.normal(size=(3, 5)).astype(np.float32), np.ones(3, np.float32))
+    found = read({**values, "head": head.to_statistics(), "predicted": [0, 1, 1]})
+    np.testing.assert_allclose(found.train_logits, head(found.train), rtol=1e-5)
+    np.testing.assert_allclose(found.held_out_logits, head(found.held_out), rtol=1e-5)
 
 
 def test_a_file_without_them_says_what_to_do():
@@ -51,7 +60,10 @@ def test_a_file_without_them_says_what_to_do():
         {"train_targets": [0] * 12},
         {"train_targets": [0, 1, 2, 3] * 3},
         {"train_targets": [0.0, 1, 2, 1] * 3},
-        {"predicted": [0]},
+        {"train_logits": None},
+        {"train_logits": pack_array(np.zeros((12, 2), np.float32), "float32")},
+        {"held_out_logits": pack_array(np.full((3, 3), np.nan, np.float32), "float32")},
+        {"held_out_logits": pack_array(np.full((3, 3), 1e9, np.float32), "float32")},
         {"held_out_targets": None},
         {"scale": {"dtype": "float32", "shape": [5], "data": "//////////8="}},
         {"scale": pack_array(np.full(5, 3e38, np.float32), "float32")},

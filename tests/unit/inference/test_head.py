@@ -1,4 +1,4 @@
-"""A replaced head gives the logits; a hostile one is refused in one line."""
+"""A replaced head gives the logits, a correction changes them; a hostile one is refused."""
 
 from __future__ import annotations
 
@@ -29,6 +29,28 @@ def with_head(make_model, values=None, **changes):
     }
     path.write_bytes(replace_info(content, ModelInfo.from_json(json.dumps(facts | changes))))
     return path
+
+
+def test_a_correction_is_added_and_a_new_class_starts_as_the_mean(make_model):
+    statistics = {"correction": HEAD.to_statistics()}
+    classifier = Classifier(with_head(make_model, statistics=statistics))
+    batch = RNG.normal(size=(5, 3, 16, 16)).astype(np.float32)
+    graph = Classifier(make_model(features=True)).outputs(batch).logits
+    widened = np.column_stack([graph, graph.mean(axis=1)])
+    outputs = classifier.outputs(batch)
+    np.testing.assert_allclose(outputs.logits, widened + HEAD(outputs.features), atol=1e-5)
+
+
+def test_a_graph_with_more_logits_than_classes_cannot_be_corrected(make_model):
+    facts = {
+        "class_names": list(NAMES[:2]),
+        "streams": dict.fromkeys(NAMES[:2], "recyclable"),
+        "statistics": {"correction": Head(HEAD.weight[:2], HEAD.bias[:2]).to_statistics()},
+    }
+    with pytest.raises(
+        ModelFileError, match="returns 3 logits per image, but its metadata names 2"
+    ):
+        Classifier(with_head(make_model, **facts))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float16", 1e-2)])

@@ -1,0 +1,145 @@
+"""Fit a kernel machine to what the frozen layers make of the training photos.
+
+Fine-tuning changes the late layers and forgets some of what they knew. The frozen layers keep their
+knowledge of texture and colour, and of photos that are nearly the same as a training photo: kernel
+ridge regression on their statistics makes other mistakes than the network (docs/domains.md).
+Compare Evci et al. 2022, https://arxiv.org/abs/2201.03529.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import solve
+from scipy.optimize import minimize
+
+from recyclenet.core.decision import softmax
+from recyclenet.core.progress import Progress
+from recyclenet.data.manifest import Manifest
+from recyclenet.evaluation.calibration import fit_temperature, negative_log_likelihood
+from recyclenet.evaluation.predict import predict
+from recyclenet.evaluation.table import PredictionTable
+from recyclenet.exporting.folds import NUM_FOLDS, validation_folds
+from recyclenet.inference.classifier import Classifier
+from recyclenet.inference.session import Outputs
+from recyclenet.models.graph import KernelMachine, project
+
+# Of a larger data set, so many photos are taken evenly; a file grows by 0.3 kB with each.
+MAX_ANCHORS = 6000
+NUM_DIMENSIONS = 256
+# Chosen on the validation photos of four data sets (docs/domains.md).
+_BANDWIDTH, _RIDGE = 2.0, 0.03
+_LEVELS = 127
+
+Floats = npt.NDArray[np.float32]
+
+
+def fit_kernel(
+    classifier: Classifier, train: Manifest, val: Manifest, progress: Progress
+) -> KernelMachine | None:
+    """Fit a kernel machine to the training photos, and its weight to the validation photos.
+
+    Args:
+        classifier: its logits are the network's, its features the statistics.
+        train: photos to fit to.
+        val: photos that decide how much the machine counts beside the network.
+        progress: reports the number of photos done.
+
+    Returns:
+        The machine, whose logits are to be added to the network's. None if there are too few
+        validation photos, or if the likelihood of their labels, cross-validated, does not rise.
+
+    Raises:
+        DataError: no photo can be read.
+    """
+    if validation_folds(val) is None:
+        return None
+    kept: list[Outputs] = []
+    photos = predict(classifier, train.evenly(MAX_ANCHORS), progress, keep=kept.append)
+    machine = _regress(_features(kept), photos.targets, len(photos.class_names))
+    kept.clear()
+    table = predict(classifier, val, progress, keep=kept.append)
+    weight = fit_weight(table, machine(_features(kept)))
+    return machine._replace(coefficients=machine.coefficients * weight) if weight else None
+
+
+def _features(outputs: list[Outputs]) -> Floats:
+    return np.array([found.features for found in outputs], np.float32)
+
+
+def _regress(rows: Floats, targets: npt.NDArray[np.int64], num_classes: int) -> KernelMachine:
+    """Return the machine whose logits are closest to the targets, by ridge regression.
+
+    Projection and anchors are rounded first, so that the coefficients belong to the rounded ones.
+
+    Args:
+        rows: statistics `(M, D)`.
+        targets: their classes `(M,)`.
+        num_classes: K.
+    """
+    mean, std = rows.mean(axis=0), rows.std(axis=0) + 1e-5
+    units = (rows - mean) / std
+    units /= np.maximum(np.linalg.norm(units, axis=1, keepdims=True), 1e-12)
+    axes = np.linalg.eigh(units.T @ units)[1][:, -NUM_DIMENSIONS:]
+    projection, _ = _rounded(axes)
+    anchors, steps = _rounded(project((rows - mean) / std, projection), axis=1)
+    points = (anchors * steps).astype(np.float64)
+    kernel = np.exp(_BANDWIDTH * (points @ points.T - 1))
+    kernel[np.diag_indices(len(kernel))] += _RIDGE
+    wanted = np.eye(num_classes)[targets] - 1 / num_classes
+    coefficients = solve(kernel, wanted, assume_a="pos", overwrite_a=True)
+    return KernelMachine(
+        mean,
+        std,
+        projection,
+        anchors,
+        steps,
+        coefficients.astype(np.float32),
+        _BANDWIDTH,
+    )
+
+
+def _rounded(values: Floats, axis: int | None = None) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Return values as int8, and their unit; one for each index of the other axis, if given."""
+    largest = np.abs(values).max(axis=axis, keepdims=True)
+    step = np.asarray(np.maximum(largest, 1e-12) / _LEVELS, np.float32)
+    return np.round(values / step).astype(np.int8), step
+
+
+def fit_weight(table: PredictionTable, added: Floats) -> float:
+    """Return the factor of logits to be added to a table's; 0 if they do not help.
+
+    Args:
+        table: the network's predictions for the validation photos.
+        added: logits `(N, K)` of the same photos.
+    """
+    targets, folds = table.targets, validation_folds(table.samples)
+    if folds is None:  # some photos cannot be read
+        return 0.0
+    sums = np.empty_like(table.logits)
+    for fold in range(NUM_FOLDS):
+        others = folds != fold
+        weight = _weight(table.logits[others], added[others], targets[others])
+        sums[~others] = table.logits[~others] + weight * added[~others]
+    before, after = (
+        negative_log_likelihood(found, targets, fit_temperature(found, targets))
+        for found in (table.logits, sums)
+    )
+    return _weight(table.logits, added, targets) if after < before else 0.0
+
+
+def _weight(logits: Floats, added: Floats, targets: npt.NDArray[np.int64]) -> float:
+    """Return the factor, 0 or more, with which the sum fits the labels best at any temperature."""
+    first, second = logits.astype(np.float64), added.astype(np.float64)
+    rows = np.arange(len(targets))
+
+    def loss(scales: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        shares = softmax(scales[0] * first + scales[1] * second)
+        value = -np.log(np.maximum(shares[rows, targets], 1e-300)).mean()
+        error = shares.copy()
+        error[rows, targets] -= 1
+        return value, np.array([(error * part).sum() / len(rows) for part in (first, second)])
+
+    bounds = [(1e-3, None), (0, None)]
+    scale, weight = minimize(loss, [1.0, 1.0], jac=True, method="L-BFGS-B", bounds=bounds).x
+    return float(weight / scale)
