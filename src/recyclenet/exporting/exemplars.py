@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +15,18 @@ from recyclenet.inference.exemplars import Exemplars, rows_per_class
 
 
 def choose_exemplars(
-    classifier: Classifier, manifest: Manifest, progress: Progress
+    classifier: Classifier,
+    manifest: Manifest,
+    memory: Mapping[Path, npt.NDArray[np.float32]],
+    progress: Progress,
 ) -> Exemplars | None:
     """Return exemplars from the training and validation photos, evenly spaced in the manifest.
 
     Args:
         classifier: the exported model, with features.
         manifest: the run's photos.
+        memory: of a training photo, what its logits owe to the photo itself, `(K,)`; they are
+            stored without it, so that they are like those of other photos.
         progress: reports the number of photos done.
 
     Returns:
@@ -32,13 +38,10 @@ def choose_exemplars(
         [s for name in names for s in evenly([x for x in part if x.label == name], limit)]
         for part, limit in zip(map(manifest.select, ("train", "val")), limits, strict=True)
     ]
-    total = sum(map(len, chosen))
-    train, train_targets, train_logits = _rows(classifier, chosen[0], 0, total, progress)
+    train, train_targets, train_logits = _rows(classifier, chosen[0], memory, progress)
     if set(train_targets.tolist()) != set(range(len(names))):
         return None
-    held_out, held_out_targets, logits = _rows(
-        classifier, chosen[1], len(chosen[0]), total, progress
-    )
+    held_out, held_out_targets, logits = _rows(classifier, chosen[1], {}, progress)
     return Exemplars(
         train=train,
         train_targets=train_targets,
@@ -50,18 +53,24 @@ def choose_exemplars(
 
 
 def _rows(
-    classifier: Classifier, samples: Sequence[Sample], before: int, total: int, progress: Progress
+    classifier: Classifier,
+    samples: Sequence[Sample],
+    memory: Mapping[Path, npt.NDArray[np.float32]],
+    progress: Progress,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Return features `(N, D)`, targets `(N,)` and logits `(N, K)` of the readable photos."""
+    """Return features `(N, D)`, targets `(N,)` and logits `(N, K)` of the readable photos.
+
+    The logits are those without the memory.
+    """
     names, info = classifier.info.class_names, classifier.info
     features, targets, logits = [], [], []
     answers = classifier.outputs_many(sample.path for sample in samples)
     for done, (sample, (_, outputs, _)) in enumerate(zip(samples, answers, strict=True), 1):
         if outputs is not None:
             features.append(outputs.features)
-            logits.append(outputs.logits)
+            logits.append(outputs.logits - memory.get(sample.path, 0))
             targets.append(names.index(sample.label))
-        progress(before + done, total, "keeping exemplars")
+        progress(done, len(samples), "keeping exemplars")
     count = len(targets)
     return (
         np.array(features, np.float32).reshape(count, info.num_features),

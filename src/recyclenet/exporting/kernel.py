@@ -8,9 +8,11 @@ Compare Evci et al. 2022, https://arxiv.org/abs/2201.03529.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve
 from scipy.optimize import minimize
 
 from recyclenet.core.decision import softmax
@@ -34,9 +36,22 @@ _LEVELS = 127
 Floats = npt.NDArray[np.float32]
 
 
+class FittedKernel(NamedTuple):
+    """A kernel machine, and how it answers for its own training photos.
+
+    Attributes:
+        machine: its logits are to be added to the network's.
+        memory: for each training photo, what it adds to its own logits `(K,)`: those of the machine
+            less those of a machine fitted without the photo.
+    """
+
+    machine: KernelMachine
+    memory: dict[Path, Floats]
+
+
 def fit_kernel(
     classifier: Classifier, train: Manifest, val: Manifest, progress: Progress
-) -> KernelMachine | None:
+) -> FittedKernel | None:
     """Fit a kernel machine to the training photos, and its weight to the validation photos.
 
     Args:
@@ -46,8 +61,8 @@ def fit_kernel(
         progress: reports the number of photos done.
 
     Returns:
-        The machine, whose logits are to be added to the network's. None if there are too few
-        validation photos, or if the likelihood of their labels, cross-validated, does not rise.
+        None if there are too few validation photos, or if the likelihood of their labels,
+        cross-validated, does not rise.
 
     Raises:
         DataError: no photo can be read.
@@ -56,21 +71,30 @@ def fit_kernel(
         return None
     kept: list[Outputs] = []
     photos = predict(classifier, train.evenly(MAX_ANCHORS), progress, keep=kept.append)
-    machine = _regress(_features(kept), photos.targets, len(photos.class_names))
+    machine, memory = regress(_features(kept), photos.targets, len(photos.class_names))
     kept.clear()
     table = predict(classifier, val, progress, keep=kept.append)
     weight = fit_weight(table, machine(_features(kept)))
-    return machine._replace(coefficients=machine.coefficients * weight) if weight else None
+    if not weight:
+        return None
+    paths = (sample.path for sample in photos.samples)
+    return FittedKernel(
+        machine._replace(coefficients=machine.coefficients * weight),
+        dict(zip(paths, memory * weight, strict=True)),
+    )
 
 
 def _features(outputs: list[Outputs]) -> Floats:
     return np.array([found.features for found in outputs], np.float32)
 
 
-def _regress(rows: Floats, targets: npt.NDArray[np.int64], num_classes: int) -> KernelMachine:
+def regress(
+    rows: Floats, targets: npt.NDArray[np.int64], num_classes: int
+) -> tuple[KernelMachine, Floats]:
     """Return the machine whose logits are closest to the targets, by ridge regression.
 
     Projection and anchors are rounded first, so that the coefficients belong to the rounded ones.
+    The second result is what each photo adds to its own logits, `(M, K)`.
 
     Args:
         rows: statistics `(M, D)`.
@@ -86,9 +110,12 @@ def _regress(rows: Floats, targets: npt.NDArray[np.int64], num_classes: int) -> 
     points = (anchors * steps).astype(np.float64)
     kernel = np.exp(_BANDWIDTH * (points @ points.T - 1))
     kernel[np.diag_indices(len(kernel))] += _RIDGE
-    wanted = np.eye(num_classes)[targets] - 1 / num_classes
-    coefficients = solve(kernel, wanted, assume_a="pos", overwrite_a=True)
-    return KernelMachine(
+    inverse = np.linalg.inv(kernel)
+    coefficients = inverse @ (np.eye(num_classes)[targets] - 1 / num_classes)
+    # The error for a photo left out is its coefficient over the inverse's diagonal; with the photo,
+    # it is the coefficient times the penalty.
+    memory = coefficients / inverse.diagonal()[:, None] - _RIDGE * coefficients
+    machine = KernelMachine(
         mean,
         std,
         projection,
@@ -97,6 +124,7 @@ def _regress(rows: Floats, targets: npt.NDArray[np.int64], num_classes: int) -> 
         coefficients.astype(np.float32),
         _BANDWIDTH,
     )
+    return machine, memory.astype(np.float32)
 
 
 def _rounded(values: Floats, axis: int | None = None) -> tuple[npt.NDArray[np.int8], Floats]:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from torch import nn
@@ -92,12 +94,13 @@ def export_run(
             check_parity(_classifier(small, draft), photos, exact.logits, precision, progress)
             proto, draft = small, replace(draft, precision=precision)
             break
+    memory: dict[Path, npt.NDArray[np.float32]] = {}
     if run.recipe.fit.kernel and draft.num_features:
-        proto = _with_kernel(proto, run, model, draft, progress)
+        proto, memory = _with_kernel(proto, run, model, draft, progress)
     classifier = _classifier(proto, draft)
     exemplars = None
     if draft.num_features:
-        exemplars = choose_exemplars(classifier, run.manifest, progress)
+        exemplars = choose_exemplars(classifier, run.manifest, memory, progress)
     if negatives:
         if not draft.num_features:
             raise UsageError(
@@ -123,8 +126,8 @@ def export_run(
 
 def _with_kernel(
     proto: onnx.ModelProto, run: Run, model: Network, draft: ModelInfo, progress: Progress
-) -> onnx.ModelProto:
-    """Return the graph with the logits of a kernel machine added, if they help.
+) -> tuple[onnx.ModelProto, dict[Path, npt.NDArray[np.float32]]]:
+    """Return the graph with the logits of a kernel machine added, if they help, and its memory.
 
     Args:
         proto: the graph without it.
@@ -142,10 +145,11 @@ def _with_kernel(
         replace(draft, num_features=num_statistics),
     )
     train, val = map(run.manifest.select, ("train", "val"))
-    machine = fit_kernel(statistics, train, val, progress)
-    if machine is None:
-        return proto
-    return add_kernel(store(to_onnx(pooled, size, ("logits", "features", POOLED))), machine)
+    fitted = fit_kernel(statistics, train, val, progress)
+    if fitted is None:
+        return proto, {}
+    whole = store(to_onnx(pooled, size, ("logits", "features", POOLED)))
+    return add_kernel(whole, fitted.machine), fitted.memory
 
 
 def _draft(run: Run, preprocess: Preprocess) -> ModelInfo:
@@ -168,7 +172,7 @@ def _scaled(exemplars: Exemplars, factor: LogitFactor) -> Exemplars:
     """Return the exemplars with the logits of the graph that has the factor."""
     return replace(
         exemplars,
-        train_logits=exemplars.train_logits * factor(exemplars.train),
+        train_logits=exemplars.train_logits * factor(exemplars.train, leave_out=True),
         held_out_logits=exemplars.held_out_logits * factor(exemplars.held_out),
     )
 

@@ -128,11 +128,17 @@ class LogitFactor(NamedTuple):
     low: float
     high: float
 
-    def __call__(self, features: Floats) -> Floats:
-        """Return the factor `(N, 1)` for features `(N, D)`."""
+    def __call__(self, features: Floats, *, leave_out: bool = False) -> Floats:
+        """Return the factor `(N, 1)` for features `(N, D)`.
+
+        Args:
+            features: of photos.
+            leave_out: do not count the most similar row, which is the photo itself.
+        """
         rows = (features - self.mean) / self.std
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        nearest = np.sort(rows @ self.rows.T, axis=1)[:, -self.num_nearest :]
+        cosines = np.sort(rows @ self.rows.T, axis=1)[:, ::-1]
+        nearest = cosines[:, leave_out : leave_out + self.num_nearest]
         exponents = self.slope * nearest.mean(axis=1, keepdims=True) + self.bias
         return np.asarray(np.exp(np.clip(exponents, self.low, self.high)), np.float32)
 

@@ -14,7 +14,7 @@ from recyclenet.errors import UsageError
 from recyclenet.evaluation.calibration import fit_temperature, negative_log_likelihood
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting import folds
-from recyclenet.exporting.kernel import fit_weight
+from recyclenet.exporting.kernel import fit_weight, regress
 from recyclenet.models.config import ModelConfig
 from recyclenet.models.graph import POOLED, KernelMachine, add_kernel
 from recyclenet.models.network import create_model
@@ -80,6 +80,21 @@ def test_the_graph_adds_the_machine_s_logits() -> None:
     found, kept = run_graph(added, batch)
     np.testing.assert_allclose(found, logits + machine(statistics), rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(kept, features)
+
+
+def test_the_memory_of_a_photo_is_what_the_machine_owes_to_it() -> None:
+    rows = RNG.normal(size=(30, 12)).astype(np.float32)
+    targets = RNG.integers(3, size=30)
+    machine, memory = regress(rows, targets, 3)
+    others = np.arange(30) != 4
+    points = machine.anchors * machine.anchor_steps
+    kernel = np.exp(2 * (points @ points.T - 1)).astype(np.float64)
+    wanted = np.eye(3)[targets[others]] - 1 / 3
+    solved = np.linalg.solve(kernel[np.ix_(others, others)] + 0.03 * np.eye(29), wanted)
+    np.testing.assert_allclose(
+        kernel[4] @ machine.coefficients - memory[4], kernel[4, others] @ solved, atol=1e-3
+    )
+    np.testing.assert_allclose(machine(rows)[4], kernel[4] @ machine.coefficients, atol=0.05)
 
 
 def predictions(num_photos: int) -> PredictionTable:

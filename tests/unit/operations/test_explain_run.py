@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from recyclenet import explain
+from recyclenet import explain, train
 from recyclenet.errors import RecycleNetError, UsageError
+from recyclenet.exporting import folds
 from recyclenet.operations.explain import Explainer
 from recyclenet.training.run import Run
 
@@ -43,6 +44,17 @@ def test_the_command_does_the_same(run: Run, photo_folder: Path, run_cli) -> Non
     expected = explain(photo, run.folder, method="gradcam")
     assert row["deletion"] == pytest.approx(expected.deletion.score, abs=1e-5)
     assert row["against"]["deletion"] == row["deletion"]
+
+
+def test_a_run_with_a_kernel_machine_is_explained(
+    photo_folder: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "MIN_PHOTOS", 5)
+    settings = {"model.freeze_groups": 3, "fit.kernel": True}
+    run = train(photo_folder, tmp_path / "run", tiny, settings=settings)
+    photo = photo_folder / "metal" / "metal1.jpg"
+    explanation = explain(photo, run.folder, method="gradcam")
+    assert explanation.prediction == run.classifier().classify(photo)
 
 
 def test_a_checkpoint_of_another_model_is_refused(
