@@ -16,8 +16,8 @@ from recyclenet.models.spatial import METHODS, trace
 from recyclenet.training.checkpoint import load_trained
 from recyclenet.training.run import Run
 
-# Largest distance between the outputs of network and file, relative to their length. Weights in int8
-# cause up to 0.07, another seed 1.
+# Largest distance between the outputs of network and file, relative to their length. Weights in
+# int8 cause up to 0.07, another seed 1.
 _MAX_DISTANCE = 0.25
 
 
