@@ -3,7 +3,8 @@
     python benchmarks/teach.py --model model.onnx --data photos/trashnet --label metal
 
 Teaches random training photos of the class, several times, and prints its recall on the test photos
-and the accuracy on the test photos of the other classes, before and after.
+and the accuracy on the test photos of the other classes, before and after. The model must not have
+been taught before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 import numpy as np
 
 from recyclenet import Classifier, load_dataset, teach
-from recyclenet.inference.head import Head
+from recyclenet.inference.head import CORRECTION, read_head, widen
 
 
 def main() -> None:
@@ -34,7 +35,9 @@ def main() -> None:
     names = [*classifier.info.class_names, options.label]
     targets = np.array([names.index(sample.label) for sample in test])
     is_new = targets == len(names) - 1
-    before = np.stack([out.logits for out in outputs])[~is_new].argmax(1) == targets[~is_new]
+    logits = np.stack([out.logits for out in outputs])
+    before = logits[~is_new].argmax(1) == targets[~is_new]
+    logits = widen(logits, len(names))
     pool = [s.path for s in manifest.select("train") if s.label == options.label]
     rows = []
     for seed in range(options.draws):
@@ -44,8 +47,11 @@ def main() -> None:
             [pool[n] for n in chosen], options.label, options.model, max_lost=options.max_lost
         )
         seconds = time.perf_counter() - start
-        head = Head.read(result.info.statistics["head"], len(names), features.shape[1])
-        right = head(features).argmax(1) == targets
+        size = len(names), features.shape[1]
+        change = read_head(result.info.statistics, CORRECTION, *size)
+        if change is None:
+            raise SystemExit("the model was taught by an earlier release; export it again")
+        right = (logits + change(features)).argmax(1) == targets
         rows.append((right[is_new].mean(), right[~is_new].mean() - before.mean(), result.recall))
         print(
             f"draw {seed}: recall {rows[-1][0]:.1%} (estimate {result.recall:.0%}), other classes "

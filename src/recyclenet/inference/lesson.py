@@ -20,7 +20,7 @@ from recyclenet.inference.exemplars import Exemplars
 from recyclenet.inference.head import Head, widen
 
 # On the squared change of a row, for standardised features.
-PENALTY = 1.0
+PENALTY = 0.3
 UNKNOWN_PENALTY = 0.01  # on that of the unknown score's row
 _NUM_STEPS, _SMALLEST_STEP = 300, 1e-6
 
