@@ -107,7 +107,7 @@ MaxMegapixelsOption = Annotated[
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", help="A RecycleNet .onnx file; default: the built-in model."),
+    typer.Option("--model", help="A model file or a run folder; default: the built-in model."),
     Reads(),
 ]
 MaxRiskOption = Annotated[

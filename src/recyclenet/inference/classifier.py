@@ -35,7 +35,7 @@ class Classifier:
     """Classifies photos of waste.
 
     Args:
-        model: path of a RecycleNet `.onnx` file; None for the built-in model.
+        model: path of a model file or of a run folder; None for the built-in model.
         tta: average the logits of the image and its mirror image (test-time augmentation).
         threads: number of threads; None for all cores.
         max_pixels: reject photos with more pixels.

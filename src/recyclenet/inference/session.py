@@ -80,14 +80,14 @@ def open_session(path: Path | None = None, threads: int | None = None) -> Sessio
     """Open a model file with a suitable runtime, currently always ONNX Runtime on the CPU.
 
     Args:
-        path: a sealed `.onnx` file; None for the built-in model.
+        path: a sealed `.onnx` file, or a run folder that has one; None for the built-in model.
         threads: number of threads per run; None for all cores.
 
     Raises:
         UsageError: the file does not exist or cannot be read.
         ModelFileError: the file is damaged or altered, or its graph contradicts its metadata.
     """
-    return OnnxSession(default_model_path() if path is None else path, threads)
+    return OnnxSession(default_model_path() if path is None else find_model(path), threads)
 
 
 class OnnxSession:

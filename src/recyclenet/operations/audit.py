@@ -131,7 +131,7 @@ def audit(
 
     Args:
         pictures: one or several paths; folders are searched, globs (`**` too) expanded.
-        model: a model file or a classifier; None for the model in the package.
+        model: a model file, a run folder or a classifier; None for the model in the package.
         left_out: is called with one line for each folder or file that is not searched.
         progress: reports the number of photos done.
         seed: of the random draws behind the intervals.

@@ -27,7 +27,6 @@ from recyclenet.evaluation.paired import Common, Paired, check_same_classes, on_
 from recyclenet.evaluation.predict import predict
 from recyclenet.evaluation.table import PredictionTable, read_predictions
 from recyclenet.inference.classifier import Classifier
-from recyclenet.inference.session import find_model
 
 NUM_SHOWN = 12
 Comparable: TypeAlias = str | os.PathLike[str] | Classifier
@@ -276,7 +275,7 @@ def _open(item: Comparable, tta: bool) -> Classifier | PredictionTable:
     path = Path(item)
     if path.suffix.lower() == ".csv" and not path.is_dir():
         return read_predictions(path)
-    return Classifier(find_model(path), tta=tta)
+    return Classifier(path, tta=tta)
 
 
 def _table(

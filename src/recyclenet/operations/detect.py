@@ -27,7 +27,8 @@ def detect(
 
     Args:
         pictures: one or several paths; folders are searched, globs (`**` too) expanded.
-        model: a model file, a classifier or a detector; None for the model in the package.
+        model: a model file, a run folder, a classifier or a detector; None for the model in the
+            package.
         left_out: is called with one line for each folder or file that is not searched.
 
     Yields:

@@ -284,7 +284,7 @@ def evaluate(
 
     Args:
         data: a folder of class folders, a CSV manifest, or a loaded dataset.
-        model: a model file or a classifier; None for the model in the package.
+        model: a model file, a run folder or a classifier; None for the model in the package.
         split: "train", "val", "test" or "all"; None for the test photos where there are some, and
             for all photos otherwise.
         tta: average over the mirrored photo, too.

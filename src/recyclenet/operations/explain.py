@@ -150,8 +150,7 @@ class Explainer:
         if isinstance(model, Classifier):
             self.classifier = model
         else:
-            file = model if folder is None else _exported(folder)
-            self.classifier = Classifier(file, max_pixels=max_pixels)
+            self.classifier = Classifier(model, max_pixels=max_pixels)
         self.info = self.classifier.info
         self._grid = grid
         self._coarse_map = None
@@ -360,17 +359,6 @@ def _probability(
             f"parts; use another model"
         )
     return softmax(logits, classifier.info.temperature)[:, index]
-
-
-def _exported(folder: Path) -> Path:
-    """Return the exported model of a run folder."""
-    file = folder / "model.onnx"
-    if not file.is_file():
-        raise UsageError(
-            f"{show_path(folder)} has no model.onnx; give a model file or the folder of a "
-            f"finished run, or export the run: recyclenet export {show_path(folder)}"
-        )
-    return file
 
 
 def _name(model: Any) -> str:

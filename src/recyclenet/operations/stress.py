@@ -208,7 +208,7 @@ def stress(
 
     Args:
         data: a folder of class folders, a CSV manifest, or a loaded dataset.
-        model: a model file or a classifier; None for the model in the package.
+        model: a model file, a run folder or a classifier; None for the model in the package.
         split: "train", "val", "test" or "all"; None for the test photos where there are some, and
             for all photos otherwise. It is for `data`; `also` always gets the default.
         also: a second dataset, such as photos from another source.

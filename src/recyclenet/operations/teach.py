@@ -31,7 +31,7 @@ from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import EXEMPLARS, NUM_TRAIN, Exemplars
 from recyclenet.inference.head import CORRECTION, HEAD, UNKNOWN, Head, read_head, widen
 from recyclenet.inference.lesson import Lesson
-from recyclenet.inference.session import default_model_path
+from recyclenet.inference.session import default_model_path, find_model
 
 MIN_PHOTOS, MAX_PHOTOS = 3, 200
 MAX_LOST = 0.01
@@ -63,7 +63,7 @@ def teach(
     Args:
         pictures: one or several paths; folders are searched, globs (`**` too) expanded.
         label: the class of all of them; a new one, or one of the model's.
-        model: a model file with exemplars; None for the model in the package.
+        model: a model file with exemplars, or a run folder; None for the model in the package.
         out: where to write the new model file; None for nowhere.
         stream: disposal stream of a new class; None for that of the taxonomies, else "other".
         max_lost: the largest share of the held-out photos of other classes that may be lost.
@@ -77,7 +77,7 @@ def teach(
         DataError: fewer than three photos can be read.
         ModelFileError: the model file is damaged, altered or inconsistent.
     """
-    path = default_model_path() if model is None else Path(model)
+    path = default_model_path() if model is None else find_model(Path(model))
     classifier = Classifier(path, max_pixels=max_pixels)
     content = path.read_bytes()
     check_seal(content, show_path(path))

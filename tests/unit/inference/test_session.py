@@ -232,3 +232,14 @@ def test_files_of_every_schema_are_read(version):
     for label, colour in (("glass", (0, 200, 0)), ("metal", (0, 0, 200)), ("paper", (200, 0, 0))):
         prediction = classifier.classify(np.full((30, 40, 3), colour, np.uint8))
         assert (prediction.label, prediction.known) == (label, True)
+
+
+def test_a_run_folder_means_its_model(make_model, tmp_path, photo_folder, run_cli):
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(UsageError, match=r"has no model\.onnx; finish its run"):
+        Classifier(run)
+    (run / "model.onnx").write_bytes(make_model().read_bytes())
+    photo = photo_folder / "glass" / "glass1.jpg"
+    assert Classifier(run).classify(photo) == Classifier(make_model()).classify(photo)
+    assert run_cli("classify", photo, "--model", run).code == 0
