@@ -25,8 +25,8 @@ def choose_exemplars(
     Args:
         classifier: the exported model, with features.
         manifest: the run's photos.
-        memory: of a training photo, what its logits owe to the photo itself, `(K,)`; they are
-            stored without it, so that they are like those of other photos.
+        memory: for training photos, the part of the logits `(K,)` that is there only because the
+            model was fitted to this very photo; it is subtracted.
         progress: reports the number of photos done.
 
     Returns:

@@ -19,7 +19,7 @@ from recyclenet.evaluation.calibration import fit_temperature, negative_log_like
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.folds import NUM_FOLDS, validation_folds
 from recyclenet.inference.session import Outputs
-from recyclenet.models.graph import LogitFactor
+from recyclenet.models.graph import LogitFactor, unit_rows
 
 # A photo's similarity is the mean over this many nearest exemplars.
 NUM_NEAREST = 3
@@ -49,9 +49,9 @@ def fit_familiarity(
     if folds is None or len(exemplars) < NUM_NEAREST:
         return None
     mean, std = exemplars.mean(axis=0), exemplars.std(axis=0) + 1e-6
-    rows = _unit((exemplars - mean) / std)
+    rows = unit_rows((exemplars - mean) / std)
     features = np.array([found.features for found in outputs], np.float32)
-    similarity = _unit((features - mean) / std) @ rows.T
+    similarity = unit_rows((features - mean) / std) @ rows.T
     nearest = np.sort(similarity, axis=1)[:, -NUM_NEAREST:].mean(axis=1).astype(np.float64)
     centre, spread = nearest.mean(), nearest.std() + 1e-12
     values, exponents = (nearest - centre) / spread, np.empty(len(targets))
@@ -72,11 +72,6 @@ def fit_familiarity(
     bounds = slope * (nearest.min() - centre), slope * (nearest.max() - centre)
     factor = LogitFactor(mean, std, rows, NUM_NEAREST, slope, -slope * centre, *bounds)
     return factor, scaled
-
-
-def _unit(rows: Floats) -> Floats:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(lengths, 1e-12), np.float32)
 
 
 def _regress(

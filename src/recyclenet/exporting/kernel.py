@@ -24,9 +24,9 @@ from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.folds import NUM_FOLDS, validation_folds
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.session import Outputs
-from recyclenet.models.graph import KernelMachine, project
+from recyclenet.models.graph import KernelMachine, project, unit_rows
 
-# Of a larger data set, so many photos are taken evenly; a file grows by 0.3 kB with each.
+# More training photos are sampled evenly; each adds 0.3 kB to the file.
 MAX_ANCHORS = 6000
 NUM_DIMENSIONS = 256
 # Chosen on the validation photos of four data sets (docs/domains.md).
@@ -41,8 +41,8 @@ class FittedKernel(NamedTuple):
 
     Attributes:
         machine: its logits are to be added to the network's.
-        memory: for each training photo, what it adds to its own logits `(K,)`: those of the machine
-            less those of a machine fitted without the photo.
+        memory: for each training photo, the machine's logits minus those of a machine fitted
+            without the photo, `(K,)`.
     """
 
     machine: KernelMachine
@@ -94,7 +94,7 @@ def regress(
     """Return the machine whose logits are closest to the targets, by ridge regression.
 
     Projection and anchors are rounded first, so that the coefficients belong to the rounded ones.
-    The second result is what each photo adds to its own logits, `(M, K)`.
+    The second result is the memory of each photo, `(M, K)`; see `FittedKernel`.
 
     Args:
         rows: statistics `(M, D)`.
@@ -102,11 +102,11 @@ def regress(
         num_classes: K.
     """
     mean, std = rows.mean(axis=0), rows.std(axis=0) + 1e-5
-    units = (rows - mean) / std
-    units /= np.maximum(np.linalg.norm(units, axis=1, keepdims=True), 1e-12)
+    standard = (rows - mean) / std
+    units = unit_rows(standard)
     axes = np.linalg.eigh(units.T @ units)[1][:, -NUM_DIMENSIONS:]
     projection, _ = _rounded(axes)
-    anchors, steps = _rounded(project((rows - mean) / std, projection), axis=1)
+    anchors, steps = _rounded(project(standard, projection), axis=1)
     points = (anchors * steps).astype(np.float64)
     kernel = np.exp(_BANDWIDTH * (points @ points.T - 1))
     kernel[np.diag_indices(len(kernel))] += _RIDGE

@@ -52,9 +52,13 @@ class KernelMachine(NamedTuple):
 
 def project(rows: Floats, projection: npt.NDArray[np.int8]) -> Floats:
     """Return rows `(N, D)`, projected by `(D, P)` and scaled to unit length, `(N, P)`."""
-    found = rows @ projection.astype(np.float32)
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.asarray(found / np.maximum(lengths, 1e-12), np.float32)
+    return unit_rows(rows @ projection.astype(np.float32))
+
+
+def unit_rows(rows: Floats) -> Floats:
+    """Return rows `(N, D)` scaled to unit length; rows of zeros stay."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-12), np.float32)
 
 
 def add_kernel(proto: onnx.ModelProto, machine: KernelMachine) -> onnx.ModelProto:
@@ -84,8 +88,7 @@ def add_kernel(proto: onnx.ModelProto, machine: KernelMachine) -> onnx.ModelProt
     )
     added.graph.node.extend(
         [
-            _node("Sub", "pooled kernel.mean", "kernel.centred"),
-            _node("Div", "kernel.centred kernel.std", "kernel.standard"),
+            *_standardise(POOLED, "kernel"),
             _to_float("kernel.projection.int8", "kernel.projection"),
             _node("MatMul", "kernel.standard kernel.projection", "kernel.projected"),
             _node("LpNormalization", "kernel.projected", "kernel.unit", axis=1, p=2),
@@ -135,8 +138,7 @@ class LogitFactor(NamedTuple):
             features: of photos.
             leave_out: do not count the most similar row, which is the photo itself.
         """
-        rows = (features - self.mean) / self.std
-        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        rows = unit_rows((features - self.mean) / self.std)
         cosines = np.sort(rows @ self.rows.T, axis=1)[:, ::-1]
         nearest = cosines[:, leave_out : leave_out + self.num_nearest]
         exponents = self.slope * nearest.mean(axis=1, keepdims=True) + self.bias
@@ -166,8 +168,7 @@ def scale_logits(proto: onnx.ModelProto, factor: LogitFactor) -> onnx.ModelProto
     )
     scaled.graph.node.extend(
         [
-            _node("Sub", "features scale.mean", "scale.centred"),
-            _node("Div", "scale.centred scale.std", "scale.standard"),
+            *_standardise("features", "scale"),
             _node("LpNormalization", "scale.standard", "scale.unit", axis=1, p=2),
             _to_float("scale.rows.int8", "scale.rows.float"),
             _node("Mul", "scale.rows.float scale.rows.step", "scale.rows"),
@@ -207,6 +208,14 @@ def _add_constants(
 
 def _node(kind: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
     return onnx.helper.make_node(kind, inputs.split(), outputs.split(), **attributes)
+
+
+def _standardise(source: str, part: str) -> list[onnx.NodeProto]:
+    """Return the nodes that standardise an output by the mean and std of a part."""
+    return [
+        _node("Sub", f"{source} {part}.mean", f"{part}.centred"),
+        _node("Div", f"{part}.centred {part}.std", f"{part}.standard"),
+    ]
 
 
 def _to_float(source: str, target: str) -> onnx.NodeProto:

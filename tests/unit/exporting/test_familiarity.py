@@ -93,6 +93,18 @@ def test_the_model_file_multiplies_the_logits(trained_run: Run, tmp_path: Path) 
     path.write_bytes(seal(scale_logits(proto, factor).SerializeToString()))
     assert onnx.load(trained_run.model) == proto, "the given model stays as it is"
     new = [outputs for _, outputs, _ in Classifier(path).outputs_many(paths)]
+    np.testing.assert_allclose(
+        factor(features[::3], leave_out=True)[:, 0],
+        np.exp(
+            np.clip(
+                3 * (np.sort(rows @ rows.T, axis=1)[:, -3:-1].mean(axis=1) - middle) + 0.1,
+                0.05,
+                0.3,
+            )
+        ),
+        rtol=1e-4,
+    )
+    assert (factor(features[::3], leave_out=True) <= factor(features[::3])).all()
     factors = np.exp(np.clip(3 * (similarity - middle) + 0.1, 0.05, 0.3))
     assert factors.max() > factors.min() + 0.03
     np.testing.assert_allclose(
