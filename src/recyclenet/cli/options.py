@@ -108,7 +108,7 @@ MaxMegapixelsOption = Annotated[
 ModelOption = Annotated[
     Path | None,
     typer.Option("--model", help="A model file or a run folder; default: the built-in model."),
-    Reads(),
+    Reads(model_files),
 ]
 MaxRiskOption = Annotated[
     float | None,

@@ -243,3 +243,8 @@ def test_a_run_folder_means_its_model(make_model, tmp_path, photo_folder, run_cl
     photo = photo_folder / "glass" / "glass1.jpg"
     assert Classifier(run).classify(photo) == Classifier(make_model()).classify(photo)
     assert run_cli("classify", photo, "--model", run).code == 0
+    before = (run / "model.onnx").read_bytes()
+    words = ("teach", photo_folder / "glass", "--label", "jar", "--model", run)
+    refused = run_cli(*words, "--out", run / "model.onnx", "--force")
+    assert refused.code == 2
+    assert (run / "model.onnx").read_bytes() == before
