@@ -19,7 +19,7 @@ from recyclenet.evaluation.calibration import fit_temperature, negative_log_like
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.folds import NUM_FOLDS, validation_folds
 from recyclenet.inference.session import Outputs
-from recyclenet.models.graph import LogitFactor, unit_rows
+from recyclenet.models.graph import LogitFactor, nearest, unit_rows
 
 # A photo's similarity is the mean over this many nearest exemplars.
 NUM_NEAREST = 3
@@ -51,10 +51,10 @@ def fit_familiarity(
     mean, std = exemplars.mean(axis=0), exemplars.std(axis=0) + 1e-6
     rows = unit_rows((exemplars - mean) / std)
     features = np.array([found.features for found in outputs], np.float32)
-    similarity = unit_rows((features - mean) / std) @ rows.T
-    nearest = np.sort(similarity, axis=1)[:, -NUM_NEAREST:].mean(axis=1).astype(np.float64)
-    centre, spread = nearest.mean(), nearest.std() + 1e-12
-    values, exponents = (nearest - centre) / spread, np.empty(len(targets))
+    cosines = unit_rows((features - mean) / std) @ rows.T
+    similarity = nearest(cosines, NUM_NEAREST)[:, 0].astype(np.float64)
+    centre, spread = similarity.mean(), similarity.std() + 1e-12
+    values, exponents = (similarity - centre) / spread, np.empty(len(targets))
     for fold in range(NUM_FOLDS):
         others = folds != fold
         slope, bias = _regress(values[others], logits[others], targets[others])
@@ -69,7 +69,7 @@ def fit_familiarity(
     if slope <= 0 or not after < before:
         return None
     slope /= spread
-    bounds = slope * (nearest.min() - centre), slope * (nearest.max() - centre)
+    bounds = slope * (similarity.min() - centre), slope * (similarity.max() - centre)
     factor = LogitFactor(mean, std, rows, NUM_NEAREST, slope, -slope * centre, *bounds)
     return factor, scaled
 

@@ -8,6 +8,7 @@ Compare Evci et al. 2022, https://arxiv.org/abs/2201.03529.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting.folds import NUM_FOLDS, validation_folds
 from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.session import Outputs
-from recyclenet.models.graph import KernelMachine, project, unit_rows
+from recyclenet.models.graph import Gate, KernelMachine, nearest, project, unit_rows
 
 # More training photos are sampled evenly; each adds 0.3 kB to the file.
 MAX_ANCHORS = 6000
@@ -32,6 +33,9 @@ NUM_DIMENSIONS = 256
 # Chosen on the validation photos of four data sets (docs/domains.md).
 _BANDWIDTH, _RIDGE = 2.0, 0.03
 _LEVELS = 127
+# The same, and by leaving each data set out. The share is a half where the similarity is so many
+# standard deviations below the mean of the validation photos.
+_NUM_NEAREST, _HALF_AT, _STEEPNESS, _START_SCALE = 3, -1.25, 3.0, 0.5
 
 Floats = npt.NDArray[np.float32]
 
@@ -41,51 +45,83 @@ class FittedKernel(NamedTuple):
 
     Attributes:
         machine: its logits are to be added to the network's.
-        memory: for each training photo, the machine's logits minus those of a machine fitted
-            without the photo, `(K,)`.
+        gate: of the sum; None without an untrained branch.
+        memory: for each training photo, the logits minus those of a machine and a gate that do not
+            know the photo, `(K,)`.
     """
 
     machine: KernelMachine
+    gate: Gate | None
     memory: dict[Path, Floats]
 
 
 def fit_kernel(
-    classifier: Classifier, train: Manifest, val: Manifest, progress: Progress
+    classifier: Classifier,
+    train: Manifest,
+    val: Manifest,
+    progress: Progress,
+    *,
+    has_start: bool = False,
 ) -> FittedKernel | None:
     """Fit a kernel machine to the training photos, and its weight to the validation photos.
 
     Args:
-        classifier: its logits are the network's, its features the statistics.
+        classifier: its logits are the network's, its features the statistics, followed by the
+            logits of an untrained branch if there is one.
         train: photos to fit to.
         val: photos that decide how much the machine counts beside the network.
         progress: reports the number of photos done.
+        has_start: whether there is an untrained branch.
 
     Returns:
-        None if there are too few validation photos, or if the likelihood of their labels,
+        None if there are too few photos, or if the likelihood of the validation photos' labels,
         cross-validated, does not rise.
 
     Raises:
         DataError: no photo can be read.
     """
-    if validation_folds(val) is None:
+    if validation_folds(val) is None or len(train) <= _NUM_NEAREST:
         return None
-    kept: list[Outputs] = []
-    photos = predict(classifier, train.evenly(MAX_ANCHORS), progress, keep=kept.append)
-    machine, memory = regress(_features(kept), photos.targets, len(photos.class_names))
-    kept.clear()
-    table = predict(classifier, val, progress, keep=kept.append)
-    weight = fit_weight(table, machine(_features(kept)))
+    photos, rows, start = _statistics(classifier, train.evenly(MAX_ANCHORS), progress, has_start)
+    machine, owed = regress(rows, photos.targets, len(photos.class_names))
+    table, val_rows, val_start = _statistics(classifier, val, progress, has_start)
+    logits, added, gate = table.logits, machine(val_rows), None
+    if has_start:
+        cosines = machine.cosines(val_rows)
+        gate = fit_gate(cosines)
+        share = gate.share(cosines)
+        logits, added = gate.mix(logits, val_start, share), share * added
+    weight = fit_weight(replace(table, logits=logits), added)
     if not weight:
         return None
+    machine = machine._replace(coefficients=machine.coefficients * weight)
+    memory = owed * weight
+    if gate:
+        fitted, cosines = photos.logits + machine(rows), machine.cosines(rows)
+        memory = gate.mix(fitted, start, gate.share(cosines)) - gate.mix(
+            fitted - memory, start, gate.share(cosines, leave_out=True)
+        )
     paths = (sample.path for sample in photos.samples)
-    return FittedKernel(
-        machine._replace(coefficients=machine.coefficients * weight),
-        dict(zip(paths, memory * weight, strict=True)),
-    )
+    return FittedKernel(machine, gate, dict(zip(paths, memory, strict=True)))
 
 
-def _features(outputs: list[Outputs]) -> Floats:
-    return np.array([found.features for found in outputs], np.float32)
+def _statistics(
+    classifier: Classifier, photos: Manifest, progress: Progress, has_start: bool
+) -> tuple[PredictionTable, Floats, Floats]:
+    """Return predictions, statistics `(N, S)` and an untrained branch's logits, if there is one."""
+    kept: list[Outputs] = []
+    table = predict(classifier, photos, progress, keep=kept.append)
+    rows = np.array([found.features for found in kept], np.float32)
+    end = rows.shape[1] - has_start * len(table.class_names)
+    return table, rows[:, :end], rows[:, end:]
+
+
+def fit_gate(cosines: Floats) -> Gate:
+    """Return the gate for validation photos with these similarities `(N, M)` to the anchors."""
+    similarity = nearest(cosines, _NUM_NEAREST)
+    slope = _STEEPNESS / max(float(similarity.std()), 1e-6)
+    bias = -slope * float(similarity.mean()) - _STEEPNESS * _HALF_AT
+    return Gate(_NUM_NEAREST, slope, bias, _START_SCALE)
 
 
 def regress(
@@ -94,7 +130,8 @@ def regress(
     """Return the machine whose logits are closest to the targets, by ridge regression.
 
     Projection and anchors are rounded first, so that the coefficients belong to the rounded ones.
-    The second result is the memory of each photo, `(M, K)`; see `FittedKernel`.
+    The second result is what the machine owes to each photo, `(M, K)`: its logits minus those of a
+    machine fitted without the photo.
 
     Args:
         rows: statistics `(M, D)`.
@@ -114,7 +151,7 @@ def regress(
     coefficients = inverse @ (np.eye(num_classes)[targets] - 1 / num_classes)
     # The error for a photo left out is its coefficient over the inverse's diagonal; with the photo,
     # it is the coefficient times the penalty.
-    memory = coefficients / inverse.diagonal()[:, None] - _RIDGE * coefficients
+    owed = coefficients / inverse.diagonal()[:, None] - _RIDGE * coefficients
     machine = KernelMachine(
         mean,
         std,
@@ -124,7 +161,7 @@ def regress(
         coefficients.astype(np.float32),
         _BANDWIDTH,
     )
-    return machine, memory.astype(np.float32)
+    return machine, owed.astype(np.float32)
 
 
 def _rounded(values: Floats, axis: int | None = None) -> tuple[npt.NDArray[np.int8], Floats]:

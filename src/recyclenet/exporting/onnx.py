@@ -33,7 +33,7 @@ from recyclenet.inference.classifier import Classifier
 from recyclenet.inference.exemplars import EXEMPLARS, Exemplars
 from recyclenet.inference.head import UNKNOWN
 from recyclenet.inference.session import Outputs
-from recyclenet.models.graph import POOLED, LogitFactor, add_kernel, scale_logits
+from recyclenet.models.graph import LogitFactor, add_kernel, scale_logits
 from recyclenet.models.network import Network
 from recyclenet.models.onnx import store_in_half, store_in_int8, to_onnx
 from recyclenet.models.pooled import PooledNetwork
@@ -139,17 +139,18 @@ def _with_kernel(
     size, fit = run.recipe.model.image_size, run.recipe.fit
     pooled = PooledNetwork(model, run.recipe.model.freeze_groups, size, has_start=fit.keep_start)
     store = _STORE.get(draft.precision, lambda graph: graph)
-    num_statistics = run_blank(model, size, pooled)[2].shape[1]
-    statistics = _classifier(
-        store(to_onnx(_Statistics(pooled), size, ("logits", "features"))),
+    statistics = _Statistics(pooled)
+    num_statistics = run_blank(model, size, statistics)[1].shape[1]
+    classifier = _classifier(
+        store(to_onnx(statistics, size, ("logits", "features"))),
         replace(draft, num_features=num_statistics),
     )
     train, val = map(run.manifest.select, ("train", "val"))
-    fitted = fit_kernel(statistics, train, val, progress)
+    fitted = fit_kernel(classifier, train, val, progress, has_start=fit.keep_start)
     if fitted is None:
         return proto, {}
-    whole = store(to_onnx(pooled, size, ("logits", "features", POOLED)))
-    return add_kernel(whole, fitted.machine), fitted.memory
+    whole = store(to_onnx(pooled, size, pooled.output_names))
+    return add_kernel(whole, fitted.machine, fitted.gate), fitted.memory
 
 
 def _draft(run: Run, preprocess: Preprocess) -> ModelInfo:
@@ -218,16 +219,19 @@ class _WithFeatures(nn.Module):
 
 
 class _Statistics(nn.Module):
-    """Returns a network's logits, and the statistics of its frozen layers in place of features."""
+    """Returns a network's logits, and what `fit_kernel` needs in place of features."""
 
     def __init__(self, pooled: PooledNetwork) -> None:
         super().__init__()
         self.pooled = pooled
 
     def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits `(N, K)` and statistics `(N, S)` for images `(N, 3, H, W)`."""
-        logits, _, statistics = self.pooled(batch)
-        return logits, statistics
+        """Return logits `(N, K)` and statistics `(N, S)` for images `(N, 3, H, W)`.
+
+        The logits of an untrained branch follow the statistics.
+        """
+        logits, _, *statistics = self.pooled(batch)
+        return logits, torch.cat(statistics, dim=1)
 
 
 def _to_bytes(proto: onnx.ModelProto, info: ModelInfo) -> bytes:

@@ -85,11 +85,10 @@ class BranchedBackbone(nn.Module):
         ]
         return torch.cat(logits) if self.training else torch.stack(logits).mean(0)
 
-    def last_pre_logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the input of the last branch's last layer, `(N, D)`, in evaluation."""
-        out: torch.Tensor = self.branches[-1].forward_head(
-            self._split(features)[-1], pre_logits=True
-        )
+    def last_branch_head(self, features: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        """Return the last branch's logits, or the input of its last layer, in evaluation."""
+        part = self._split(features)[-1]
+        out: torch.Tensor = self.branches[-1].forward_head(part, pre_logits=pre_logits)
         return out
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:

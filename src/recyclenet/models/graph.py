@@ -1,6 +1,6 @@
 """Nodes added to an exported graph: what is fitted to a trained network's outputs.
 
-Their names begin with the part they belong to, "kernel." or "scale.".
+Their names begin with the part they belong to: "kernel.", "gate." or "scale.".
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-# The output that `add_kernel` reads and removes; see `models/pooled.py`.
-POOLED = "pooled"
+# The outputs that `add_kernel` reads and removes; see `models/pooled.py`.
+POOLED, START = "pooled", "start"
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,11 +43,57 @@ class KernelMachine(NamedTuple):
     coefficients: Floats
     bandwidth: float
 
+    def cosines(self, statistics: Floats) -> Floats:
+        """Return the similarity `(N, M)` to each anchor for statistics `(N, D)`."""
+        rows = project((statistics - self.mean) / self.std, self.projection)
+        return np.asarray(rows @ (self.anchors * self.anchor_steps).T, np.float32)
+
     def __call__(self, statistics: Floats) -> Floats:
         """Return logits `(N, K)` for statistics `(N, D)`."""
-        rows = project((statistics - self.mean) / self.std, self.projection)
-        kernel = np.exp(self.bandwidth * (rows @ (self.anchors * self.anchor_steps).T - 1))
+        kernel = np.exp(self.bandwidth * (self.cosines(statistics) - 1))
         return np.asarray(kernel @ self.coefficients, np.float32)
+
+
+class Gate(NamedTuple):
+    """Unfamiliar photos are left to the untrained branch.
+
+    What was fitted to the training photos is better for photos like them, and worse for others. Its
+    share is sigmoid(slope * similarity + bias); the similarity is the mean of the `num_nearest`
+    largest cosines to the anchors of a kernel machine.
+
+    Attributes:
+        num_nearest: of the anchors.
+        slope: of the share's logit.
+        bias: of the share's logit.
+        start_scale: factor of the untrained branch's logits, which have the rest of the share.
+    """
+
+    num_nearest: int
+    slope: float
+    bias: float
+    start_scale: float
+
+    def share(self, cosines: Floats, *, leave_out: bool = False) -> Floats:
+        """Return the share `(N, 1)` for similarities `(N, M)` to the anchors; see `nearest`."""
+        exponents = self.slope * nearest(cosines, self.num_nearest, leave_out=leave_out) + self.bias
+        return np.asarray(1 / (1 + np.exp(-exponents)), np.float32)
+
+    def mix(self, logits: Floats, start: Floats, share: Floats) -> Floats:
+        """Return logits `(N, K)`, of the network and the untrained branch, mixed."""
+        return share * logits + (1 - share) * self.start_scale * start
+
+
+def nearest(cosines: Floats, num: int, *, leave_out: bool = False) -> Floats:
+    """Return the mean `(N, 1)` of the largest cosines in each row.
+
+    Args:
+        cosines: `(N, M)`.
+        num: number of them.
+        leave_out: do not count the very largest, which is the photo itself.
+    """
+    count = num + leave_out
+    largest = np.sort(np.partition(cosines, -count, axis=1)[:, -count:], axis=1)
+    return np.asarray(largest[:, :num].mean(axis=1, keepdims=True), np.float32)
 
 
 def project(rows: Floats, projection: npt.NDArray[np.int8]) -> Floats:
@@ -61,15 +107,19 @@ def unit_rows(rows: Floats) -> Floats:
     return np.asarray(rows / np.maximum(lengths, 1e-12), np.float32)
 
 
-def add_kernel(proto: onnx.ModelProto, machine: KernelMachine) -> onnx.ModelProto:
+def add_kernel(
+    proto: onnx.ModelProto, machine: KernelMachine, gate: Gate | None = None
+) -> onnx.ModelProto:
     """Return a copy of a model that adds a kernel machine's logits to its own.
 
     Args:
-        proto: a model with logits and `POOLED` statistics; the copy has no such output.
+        proto: a model with logits, `POOLED` statistics and, for a gate, the logits `START` of the
+            untrained branch; the copy has no such outputs.
         machine: of these statistics.
+        gate: of the sum.
     """
     added = _copy(proto, "logits", "logits.network")
-    kept = [output for output in added.graph.output if output.name != POOLED]
+    kept = [output for output in added.graph.output if output.name not in (POOLED, START)]
     del added.graph.output[:]
     added.graph.output.extend(kept)
     _add_constants(
@@ -99,10 +149,28 @@ def add_kernel(proto: onnx.ModelProto, machine: KernelMachine) -> onnx.ModelProt
             _node("Mul", "kernel.distances kernel.bandwidth", "kernel.exponents"),
             _node("Exp", "kernel.exponents", "kernel.similarities"),
             _node("MatMul", "kernel.similarities kernel.coefficients", "kernel.logits"),
-            _node("Add", "logits.network kernel.logits", "logits"),
+            _node("Add", "logits.network kernel.logits", "logits.fitted" if gate else "logits"),
         ]
     )
+    if gate:
+        _add_gate(added, gate)
     return added
+
+
+def _add_gate(added: onnx.ModelProto, gate: Gate) -> None:
+    """Add the nodes that mix `logits.fitted` and `START`."""
+    numbers = ("slope", "bias", "start_scale")
+    _add_constants(added, "gate", {name: np.float32(getattr(gate, name)) for name in numbers})
+    added.graph.node.extend(
+        [
+            *_add_nearest(added, "gate", "kernel.cosines", gate.num_nearest),
+            _node("Sigmoid", "gate.sum", "gate.share"),
+            _node("Mul", f"{START} gate.start_scale", "gate.start"),
+            _node("Sub", "logits.fitted gate.start", "gate.difference"),
+            _node("Mul", "gate.difference gate.share", "gate.fitted"),
+            _node("Add", "gate.start gate.fitted", "logits"),
+        ]
+    )
 
 
 class LogitFactor(NamedTuple):
@@ -139,9 +207,8 @@ class LogitFactor(NamedTuple):
             leave_out: do not count the most similar row, which is the photo itself.
         """
         rows = unit_rows((features - self.mean) / self.std)
-        cosines = np.sort(rows @ self.rows.T, axis=1)[:, ::-1]
-        nearest = cosines[:, leave_out : leave_out + self.num_nearest]
-        exponents = self.slope * nearest.mean(axis=1, keepdims=True) + self.bias
+        similarity = nearest(rows @ self.rows.T, self.num_nearest, leave_out=leave_out)
+        exponents = self.slope * similarity + self.bias
         return np.asarray(np.exp(np.clip(exponents, self.low, self.high)), np.float32)
 
 
@@ -161,8 +228,6 @@ def scale_logits(proto: onnx.ModelProto, factor: LogitFactor) -> onnx.ModelProto
             "std": factor.std,
             "rows.int8": np.round(factor.rows.T / step).astype(np.int8),
             "rows.step": step,
-            "num": np.array([factor.num_nearest], np.int64),
-            "axis": np.array([1], np.int64),
             **{name: np.float32(getattr(factor, name)) for name in numbers},
         },
     )
@@ -173,10 +238,7 @@ def scale_logits(proto: onnx.ModelProto, factor: LogitFactor) -> onnx.ModelProto
             _to_float("scale.rows.int8", "scale.rows.float"),
             _node("Mul", "scale.rows.float scale.rows.step", "scale.rows"),
             _node("MatMul", "scale.unit scale.rows", "scale.cosines"),
-            _node("TopK", "scale.cosines scale.num", "scale.nearest scale.indices"),
-            _node("ReduceMean", "scale.nearest scale.axis", "scale.similarity", keepdims=1),
-            _node("Mul", "scale.similarity scale.slope", "scale.product"),
-            _node("Add", "scale.product scale.bias", "scale.sum"),
+            *_add_nearest(scaled, "scale", "scale.cosines", factor.num_nearest),
             _node("Clip", "scale.sum scale.low scale.high", "scale.exponent"),
             _node("Exp", "scale.exponent", "scale.factor"),
             _node("Mul", "logits.unscaled scale.factor", "logits"),
@@ -208,6 +270,17 @@ def _add_constants(
 
 def _node(kind: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
     return onnx.helper.make_node(kind, inputs.split(), outputs.split(), **attributes)
+
+
+def _add_nearest(proto: onnx.ModelProto, part: str, cosines: str, num: int) -> list[onnx.NodeProto]:
+    """Return the nodes that make a part's sum: slope * mean of the largest cosines + bias."""
+    _add_constants(proto, part, {"num": np.array([num], np.int64), "axis": np.array([1], np.int64)})
+    return [
+        _node("TopK", f"{cosines} {part}.num", f"{part}.nearest {part}.indices"),
+        _node("ReduceMean", f"{part}.nearest {part}.axis", f"{part}.similarity", keepdims=1),
+        _node("Mul", f"{part}.similarity {part}.slope", f"{part}.product"),
+        _node("Add", f"{part}.product {part}.bias", f"{part}.sum"),
+    ]
 
 
 def _standardise(source: str, part: str) -> list[onnx.NodeProto]:

@@ -9,6 +9,7 @@ from torch import nn
 
 from recyclenet.errors import UsageError
 from recyclenet.models.branches import BranchedBackbone
+from recyclenet.models.graph import POOLED, START
 from recyclenet.models.network import Network, freeze_first
 from recyclenet.models.prefix import frozen_prefix
 from recyclenet.models.tracing import is_stage
@@ -17,8 +18,8 @@ from recyclenet.models.tracing import is_stage
 class PooledNetwork(nn.Module):
     """A network that also returns statistics of its frozen stages.
 
-    They are the mean and the standard deviation of each channel of each stage's output, and the
-    features of the last branch if that one is untrained.
+    They are the mean and the standard deviation of each channel of each stage's output. If the last
+    branch is untrained, they also contain its features, and its logits are one more output.
 
     Args:
         network: the network.
@@ -41,15 +42,24 @@ class PooledNetwork(nn.Module):
         for stage in frozen_stages(network, num_frozen, image_size):
             stage.register_forward_hook(self._keep)
 
-    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return logits `(N, K)`, features `(N, D)` and statistics `(N, S)` for `(N, 3, H, W)`."""
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of what `forward` returns."""
+        return ("logits", "features", POOLED, *([START] if self._has_start else []))
+
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return logits `(N, K)`, features `(N, D)` and statistics `(N, S)` for `(N, 3, H, W)`.
+
+        The logits `(N, K)` of an untrained branch follow.
+        """
         self._maps.clear()
         head, maps = self.network.backbone, self.network.feature_maps(batch)
         rows = [part for stage in self._maps for part in self._statistics(stage)]
-        if self._has_start:
-            rows.append(head.last_pre_logits(maps))
         logits, features = head.forward_head(maps), head.forward_head(maps, pre_logits=True)
-        return logits, features, torch.cat(rows, dim=1)
+        if not self._has_start:
+            return logits, features, torch.cat(rows, dim=1)
+        rows.append(head.last_branch_head(maps, pre_logits=True))
+        return logits, features, torch.cat(rows, dim=1), head.last_branch_head(maps)
 
     def _keep(self, stage: nn.Module, inputs: Any, output: torch.Tensor) -> None:
         self._maps.append(output)

@@ -14,9 +14,9 @@ from recyclenet.errors import UsageError
 from recyclenet.evaluation.calibration import fit_temperature, negative_log_likelihood
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.exporting import folds
-from recyclenet.exporting.kernel import fit_weight, regress
+from recyclenet.exporting.kernel import fit_gate, fit_weight, regress
 from recyclenet.models.config import ModelConfig
-from recyclenet.models.graph import POOLED, KernelMachine, add_kernel
+from recyclenet.models.graph import POOLED, START, KernelMachine, add_kernel, nearest
 from recyclenet.models.network import create_model
 from recyclenet.models.onnx import to_onnx
 from recyclenet.models.pooled import PooledNetwork
@@ -57,15 +57,14 @@ def test_the_untrained_branch_adds_its_features() -> None:
         maps = pooled.network.backbone.trunk(batch)
         start = pooled.network.backbone.branches[1]
         features = start.forward_head(start.forward_features(maps), pre_logits=True)
-        torch.testing.assert_close(pooled(batch)[2][:, -features.shape[1] :], features)
+        *_, statistics, logits = pooled(batch)
+        torch.testing.assert_close(statistics[:, -features.shape[1] :], features)
+        torch.testing.assert_close(logits, start(maps))
 
 
-def test_the_graph_adds_the_machine_s_logits() -> None:
-    batch = RNG.random((5, 3, 32, 32)).astype(np.float32)
-    proto = to_onnx(pooled_network(), 32, ("logits", "features", POOLED))
-    logits, features, statistics = run_graph(proto, batch)
+def random_machine(statistics: np.ndarray) -> KernelMachine:
     size = statistics.shape[1]
-    machine = KernelMachine(
+    return KernelMachine(
         mean=statistics.mean(0),
         std=statistics.std(0) + 1e-3,
         projection=RNG.integers(-127, 128, (size, 7), np.int8),
@@ -74,12 +73,53 @@ def test_the_graph_adds_the_machine_s_logits() -> None:
         coefficients=RNG.normal(size=(11, 3)).astype(np.float32),
         bandwidth=2.0,
     )
+
+
+def test_the_graph_adds_the_machine_s_logits() -> None:
+    batch = RNG.random((5, 3, 32, 32)).astype(np.float32)
+    proto = to_onnx(pooled_network(), 32, ("logits", "features", POOLED))
+    logits, features, statistics = run_graph(proto, batch)
+    machine = random_machine(statistics)
     added = add_kernel(proto, machine)
     assert [output.name for output in added.graph.output] == ["logits", "features"]
     assert [output.name for output in proto.graph.output][-1] == POOLED, "the given one stays"
     found, kept = run_graph(added, batch)
     np.testing.assert_allclose(found, logits + machine(statistics), rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(kept, features)
+
+
+def test_the_graph_leaves_unfamiliar_photos_to_the_untrained_branch() -> None:
+    batch = RNG.random((8, 3, 32, 32)).astype(np.float32)
+    pooled = pooled_network(branches=2, freeze_groups=3)
+    proto = to_onnx(pooled, 32, pooled.output_names)
+    logits, features, statistics, start = run_graph(proto, batch)
+    machine = random_machine(statistics)
+    cosines = machine.cosines(statistics)
+    gate = fit_gate(cosines)
+    added = add_kernel(proto, machine, gate)
+    assert [output.name for output in added.graph.output] == ["logits", "features"]
+    assert [output.name for output in proto.graph.output][-1] == START, "the given one stays"
+    found, kept = run_graph(added, batch)
+    share = gate.share(cosines)
+    assert share.max() - share.min() > 0.1
+    fitted = logits + machine(statistics)
+    np.testing.assert_allclose(
+        found, share * fitted + (1 - share) * gate.start_scale * start, rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_array_equal(kept, features)
+
+
+def test_the_share_rises_with_the_similarity_to_the_nearest_anchors() -> None:
+    cosines = np.float32([[0.9, 0.1, 0.5, 0.4], [0.2, 0.1, 0.3, 0.1], [1.0, 0.9, 0.9, 0.9]])
+    assert nearest(cosines, 3)[0, 0] == pytest.approx(0.6)
+    assert nearest(cosines, 3, leave_out=True)[0, 0] == pytest.approx(1 / 3)
+    gate = fit_gate(cosines)
+    shares = gate.share(cosines)[:, 0]
+    assert shares[1] < 0.7 < shares[0] < shares[2] < 1
+    assert (gate.share(cosines, leave_out=True) < gate.share(cosines)).all()
+    far = gate.share(np.full((1, 4), -1, np.float32))
+    logits, start = np.float32([[8, 0, 0]]), np.float32([[0, 2, 0]])
+    np.testing.assert_allclose(gate.mix(logits, start, far), [[0, 1, 0]], atol=1e-2)
 
 
 def test_the_memory_of_a_photo_is_what_the_machine_owes_to_it() -> None:
@@ -135,6 +175,17 @@ def test_a_run_gets_a_machine_that_its_file_contains(
         photo_folder, tmp_path / "without", tiny, settings={**SETTINGS, "fit.kernel": False}
     )
     assert run.info.metrics["nll"] < without.info.metrics["nll"] - 0.1
+
+
+def test_a_run_with_an_untrained_branch_gets_a_gate(
+    photo_folder: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "MIN_PHOTOS", 5)
+    settings = {**SETTINGS, "model.branches": 2, "fit.probe": True, "fit.keep_start": True}
+    run = train(photo_folder, tmp_path / "run", tiny, settings=settings)
+    graph = onnx.load(run.model).graph
+    assert "gate.slope" in {tensor.name for tensor in graph.initializer}
+    assert {output.name for output in graph.output} == {"logits", "features"}
 
 
 def test_few_validation_photos_give_none(photo_folder: Path, tiny: str, tmp_path: Path) -> None:
