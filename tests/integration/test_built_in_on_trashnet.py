@@ -57,7 +57,7 @@ def on_trashnet(
 
 def test_the_accuracy_is_as_the_model_card_says(on_trashnet: Evaluated) -> None:
     assert on_trashnet.row["num_photos"] == 431
-    assert on_trashnet.row["accuracy"] == pytest.approx(401 / 431, abs=2.1 / 431)
+    assert on_trashnet.row["accuracy"] == pytest.approx(399 / 431, abs=2.1 / 431)
 
 
 @pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.exhaustive)])

@@ -8,7 +8,6 @@ Compare Evci et al. 2022, https://arxiv.org/abs/2201.03529.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +34,7 @@ _BANDWIDTH, _RIDGE = 2.0, 0.03
 _LEVELS = 127
 # The same, and by leaving each data set out. The share is a half where the similarity is so many
 # standard deviations below the mean of the validation photos.
-_NUM_NEAREST, _HALF_AT, _STEEPNESS, _START_SCALE = 3, -1.25, 3.0, 0.5
+_NUM_NEAREST, _HALF_AT, _STEEPNESS, _START_SCALE = 3, -1.5, 3.0, 0.5
 
 Floats = npt.NDArray[np.float32]
 
@@ -84,16 +83,11 @@ def fit_kernel(
         return None
     photos, rows, start = _statistics(classifier, train.evenly(MAX_ANCHORS), progress, has_start)
     machine, owed = regress(rows, photos.targets, len(photos.class_names))
-    table, val_rows, val_start = _statistics(classifier, val, progress, has_start)
-    logits, added, gate = table.logits, machine(val_rows), None
-    if has_start:
-        cosines = machine.cosines(val_rows)
-        gate = fit_gate(cosines)
-        share = gate.share(cosines)
-        logits, added = gate.mix(logits, val_start, share), share * added
-    weight = fit_weight(replace(table, logits=logits), added)
+    table, val_rows, _ = _statistics(classifier, val, progress, has_start)
+    weight = fit_weight(table, machine(val_rows))
     if not weight:
         return None
+    gate = fit_gate(machine.cosines(val_rows)) if has_start else None
     machine = machine._replace(coefficients=machine.coefficients * weight)
     memory = owed * weight
     if gate:
