@@ -32,8 +32,8 @@ NUM_DIMENSIONS = 256
 # Chosen on the validation photos of four data sets (docs/domains.md).
 _BANDWIDTH, _RIDGE = 2.0, 0.03
 _LEVELS = 127
-# The same, and by leaving each data set out. The share is a half where the similarity is so many
-# standard deviations below the mean of the validation photos.
+# Of the gate; chosen by leaving each data set out, too. Its share is 0.5 where the similarity is
+# _HALF_AT standard deviations from the mean of the validation photos.
 _NUM_NEAREST, _HALF_AT, _STEEPNESS, _START_SCALE = 3, -1.5, 3.0, 0.5
 
 Floats = npt.NDArray[np.float32]
@@ -44,9 +44,8 @@ class FittedKernel(NamedTuple):
 
     Attributes:
         machine: its logits are to be added to the network's.
-        gate: of the sum; None without an untrained branch.
-        memory: for each training photo, the logits minus those of a machine and a gate that do not
-            know the photo, `(K,)`.
+        gate: mixes the sum with the untouched branch; None if there is none.
+        memory: for each training photo, its logits minus those of a fit without it, `(K,)`.
     """
 
     machine: KernelMachine
@@ -66,11 +65,11 @@ def fit_kernel(
 
     Args:
         classifier: its logits are the network's, its features the statistics, followed by the
-            logits of an untrained branch if there is one.
+            logits of an untouched branch if there is one.
         train: photos to fit to.
         val: photos that decide how much the machine counts beside the network.
         progress: reports the number of photos done.
-        has_start: whether there is an untrained branch.
+        has_start: whether there is an untouched branch.
 
     Returns:
         None if there are too few photos, or if the likelihood of the validation photos' labels,
@@ -82,14 +81,14 @@ def fit_kernel(
     if validation_folds(val) is None or len(train) <= _NUM_NEAREST:
         return None
     photos, rows, start = _statistics(classifier, train.evenly(MAX_ANCHORS), progress, has_start)
-    machine, owed = regress(rows, photos.targets, len(photos.class_names))
+    machine, memory = regress(rows, photos.targets, len(photos.class_names))
     table, val_rows, _ = _statistics(classifier, val, progress, has_start)
     weight = fit_weight(table, machine(val_rows))
     if not weight:
         return None
     gate = fit_gate(machine.cosines(val_rows)) if has_start else None
     machine = machine._replace(coefficients=machine.coefficients * weight)
-    memory = owed * weight
+    memory = memory * weight
     if gate:
         fitted, cosines = photos.logits + machine(rows), machine.cosines(rows)
         memory = gate.mix(fitted, start, gate.share(cosines)) - gate.mix(
@@ -102,7 +101,7 @@ def fit_kernel(
 def _statistics(
     classifier: Classifier, photos: Manifest, progress: Progress, has_start: bool
 ) -> tuple[PredictionTable, Floats, Floats]:
-    """Return predictions, statistics `(N, S)` and an untrained branch's logits, if there is one."""
+    """Return predictions, statistics `(N, S)` and an untouched branch's logits, if there is one."""
     kept: list[Outputs] = []
     table = predict(classifier, photos, progress, keep=kept.append)
     rows = np.array([found.features for found in kept], np.float32)
@@ -124,8 +123,8 @@ def regress(
     """Return the machine whose logits are closest to the targets, by ridge regression.
 
     Projection and anchors are rounded first, so that the coefficients belong to the rounded ones.
-    The second result is what the machine owes to each photo, `(M, K)`: its logits minus those of a
-    machine fitted without the photo.
+    The second result, `(M, K)`, is each photo's logits minus its leave-one-out logits: those of a
+    machine fitted without it.
 
     Args:
         rows: statistics `(M, D)`.
@@ -145,7 +144,7 @@ def regress(
     coefficients = inverse @ (np.eye(num_classes)[targets] - 1 / num_classes)
     # The error for a photo left out is its coefficient over the inverse's diagonal; with the photo,
     # it is the coefficient times the penalty.
-    owed = coefficients / inverse.diagonal()[:, None] - _RIDGE * coefficients
+    memory = coefficients / inverse.diagonal()[:, None] - _RIDGE * coefficients
     machine = KernelMachine(
         mean,
         std,
@@ -155,7 +154,7 @@ def regress(
         coefficients.astype(np.float32),
         _BANDWIDTH,
     )
-    return machine, owed.astype(np.float32)
+    return machine, memory.astype(np.float32)
 
 
 def _rounded(values: Floats, axis: int | None = None) -> tuple[npt.NDArray[np.int8], Floats]:

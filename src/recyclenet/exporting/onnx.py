@@ -228,7 +228,7 @@ class _Statistics(nn.Module):
     def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits `(N, K)` and statistics `(N, S)` for images `(N, 3, H, W)`.
 
-        The logits of an untrained branch follow the statistics.
+        The logits of an untouched branch follow the statistics.
         """
         logits, _, *statistics = self.pooled(batch)
         return logits, torch.cat(statistics, dim=1)

@@ -55,17 +55,17 @@ class KernelMachine(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """Unfamiliar photos are left to the untrained branch.
+    """A mixture of two sets of logits that depends on how familiar a photo is.
 
-    What was fitted to the training photos is better for photos like them, and worse for others. Its
-    share is sigmoid(slope * similarity + bias); the similarity is the mean of the `num_nearest`
-    largest cosines to the anchors of a kernel machine.
+    One is the sum of the network and the kernel machine, the other that of the untouched branch
+    (`fit.keep_start`). The share of the first is sigmoid(slope * similarity + bias), where the
+    similarity is the mean of the `num_nearest` largest cosines to the kernel machine's anchors.
 
     Attributes:
-        num_nearest: of the anchors.
-        slope: of the share's logit.
-        bias: of the share's logit.
-        start_scale: factor of the untrained branch's logits, which have the rest of the share.
+        num_nearest: number of anchors in the mean.
+        slope: of the sigmoid.
+        bias: of the sigmoid.
+        start_scale: factor of the untouched branch's logits.
     """
 
     num_nearest: int
@@ -79,7 +79,13 @@ class Gate(NamedTuple):
         return np.asarray(1 / (1 + np.exp(-exponents)), np.float32)
 
     def mix(self, logits: Floats, start: Floats, share: Floats) -> Floats:
-        """Return logits `(N, K)`, of the network and the untrained branch, mixed."""
+        """Return the mixture `(N, K)`.
+
+        Args:
+            logits: of the network and the kernel machine, `(N, K)`.
+            start: of the untouched branch, `(N, K)`.
+            share: of `logits`, `(N, 1)`.
+        """
         return share * logits + (1 - share) * self.start_scale * start
 
 
@@ -114,9 +120,9 @@ def add_kernel(
 
     Args:
         proto: a model with logits, `POOLED` statistics and, for a gate, the logits `START` of the
-            untrained branch; the copy has no such outputs.
+            untouched branch; the copy has no such outputs.
         machine: of these statistics.
-        gate: of the sum.
+        gate: mixes the sum with the untouched branch; None for the sum alone.
     """
     added = _copy(proto, "logits", "logits.network")
     kept = [output for output in added.graph.output if output.name not in (POOLED, START)]

@@ -19,13 +19,13 @@ class PooledNetwork(nn.Module):
     """A network that also returns statistics of its frozen stages.
 
     They are the mean and the standard deviation of each channel of each stage's output. If the last
-    branch is untrained, they also contain its features, and its logits are one more output.
+    branch is untouched, they also contain its features, and its logits are one more output.
 
     Args:
         network: the network.
         num_frozen: number of its frozen layer groups, from the stem.
         image_size: side of the input images, pixels.
-        has_start: whether the last branch is the network before fine-tuning.
+        has_start: whether the last branch is untouched: the network before fine-tuning.
 
     Raises:
         UsageError: no stage is frozen.
@@ -50,7 +50,7 @@ class PooledNetwork(nn.Module):
     def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return logits `(N, K)`, features `(N, D)` and statistics `(N, S)` for `(N, 3, H, W)`.
 
-        The logits `(N, K)` of an untrained branch follow.
+        The logits `(N, K)` of an untouched branch follow.
         """
         self._maps.clear()
         head, maps = self.network.backbone, self.network.feature_maps(batch)

@@ -51,7 +51,7 @@ def test_the_statistics_are_those_of_the_frozen_stages() -> None:
     torch.testing.assert_close(found, torch.cat(expected, 1), atol=1e-4, rtol=1e-3)
 
 
-def test_the_untrained_branch_adds_its_features() -> None:
+def test_the_untouched_branch_adds_its_features() -> None:
     pooled, batch = pooled_network(branches=2, freeze_groups=3), torch.rand(4, 3, 32, 32)
     with torch.no_grad():
         maps = pooled.network.backbone.trunk(batch)
@@ -88,7 +88,7 @@ def test_the_graph_adds_the_machine_s_logits() -> None:
     np.testing.assert_array_equal(kept, features)
 
 
-def test_the_graph_leaves_unfamiliar_photos_to_the_untrained_branch() -> None:
+def test_the_graph_leaves_unfamiliar_photos_to_the_untouched_branch() -> None:
     batch = RNG.random((8, 3, 32, 32)).astype(np.float32)
     pooled = pooled_network(branches=2, freeze_groups=3)
     proto = to_onnx(pooled, 32, pooled.output_names)
@@ -177,7 +177,7 @@ def test_a_run_gets_a_machine_that_its_file_contains(
     assert run.info.metrics["nll"] < without.info.metrics["nll"] - 0.1
 
 
-def test_a_run_with_an_untrained_branch_gets_a_gate(
+def test_a_run_with_an_untouched_branch_gets_a_gate(
     photo_folder: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folds, "MIN_PHOTOS", 5)
