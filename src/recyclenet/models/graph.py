@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import onnx
+from scipy.special import expit
 
 # The outputs that `add_kernel` reads and removes; see `models/pooled.py`.
 POOLED, START = "pooled", "start"
@@ -76,7 +77,7 @@ class Gate(NamedTuple):
     def share(self, cosines: Floats, *, leave_out: bool = False) -> Floats:
         """Return the share `(N, 1)` for similarities `(N, M)` to the anchors; see `nearest`."""
         exponents = self.slope * nearest(cosines, self.num_nearest, leave_out=leave_out) + self.bias
-        return np.asarray(1 / (1 + np.exp(-exponents)), np.float32)
+        return np.asarray(expit(exponents), np.float32)
 
     def mix(self, logits: Floats, start: Floats, share: Floats) -> Floats:
         """Return the mixture `(N, K)`.

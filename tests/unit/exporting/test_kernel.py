@@ -117,7 +117,9 @@ def test_the_share_rises_with_the_similarity_to_the_nearest_anchors() -> None:
     shares = gate.share(cosines)[:, 0]
     assert shares[1] < 0.7 < shares[0] < shares[2] < 1
     assert (gate.share(cosines, leave_out=True) < gate.share(cosines)).all()
-    far = gate.share(np.full((1, 4), -1, np.float32))
+    alike = fit_gate(np.full((5, 4), 0.5, np.float32))
+    with np.errstate(all="raise"):
+        far = alike.share(np.full((1, 4), -1, np.float32))
     logits, start = np.float32([[8, 0, 0]]), np.float32([[0, 2, 0]])
     np.testing.assert_allclose(gate.mix(logits, start, far), [[0, 1, 0]], atol=1e-2)
 
