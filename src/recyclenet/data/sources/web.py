@@ -23,6 +23,7 @@ import httpcore2
 from recyclenet.errors import DataError, UsageError
 
 MAX_REDIRECTS = 10
+MIN_BYTES_PER_S = 512  # the slowest transfer that is waited for
 RETRIED_STATUS = frozenset({408, 425, 429, *range(500, 1000)})
 _tls = cache(httpcore2.default_ssl_context)
 
@@ -46,8 +47,7 @@ class Rules:
     """What a request may do.
 
     Attributes:
-        timeout_s: for the headers of an answer; then for silence, or less than `min_bytes_per_s`.
-        min_bytes_per_s: the slowest transfer that is waited for.
+        timeout_s: for the headers of an answer; then for silence, or less than `MIN_BYTES_PER_S`.
         deadline_s: for one answer, however fast it comes.
         allowed: the private servers ("HOST:PORT") that may be asked besides public ones. None: all
             may. Addresses are looked at after connecting, so that no name or redirect hides one,
@@ -57,7 +57,6 @@ class Rules:
     """
 
     timeout_s: float = 30.0
-    min_bytes_per_s: float = 512.0
     deadline_s: float = float("inf")
     allowed: Collection[str] | None = None
     before: Callable[[str], object] = lambda _: None
@@ -103,11 +102,11 @@ def open_url(url: str, headers: dict[str, str], rules: Rules) -> Iterator[httpco
     sent = {"User-Agent": "recyclenet", "Accept-Encoding": "identity", **headers}
     for _ in range(MAX_REDIRECTS + 1):
         rules.before(url)
-        network = _Network(url, rules)
+        connection = _Connection(url, rules)
         proxy = _proxy(url) if rules.allowed is None else None
-        pool = httpcore2.ConnectionPool(_tls(), proxy, network_backend=network)
+        pool = httpcore2.ConnectionPool(_tls(), proxy, network_backend=connection)
         with _failures(url), pool, pool.stream("GET", url, headers=list(sent.items())) as answer:
-            network.head_is_there = True
+            connection.head_is_there = True
             if not 300 <= answer.status < 400:
                 _check_status(url, answer)
                 rules.look(url, answer)
@@ -189,55 +188,45 @@ def _failures(url: str) -> Iterator[None]:
         raise FetchError(url, reason, strikes=1) from error
 
 
-class _Network(httpcore2.SyncBackend):
-    """Makes the connections of one request: to allowed servers, and for no longer than allowed."""
+class _Connection(httpcore2.SyncBackend, httpcore2.NetworkStream):
+    """The connection of one request: to an allowed server, and for no longer than allowed."""
 
     def __init__(self, url: str, rules: Rules) -> None:
-        self.url, self.rules, self.head_is_there = url, rules, False
+        self._url, self._rules, self.head_is_there = url, rules, False
         self._patient_until = time.monotonic() + rules.timeout_s
         self._end = time.monotonic() + rules.deadline_s
 
-    def left_s(self) -> float:
+    def _left_s(self) -> float:
         """How long the next step may take."""
         left_s = min(self._patient_until, self._end) - time.monotonic()
         if left_s <= 0:
             raise httpcore2.ReadTimeout
         return left_s
 
-    def received(self, num_bytes: int) -> None:
-        """Be patient for longer, as bytes have come; a head without end earns nothing."""
-        if self.head_is_there:
-            longer = self._patient_until + num_bytes / self.rules.min_bytes_per_s
-            self._patient_until = min(longer, time.monotonic() + self.rules.timeout_s)
-
     def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore2.NetworkStream:
-        stream, allowed = super().connect_tcp(host, port, self.left_s()), self.rules.allowed
+        self._stream, allowed = super().connect_tcp(host, port, self._left_s()), self._rules.allowed
         if allowed is not None and f"{host}:{port}" not in allowed:
-            peer = ipaddress.ip_address(stream.get_extra_info("server_addr")[0].partition("%")[0])
+            address = self._stream.get_extra_info("server_addr")[0].partition("%")[0]
+            peer = ipaddress.ip_address(address)
             peer = getattr(peer, "ipv4_mapped", None) or peer
             if not peer.is_global:
-                stream.close()
-                raise FetchError(self.url, f"a private address ({peer}), which is not asked")
-        return _Connection(stream, self)
+                self.close()
+                raise FetchError(self._url, f"a private address ({peer}), which is not asked")
+        return self
 
-
-class _Connection(httpcore2.NetworkStream):
-    """A connection that keeps to its request's time."""
-
-    def __init__(self, stream: httpcore2.NetworkStream, network: _Network) -> None:
-        self._stream, self._network = stream, network
+    def start_tls(self, *args: Any, **options: Any) -> httpcore2.NetworkStream:
+        self._stream = self._stream.start_tls(*args, **{**options, "timeout": self._left_s()})
+        return self
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        content = self._stream.read(max_bytes, self._network.left_s())
-        self._network.received(len(content))
+        content = self._stream.read(max_bytes, self._left_s())
+        if self.head_is_there:  # a head without end earns no patience
+            longer = self._patient_until + len(content) / MIN_BYTES_PER_S
+            self._patient_until = min(longer, time.monotonic() + self._rules.timeout_s)
         return content
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._network.left_s())
-
-    def start_tls(self, *args: Any, **options: Any) -> httpcore2.NetworkStream:
-        options["timeout"] = self._network.left_s()
-        return _Connection(self._stream.start_tls(*args, **options), self._network)
+        self._stream.write(buffer, self._left_s())
 
     def close(self) -> None:
         self._stream.close()
