@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import os
 import random
 import re
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -40,9 +41,7 @@ class Fetcher(Rules):
     first_wait_s: float = 1.0
     longest_wait_s: float = 60.0
     num_received_bytes: int = 0
-
-    def __post_init__(self) -> None:
-        self.lock = threading.Lock()
+    lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def fetch(self, url: str, max_bytes: int, progress: Progress = silent) -> bytes:
         """Fetch a small file into memory.
@@ -61,18 +60,16 @@ class Fetcher(Rules):
             FetchError: it cannot be had, or is larger than `max_bytes`.
             RecycleNetError: `part` cannot be written, or another download is writing it.
         """
-        is_empty = False
         try:
             with _open_part(part) as file:
+                transfer = _Transfer(self, url, max_bytes, progress, file, _note_path(part))
                 try:
-                    _Transfer(self, url, max_bytes, progress, file, _note_path(part)).run()
+                    transfer.run()
                 finally:
-                    is_empty = file.seek(0, os.SEEK_END) == 0
+                    if not transfer.size():
+                        discard(part)
         except OSError as error:
             raise cannot_write(part, error) from error
-        finally:
-            if is_empty:
-                discard(part)
 
 
 @dataclass
@@ -98,23 +95,23 @@ class _Transfer:
 
     def run(self) -> None:
         """Attempt it until it succeeds, waiting longer after each failure."""
-        fetcher, strikes, furthest, num_tried = self.fetcher, 0, 0, 0
-        while True:
-            num_tried += 1
+        fetcher, strikes, furthest = self.fetcher, 0, 0
+        for num_tried in itertools.count(1):
             try:
-                return self.attempt()
+                self.attempt()
+                return
             except FetchError as error:
                 if not error.strikes:
                     raise
-                failure, place = error, self.size()
-            strikes = failure.strikes + (0 if place > furthest else strikes)
-            furthest = max(furthest, place)
-            if strikes >= fetcher.num_failures or num_tried >= fetcher.num_attempts:
-                reason = f"{failure.reason} (attempts: {num_tried})"
-                raise FetchError(self.url, reason, strikes=failure.strikes)
-            backoff_s = fetcher.first_wait_s * 2 ** (strikes - 1) * random.uniform(0.5, 1.0)
-            wait_s = min(max(backoff_s, failure.wait_s), fetcher.longest_wait_s)
-            self.progress(place, None, f"{failure.reason}; again in {wait_s:.0f} s")
+                place = self.size()
+                strikes = error.strikes + (0 if place > furthest else strikes)
+                furthest = max(furthest, place)
+                if strikes >= fetcher.num_failures or num_tried >= fetcher.num_attempts:
+                    reason = f"{error.reason} (attempts: {num_tried})"
+                    raise FetchError(self.url, reason, strikes=error.strikes) from error
+                backoff_s = fetcher.first_wait_s * 2 ** (strikes - 1) * random.uniform(0.5, 1.0)
+                wait_s = min(max(backoff_s, error.wait_s), fetcher.longest_wait_s)
+                self.progress(place, None, f"{error.reason}; again in {wait_s:.0f} s")
             time.sleep(wait_s)
 
     def attempt(self) -> None:
@@ -140,7 +137,6 @@ class _Transfer:
     def receive(self, answer: httpcore2.Response, size: str) -> None:
         """Append the body of an answer; the whole file has `size` bytes, if that is a number."""
         place, total = self.size(), int(size) if re.fullmatch(r"\d{1,18}", size) else None
-        self.check_size(total or 0)
         self.version = _version(answer)
         if self.note is not None:
             write_text(self.note, self.version)
@@ -148,18 +144,14 @@ class _Transfer:
             place += len(chunk)
             with self.fetcher.lock:
                 self.fetcher.num_received_bytes += len(chunk)
-            self.check_size(place)
+            if max(place, total or 0) > self.max_bytes:
+                self.restart()
+                allowed = f"{self.max_bytes / 1e6:g} MB"
+                raise FetchError(self.url, f"larger than the {allowed} allowed for it")
             self.file.write(chunk)
             self.progress(place, total)
         if total is not None and place < total:
             raise FetchError(self.url, f"sent {place} of {total} bytes", strikes=1)
-
-    def check_size(self, num_bytes: int) -> None:
-        """Refuse a file that is larger than allowed, and forget it."""
-        if num_bytes > self.max_bytes:
-            self.restart()
-            allowed = f"{self.max_bytes / 1e6:g} MB"
-            raise FetchError(self.url, f"larger than the {allowed} allowed for it")
 
     def size(self) -> int:
         """Bytes that have come."""
