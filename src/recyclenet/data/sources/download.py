@@ -24,16 +24,8 @@ from recyclenet.data.manifest import (
     trashnet_manifest,
     write_manifest,
 )
+from recyclenet.data.sources import origins
 from recyclenet.data.sources.fetch import Fetcher, discard
-from recyclenet.data.sources.origins import (
-    ArchiveError,
-    Photos,
-    at_archive_url,
-    at_base_url,
-    in_folder,
-    other_files,
-    photos_at,
-)
 from recyclenet.data.sources.web import FetchError, check_url, shown
 from recyclenet.errors import (
     EXIT_FAILURE,
@@ -104,12 +96,12 @@ def verify_trashnet(
     """
     manifest = manifest or trashnet_manifest()
     missing = _by_name(manifest)
-    place, photos = photos_at(place, missing, progress)
+    place, photos = origins.photos_at(place, missing, progress)
     try:
-        different = _check(photos, missing)
+        _take(photos, missing)
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing was changed") from None
-    return _report(place, manifest, missing, different)
+    return _report(place, manifest, missing)
 
 
 def get_trashnet(
@@ -146,8 +138,9 @@ def get_trashnet(
     if to.exists() and not to.is_dir():
         raise UsageError(f"{to} is a file; name a folder to put the photos in")
     try:
-        if different := _check(in_folder(to, missing, progress), missing):
-            raise _taken(to / different[0])
+        _take(origins.in_folder(to, missing, progress), missing)
+        for name in missing:
+            _check_free(to / name)
         num_missing = len(missing)
         problems = _fill(to, missing, offers)
     except KeyboardInterrupt:
@@ -178,35 +171,31 @@ def _by_name(manifest: Manifest) -> dict[str, Sample]:
     return {sample.path.as_posix(): sample for sample in manifest}
 
 
-def _is_right(content: bytes | None, sample: Sample) -> bool:
-    return content is not None and hashlib.sha256(content).hexdigest() == sample.sha256
-
-
-def _check(photos: Photos, missing: dict[str, Sample]) -> tuple[str, ...]:
-    """Take the photos that are right from `missing`; return the names under which others lie."""
-    seen = set()
+def _take(photos: origins.Photos, missing: dict[str, Sample], folder: Path | None = None) -> None:
+    """Take the photos that are right from `missing`, and put them into `folder`, if it is given."""
     for name, content in photos:
-        seen.add(name)
-        if _is_right(content, missing[name]):
+        if hashlib.sha256(content).hexdigest() == missing[name].sha256:
+            if folder is not None:
+                _check_free(folder / name)  # somebody may have put a file there meanwhile
+                write_bytes(folder / name, content)
             del missing[name]
-    return tuple(name for name in missing if name in seen)
 
 
 def _offer(
     source: str | Path, to: Path, missing: dict[str, Sample], fetcher: Fetcher, progress: Progress
-) -> tuple[str, Photos]:
+) -> tuple[str, origins.Photos]:
     """Return the name of a source, and what it has of the photos that are missing."""
     if isinstance(source, Path):
-        return str(source), photos_at(source, missing, progress)[1]
+        return str(source), origins.photos_at(source, missing, progress)[1]
     url = check_url(source)
     if url.endswith("/"):
-        return shown(url), at_base_url(url, missing, fetcher, progress)
+        return shown(url), origins.at_base_url(url, missing, fetcher, progress)
     part = to / f".recyclenet-{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
-    return shown(url), at_archive_url(url, part, missing, fetcher, progress)
+    return shown(url), origins.at_archive_url(url, part, missing, fetcher, progress)
 
 
 def _fill(
-    folder: Path, missing: dict[str, Sample], offers: Iterable[tuple[str, Photos]]
+    folder: Path, missing: dict[str, Sample], offers: Iterable[tuple[str, origins.Photos]]
 ) -> list[str]:
     """Ask one source after the other for what is missing; return what they could not give."""
     problems: list[str] = []
@@ -214,28 +203,23 @@ def _fill(
         if not missing:
             break
         _log.info("getting %d photos from %s", len(missing), title)
-        problem = ""
         try:
-            for name, content in photos:
-                if content is None or not _is_right(content, missing[name]):
-                    continue
-                if os.path.lexists(folder / name):  # somebody has put a file there meanwhile
-                    raise _taken(folder / name)
-                write_bytes(folder / name, content)
-                del missing[name]
-        except (FetchError, ArchiveError) as error:
+            _take(photos, missing, folder)
+            problem = f"{title}: {len(missing)} photos missing or damaged"
+        except (FetchError, origins.ArchiveError) as error:
             problem = str(error)
         if missing:
-            problems.append(problem or f"{title}: {len(missing)} photos missing or damaged")
-            _log.info("%s", problems[-1])
+            problems.append(problem)
+            _log.info("%s", problem)
     return problems
 
 
-def _taken(path: Path) -> DataError:
-    return DataError(
-        f"{path} differs from the dataset's photo of that name and is never overwritten; move it "
-        f"away or choose another folder"
-    )
+def _check_free(path: Path) -> None:
+    if os.path.lexists(path):
+        raise DataError(
+            f"{path} differs from the dataset's photo of that name and is never overwritten; move "
+            f"it away or choose another folder"
+        )
 
 
 def _write_table(folder: Path, manifest: Manifest, force: bool) -> str:
@@ -256,16 +240,15 @@ def _write_table(folder: Path, manifest: Manifest, force: bool) -> str:
     return ""
 
 
-def _report(
-    place: Path, manifest: Manifest, missing: Collection[str], different: tuple[str, ...] = ()
-) -> DownloadReport:
-    table = place / MANIFEST_NAME
+def _report(place: Path, manifest: Manifest, missing: Collection[str]) -> DownloadReport:
+    files, known = origins.files_at(place), _by_name(manifest)
+    names, table = set(files.values()), place / MANIFEST_NAME
     return DownloadReport(
         place=place,
         num_expected=len(manifest),
         num_verified=len(manifest) - len(missing),
-        missing=tuple(name for name in missing if name not in different),
-        different=different,
-        extra=other_files(place, _by_name(manifest)),
+        missing=tuple(name for name in missing if name not in names),
+        different=tuple(name for name in missing if name in names),
+        extra=tuple(sorted(path for path, name in files.items() if name not in known)),
         manifest=table if table.is_file() else None,
     )

@@ -1,17 +1,14 @@
 """Where the photos of a data set come from: a folder, a zip archive, or the address of either.
 
-Each source yields names of wanted photos and what it has under them: perhaps several things under
-one name, or None for what cannot be a photo. Once a right photo has come, its
-name is no longer wanted.
+Each source yields names of wanted photos and what it has under them, perhaps several things under
+one name. Once a right photo has come, its name is no longer wanted.
 """
 
 from __future__ import annotations
 
-import os
 import stat
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,7 +22,6 @@ from recyclenet.errors import DataError, UsageError
 MAX_PHOTO_BYTES = 5_000_000
 MAX_ARCHIVE_BYTES = 500_000_000
 MAX_UNPACKED_BYTES = 500_000_000
-MAX_COPIES = 4  # of one photo in an archive
 # A base address that has none of this many photos in a row is not worth thousands of requests.
 MAX_MISSES_IN_A_ROW = 20
 # bz2 and lzma members can unpack to gigabytes before a reader may object.
@@ -33,7 +29,7 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # A RuntimeError is what a member with a password raises.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
 
-Photos = Iterator[tuple[str, bytes | None]]
+Photos = Iterator[tuple[str, bytes]]
 Names = Collection[str]  # CLASS/PHOTO of what is wanted
 
 
@@ -60,14 +56,14 @@ def photos_at(place: Path, names: Names, progress: Progress) -> tuple[Path, Phot
 
 def in_folder(folder: Path, names: Names, progress: Progress) -> Photos:
     """Yield what lies in a folder."""
-    paths = {name: folder / name for name in names if os.path.lexists(folder / name)}
-    total, num_read = sum(_size(path) for path in paths.values()), 0
-    for name, path in paths.items():
+    sizes = {name: size for name in names if (size := _size(folder / name))}
+    total, num_read = sum(sizes.values()), 0
+    for name, size in sizes.items():
         try:
-            content = path.read_bytes() if _size(path) else None
+            content = (folder / name).read_bytes()
         except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror}") from error
-        num_read += len(content or b"")
+            raise DataError(f"cannot read {folder / name}: {error.strerror}") from error
+        num_read += size
         progress(num_read, total, "verifying")
         yield name, content
 
@@ -92,32 +88,30 @@ def in_archive(path: Path, title: str, names: Names, progress: Progress) -> Phot
         ArchiveError: it is no zip archive, or unpacks to more than any copy of the data set would.
         DataError: it cannot be read.
     """
-    num_unpacked, num_copies = 0, Counter[str]()
+    num_unpacked = 0
     with _open_archive(path, title) as archive:
-        found = [(member, name) for member, name in _visible(archive) if name in names]
+        found = [
+            (member, name)
+            for member, name in _visible(archive)
+            if name in names and member.compress_type in METHODS
+            if member.file_size <= MAX_PHOTO_BYTES
+        ]
         total = sum(member.file_size for member, _ in found)
         for member, name in found:
-            num_copies[name] += 1
-            if name not in names or num_copies[name] > MAX_COPIES:
-                continue  # a copy of it was right, or so many are wrong
-            content = _unpacked(archive, member)
-            num_unpacked += len(content or b"")
+            if name not in names:
+                continue  # a copy of it was right
+            num_unpacked += member.file_size
             if num_unpacked > MAX_UNPACKED_BYTES:
                 raise ArchiveError(f"{title}: unpacks to over {MAX_UNPACKED_BYTES / 1e6:g} MB")
             progress(num_unpacked, total, "verifying")
+            try:
+                with archive.open(member) as file:
+                    # Checks the CRC. Without a limit, zipfile would first unpack all of a member
+                    # that is larger than it says.
+                    content = file.read(member.file_size)
+            except DAMAGE:
+                continue
             yield name, content
-
-
-def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | None:
-    """What `member` holds; None if it is damaged, encrypted, large or packed in an unusual way."""
-    if member.compress_type not in METHODS or member.file_size > MAX_PHOTO_BYTES:
-        return None
-    try:
-        with archive.open(member) as file:
-            # zipfile reads no further than the size the member states, and checks its CRC.
-            return file.read(MAX_PHOTO_BYTES)
-    except DAMAGE:
-        return None
 
 
 def _visible(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
@@ -141,15 +135,13 @@ def _open_archive(path: Path, title: str) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def other_files(place: Path, names: Names) -> tuple[str, ...]:
-    """Visible files in the folders of a folder or an archive whose names are others, sorted."""
+def files_at(place: Path) -> dict[str, str]:
+    """Return the visible files in the folders of a folder or an archive: CLASS/PHOTO by path."""
     if place.is_dir():
         paths = (path for path in place.glob("[!.]*/[!.]*") if path.is_file())
-        found = {name: name for name in (path.relative_to(place).as_posix() for path in paths)}
-    else:
-        with _open_archive(place, str(place)) as archive:
-            found = {member.filename: name for member, name in _visible(archive)}
-    return tuple(sorted(path for path, name in found.items() if name not in names))
+        return {name: name for name in (path.relative_to(place).as_posix() for path in paths)}
+    with _open_archive(place, str(place)) as archive:
+        return {member.filename: name for member, name in _visible(archive)}
 
 
 def at_archive_url(

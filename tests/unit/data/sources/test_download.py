@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import warnings
 import zipfile
 from contextlib import suppress
@@ -487,6 +488,21 @@ def test_bombs_and_lies_in_an_archive_are_refused(server, zip_url, tmp_path):
     report = get(tmp_path, zip_url)
     assert set(report.missing) == {FIRST, "glass/glass2.jpg"}
     assert set(photos_in(tmp_path)) == set(PHOTOS) - set(report.missing)
+
+
+def test_member_larger_than_it_says_is_not_unpacked_whole(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(FIRST, bytes(60_000_000))
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 24 : entry + 28] = struct.pack("<I", 20_000)
+    (tmp_path / "a.zip").write_bytes(content)
+    tracemalloc.start()
+    try:
+        assert verify_trashnet(tmp_path / "a.zip", manifest=MANIFEST).different == (FIRST,)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_archive_that_unpacks_to_too_much_is_refused(server, zip_url, tmp_path, monkeypatch):
