@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from recyclenet.core.files import cannot_write, read_text, write_bytes, write_text
 from recyclenet.core.images import decoded, read_header
-from recyclenet.core.outputs import COLLECTED, is_earlier
+from recyclenet.core.outputs import COLLECTED, Output, check_outputs, is_earlier
 from recyclenet.core.progress import Progress, silent
 from recyclenet.data.folders import is_label
 from recyclenet.data.manifest import MANIFEST_NAME, Manifest, Sample, write_manifest
@@ -134,13 +134,9 @@ class Collector:
             raise UsageError(
                 f"{self.folder} already has another manifest; choose another --out, or add --force"
             )
-        if os.path.lexists(journal) and not is_earlier(journal, COLLECTED):
-            if not self.force:
-                raise UsageError(
-                    f"{journal} is not a list of collected photos; choose another --out, or add "
-                    f"--force"
-                )
-            journal.unlink()
+        check_outputs([Output("--out", journal, COLLECTED)], (), self.force)
+        if self.force and not is_earlier(journal, COLLECTED):
+            journal.unlink(missing_ok=True)
         self.journal = read_journal(journal)
 
     @property
@@ -229,13 +225,10 @@ class Collector:
         found = Found(url, label, licence=licence)
         try:
             self._keep(self._fetcher.fetch(url, self.max_bytes), found)
-            return
-        except FetchError as error:
-            reason = str(error)
-        except ImageError as error:
-            reason = f"{shown(url)}: {error}"
-        with self._lock:
-            self._write_down(replace(found, reason=reason))
+        except (FetchError, ImageError) as error:
+            reason = str(error) if isinstance(error, FetchError) else f"{shown(url)}: {error}"
+            with self._lock:
+                self._write_down(replace(found, reason=reason))
 
     def _keep(self, content: bytes, found: Found) -> None:
         """Keep a picture that is large enough and no copy."""
@@ -248,9 +241,8 @@ class Collector:
         suffix = _SUFFIXES.get(header.kind, f".{header.kind.lower()}")
         name = f"{found.label}/{digest[:16]}{suffix}"
         with self._lock:
-            kept = [other for other in self.journal if other.phash]
-            same_bytes = any(digest == other.sha256 for other in kept)
-            if same_bytes or is_copy(phash, [other.phash for other in kept]):
+            kept = {other.sha256: other.phash for other in self.journal if other.path}
+            if digest in kept or is_copy(phash, list(kept.values())):
                 raise ImageError("it is a copy of a photo already collected")
             path = self.folder / name
             if not self.force and path.exists() and path.read_bytes() != content:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,11 +77,11 @@ def _rows(path: Path) -> list[tuple[str, str, str, str]]:
 
 
 def search(
-    engine: str, keyword: str, pages: range, per_page: int, fetch: Fetch, address: str = ""
+    engine: str, keyword: str, pages: range, per_page: int, fetch: Fetch, mirror: str = ""
 ) -> Iterator[str]:
     """Yield the addresses of pictures that an engine shows for a keyword on some result pages.
 
-    `fetch` reads a result page; `address` is a server to ask in place of the engine's own.
+    `fetch` reads a result page; `mirror` is a server to ask in place of the engine's own.
 
     Raises:
         UsageError: an unknown engine.
@@ -101,8 +102,8 @@ def search(
         feeder.out_queue = SimpleNamespace(put=urls.append)
         feeder.feed(keyword=keyword, offset=page * per_page, max_num=per_page)
         for url in urls:
-            if address:
-                server = urlsplit(address)
+            if mirror:
+                server = urlsplit(mirror)
                 url = urlunsplit(urlsplit(url)._replace(scheme=server.scheme, netloc=server.netloc))
             content = fetch(check_url(url.replace(" ", "%20")))
             try:
@@ -110,4 +111,6 @@ def search(
                 found = [str(task["file_url"]) for task in tasks]
             except Exception as error:  # a page can make the parser raise nearly anything
                 raise FetchError(url, "it did not return a page of results") from error
-            yield from found
+            for address in found:
+                with suppress(UsageError):  # engines also show what is no address
+                    yield check_url(address)

@@ -272,6 +272,14 @@ def test_engines_are_asked_page_by_page(server, collector):
         list(search("bnig", "x", range(1), 1, fetch))
 
 
+def test_an_engine_may_show_what_is_no_address(server, collector):
+    shown = ["", "\ud800", "http://a/\ud800", "data:x", f"{server.url}/7.jpg"]
+    page = json.dumps({"data": [{"hoverURL": url} for url in shown]}).encode()
+    found = search("baidu", "x", range(1), 30, lambda _: page)
+    assert collector().collect("glass", ((url, "") for url in found), 9) == 1
+    assert collector().counts == {"glass": 1}, "the journal can be read"
+
+
 def test_an_engine_that_refuses_says_so(collector, server):
     server.files["/robots.txt"] = b"User-agent: *\nDisallow: /images\n"
     with pytest.raises(FetchError, match=r"robots\.txt"):
