@@ -149,13 +149,13 @@ class Collector:
         """Whether all bytes that are allowed have been received."""
         return self._fetcher.num_received_bytes >= self.max_total_bytes
 
-    def fetch(self, url: str, max_bytes: int = _PAGE_BYTES) -> bytes:
-        """Fetch one address if its host lets us, after a due pause.
+    def fetch(self, url: str) -> bytes:
+        """Fetch one page if its host lets us, after a due pause.
 
         Raises:
             FetchError: it cannot be had, or must not.
         """
-        return self._fetcher.fetch(url, max_bytes)
+        return self._fetcher.fetch(url, _PAGE_BYTES)
 
     def collect(
         self,
@@ -201,12 +201,12 @@ class Collector:
         Raises:
             DataError: there are none.
         """
-        photos = [row for row in self.journal if row.path and (self.folder / row.path).is_file()]
-        if not photos:
+        rows = [row for row in self.journal if row.path and (self.folder / row.path).is_file()]
+        if not rows:
             reasons = Counter(found.reason.partition(": ")[2] for found in self.journal)
             most = "; ".join(f"{count}x {reason}" for reason, count in reasons.most_common(3))
             raise DataError(f"no photo could be collected ({most or 'no URLs'})")
-        rows = (
+        photos = (
             Sample(
                 self.folder / row.path,
                 row.label,
@@ -214,9 +214,9 @@ class Collector:
                 source=row.url,
                 licence=row.licence,
             )
-            for row in photos
+            for row in rows
         )
-        manifest = Manifest(tuple(rows))
+        manifest = Manifest(tuple(photos))
         write_manifest(manifest, self.folder / MANIFEST_NAME)
         return manifest
 

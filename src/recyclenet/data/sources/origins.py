@@ -10,7 +10,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -123,16 +123,13 @@ def _visible(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
             yield member, "/".join(parts[-2:])
 
 
-@contextmanager
-def _open_archive(path: Path, title: str) -> Iterator[zipfile.ZipFile]:
+def _open_archive(path: Path, title: str) -> zipfile.ZipFile:
     try:
-        archive = zipfile.ZipFile(path)
+        return zipfile.ZipFile(path)
     except DAMAGE as error:
         raise ArchiveError(f"{title}: not a zip archive, or a damaged one") from error
     except OSError as error:
         raise DataError(f"cannot read {title}: {error.strerror or error}") from error
-    with archive:
-        yield archive
 
 
 def files_at(place: Path) -> dict[str, str]:

@@ -161,11 +161,9 @@ def _check_status(url: str, answer: httpcore2.Response) -> None:
 
 def _seconds_until(value: str) -> float:
     """Seconds that a Retry-After asks to wait for; 0 where it does not say."""
-    if re.fullmatch(r"\d{1,9}", value):
-        return float(value)
     with suppress(ValueError, TypeError):
         return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    return 0.0
+    return float(value) if re.fullmatch(r"\d{1,9}", value) else 0.0
 
 
 @contextmanager
@@ -173,19 +171,17 @@ def _failures(url: str) -> Iterator[None]:
     """Say what a failed connection means."""
     try:
         yield
-    except httpcore2.TimeoutException:
-        reason = "the server answered too slowly or not at all"
-        raise FetchError(url, reason, strikes=1) from None
+    except httpcore2.TimeoutException as error:
+        raise FetchError(url, "the server answered too slowly or not at all", strikes=1) from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError) as error:
-        cause = error.args[0] if error.args else None  # what the system said
+        cause = error.args[0] if error.args else "no reason given"  # what the system said
+        reason, strikes = f"the connection was lost ({cause})", 1
         if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = f"its certificate cannot be verified ({cause.verify_message})"
-            raise FetchError(url, reason) from error
-        if isinstance(cause, socket.gaierror | ConnectionRefusedError):
+            reason, strikes = f"its certificate cannot be verified ({cause.verify_message})", 0
+        elif isinstance(cause, socket.gaierror | ConnectionRefusedError):
             # Nobody offline should have to sit through all the waits of a busy server.
-            raise FetchError(url, f"cannot be reached: {cause.strerror}", strikes=2) from error
-        reason = f"the connection was lost ({cause or 'no reason given'})"
-        raise FetchError(url, reason, strikes=1) from error
+            reason, strikes = f"cannot be reached: {cause.strerror}", 2
+        raise FetchError(url, reason, strikes=strikes) from error
 
 
 class _Connection(httpcore2.SyncBackend, httpcore2.NetworkStream):
