@@ -177,13 +177,13 @@ class Collector:
         fresh = ((url, label, licence) for url, licence in addresses if url not in seen)
         pool = ThreadPoolExecutor(_WORKERS)
         try:
-            while not self.is_full:
-                missing = target - self.counts[label]
-                progress(self.counts[label], target)
-                for address in islice(fresh, min(missing, _WORKERS) - len(waiting)):
+            while not self.is_full and (missing := target - self.counts[label]) > 0:
+                progress(target - missing, target)
+                num_idle = max(0, min(missing, _WORKERS) - len(waiting))
+                for address in islice(fresh, num_idle):
                     seen.add(address[0])
                     waiting.add(pool.submit(self._take, *address))
-                if missing <= 0 or not waiting:
+                if not waiting:
                     break
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:

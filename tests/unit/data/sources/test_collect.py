@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import io
 import json
@@ -83,6 +84,16 @@ def test_enough_is_enough(server, collector):
     mine = collector()
     assert mine.collect("glass", addresses(server, *(f"{n}.jpg" for n in range(10))), 3) == 3
     assert sum(request.path.endswith(".jpg") for request in server.requests) == 3
+
+
+def test_photos_may_come_faster_than_they_are_counted(server, collector, monkeypatch):
+    def late(futures, return_when):
+        done, _ = concurrent.futures.wait(futures)
+        return {done.pop()}, done
+
+    monkeypatch.setattr("recyclenet.data.sources.collect.wait", late)
+    mine = collector()
+    assert mine.collect("glass", addresses(server, *(f"{n}.jpg" for n in range(10))), 3) == 3
 
 
 def test_the_next_call_goes_on_and_asks_nothing_twice(server, collector, tmp_path):
