@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import httpcore2
     from protego import Protego
 
+Addresses = Iterable[tuple[str, str]]  # URL and licence of each picture
 AGENT = "recyclenet"
 JOURNAL = "collected.jsonl"
 # File name endings by format; unusual ones bear their format's name.
@@ -150,27 +151,15 @@ class Collector:
         return self._fetcher.num_received_bytes >= self.max_total_bytes
 
     def fetch(self, url: str) -> bytes:
-        """Fetch one page if its host lets us, after a due pause.
-
-        Raises:
-            FetchError: it cannot be had, or must not.
-        """
+        """Fetch one page if its host lets us, after a due pause; raise a FetchError otherwise."""
         return self._fetcher.fetch(url, _PAGE_BYTES)
 
     def collect(
-        self,
-        label: str,
-        addresses: Iterable[tuple[str, str]],
-        target: int,
-        progress: Progress = silent,
+        self, label: str, addresses: Addresses, target: int, progress: Progress = silent
     ) -> int:
         """Fetch pictures of one class until the folder holds `target`; return how many it holds.
 
-        Args:
-            label: the class.
-            addresses: (url, licence) of each picture; asked for one by one, as needed.
-            target: how many photos of the class are enough.
-            progress: is told how many photos there are.
+        `addresses` are asked for as needed; `progress` is told how many photos there are.
         """
         waiting: set[Future[None]] = set()
         seen = {found.url for found in self.journal}

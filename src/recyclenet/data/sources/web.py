@@ -202,8 +202,7 @@ class _Connection(httpcore2.SyncBackend, httpcore2.NetworkStream):
     def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore2.NetworkStream:
         self._stream, allowed = super().connect_tcp(host, port, self._left_s()), self._rules.allowed
         if allowed is not None and f"{host}:{port}" not in allowed:
-            address = self._stream.get_extra_info("server_addr")[0].partition("%")[0]
-            peer = ipaddress.ip_address(address)
+            peer = ipaddress.ip_address(self._stream.get_extra_info("server_addr")[0])
             peer = getattr(peer, "ipv4_mapped", None) or peer
             if not peer.is_global:
                 self.close()
