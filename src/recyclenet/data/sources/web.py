@@ -209,8 +209,10 @@ class _Connection(httpcore2.SyncBackend, httpcore2.NetworkStream):
                 raise FetchError(self._url, f"a private address ({peer}), which is not asked")
         return self
 
-    def start_tls(self, *args: Any, **options: Any) -> httpcore2.NetworkStream:
-        self._stream = self._stream.start_tls(*args, **{**options, "timeout": self._left_s()})
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_: Any, **__: Any
+    ) -> httpcore2.NetworkStream:
+        self._stream = self._stream.start_tls(ssl_context, server_hostname, self._left_s())
         return self
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:

@@ -372,6 +372,22 @@ def test_proxy_of_the_environment_is_used(server, zip_url, tmp_path, monkeypatch
     assert_complete(tmp_path)
 
 
+def test_proxy_of_the_environment_is_used_for_https(tmp_path, monkeypatch):
+    reached = []
+
+    def connect(backend, host, port, *_):
+        reached.append(f"{host}:{port}")
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(GOOD)}\r\n\r\n"
+        return httpcore2.MockStream([b"HTTP/1.1 200 OK\r\n\r\n", head.encode() + GOOD])
+
+    monkeypatch.setattr(httpcore2.SyncBackend, "connect_tcp", connect)
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    get(tmp_path, "https://photos.example/set.zip")
+    assert_complete(tmp_path)
+    assert reached == ["proxy.example:3128"]
+
+
 def test_dripping_server_is_given_up(server, zip_url, tmp_path, answer):
     server.always[ZIP] = answer(drip_s=0.05)
     began = time.monotonic()
