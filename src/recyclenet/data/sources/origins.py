@@ -26,15 +26,15 @@ MAX_UNPACKED_BYTES = 500_000_000
 MAX_MISSES_IN_A_ROW = 20
 # bz2 and lzma members can unpack to gigabytes before a reader may object.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# A RuntimeError is what a member with a password raises.
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
+# A member with a password raises a RuntimeError, one at an impossible place an OSError.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, OSError)
 
 Photos = Iterator[tuple[str, bytes]]
 Names = Collection[str]  # CLASS/PHOTO of what is wanted
 
 
 class ArchiveError(DataError):
-    """A file is no zip archive, or one that is not safe to unpack."""
+    """A file cannot be read, is no zip archive, or is not safe to unpack."""
 
 
 def photos_at(place: Path, names: Names, progress: Progress) -> tuple[Path, Photos]:
@@ -85,8 +85,7 @@ def in_archive(path: Path, title: str, names: Names, progress: Progress) -> Phot
     its folder.
 
     Raises:
-        ArchiveError: it is no zip archive, or unpacks to more than any copy of the data set would.
-        DataError: it cannot be read.
+        ArchiveError: it cannot be read, or unpacks to more than any copy of the data set would.
     """
     num_unpacked = 0
     with _open_archive(path, title) as archive:
@@ -127,9 +126,8 @@ def _open_archive(path: Path, title: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except DAMAGE as error:
-        raise ArchiveError(f"{title}: not a zip archive, or a damaged one") from error
-    except OSError as error:
-        raise DataError(f"cannot read {title}: {error.strerror or error}") from error
+        reason = getattr(error, "strerror", None) or "not a zip archive, or a damaged one"
+        raise ArchiveError(f"cannot read {title}: {reason}") from error
 
 
 def files_at(place: Path) -> dict[str, str]:

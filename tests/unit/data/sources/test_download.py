@@ -463,6 +463,19 @@ def test_damage_inside_the_archive_leaves_the_photo_out(server, zip_url, tmp_pat
     assert not list(tmp_path.glob(".*")), "a spoiled archive is not taken up again"
 
 
+def test_archive_with_members_at_impossible_places_is_left_for_the_next_source(
+    server, zip_url, tmp_path
+):
+    odd = bytearray(GOOD)
+    end = odd.rindex(b"PK\x05\x06")
+    (start,) = struct.unpack_from("<I", odd, end + 16)
+    struct.pack_into("<I", odd, end + 16, start + 1_000)  # all members move to before the file
+    server.files["/odd.zip"] = bytes(odd)
+    report = get(tmp_path, server.url + "/odd.zip", zip_url)
+    assert_complete(tmp_path)
+    assert "odd.zip" in report.problems[0]
+
+
 def test_photo_by_photo_survives_drops_and_refuses_large_files(server, tmp_path, answer):
     server.files.update({f"/raw/{name}": content for name, content in PHOTOS.items()})
     server.script[f"/raw/{FIRST}"] = [answer(cut=5_000, abrupt=True), answer(status=503)]
