@@ -161,7 +161,7 @@ def _check_status(url: str, answer: httpcore2.Response) -> None:
 
 def _seconds_until(value: str) -> float:
     """Seconds that a Retry-After asks to wait for; 0 where it does not say."""
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, TypeError, OverflowError):
         return (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
     return float(value) if re.fullmatch(r"\d{1,9}", value) else 0.0
 

@@ -310,6 +310,19 @@ def test_busy_server_is_asked_again_after_the_time_it_names(server, zip_url, tmp
 
 
 @pytest.mark.parametrize(
+    "value", ["-1", "soon", "9" * 5_000, "Mon, 01 Jan 2020 00:00:00 +99999999999999"]
+)
+def test_busy_server_that_names_no_time_is_asked_again_soon(
+    server, zip_url, tmp_path, answer, value
+):
+    server.script[ZIP] = [answer(status=503, headers={"Retry-After": value})]
+    began = time.monotonic()
+    get(tmp_path, zip_url)
+    assert_complete(tmp_path)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
     ("status", "num_tries", "message"), [(500, 4, "HTTP 500"), (404, 1, "HTTP 404")]
 )
 def test_failing_server_is_left_for_the_next_source(
