@@ -19,16 +19,16 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
 ) -> None:
     """Check the installation: versions, extras, model file, and a test classification."""
-    import os
     import platform
 
     from recyclenet import __version__
     from recyclenet.cli.rows import print_row
+    from recyclenet.core.resources import num_cores
 
     facts: dict[str, Any] = {
         "recyclenet": __version__,
         "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "system": f"{platform.system()} {platform.machine()}, {num_cores()} cores",
         "light": {name: _version(name) for name in LIGHT},
         "extras": {
             extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()

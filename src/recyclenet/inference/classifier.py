@@ -17,6 +17,7 @@ import numpy.typing as npt
 from recyclenet.core.decision import ASK, bin_chooser, softmax, trust
 from recyclenet.core.images import MAX_PIXELS, ImageArray, ImageSource, decode_image, decoded
 from recyclenet.core.prediction import Prediction
+from recyclenet.core.resources import num_cores
 from recyclenet.core.risk import RiskChoice, RiskTable
 from recyclenet.core.taxonomy import UNSURE, Rules, load_rules
 from recyclenet.core.text import show_path
@@ -37,7 +38,7 @@ class Classifier:
     Args:
         model: path of a model file or of a run folder; None for the built-in model.
         tta: average the logits of the image and its mirror image (test-time augmentation).
-        threads: number of threads; None for all cores.
+        threads: number of threads; None for all cores that this process may use.
         max_pixels: reject photos with more pixels.
         rules: a city's rules: a built-in name or the path of a TOML file.
         max_risk: the largest share of wrong answers accepted among the known ones, 0.001 to 0.99,
@@ -78,7 +79,7 @@ class Classifier:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be 1 or more, not {threads}")
         self._session = open_session(None if model is None else Path(model), threads)
-        self._workers = threads or os.cpu_count() or 1
+        self._workers = threads or num_cores()
         self.tta = tta
         self._max_pixels = max_pixels
         self.info = self._session.info

@@ -17,6 +17,7 @@ import onnxruntime
 from recyclenet.core import protobuf
 from recyclenet.core.decision import sigmoid
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, check_seal, find_metadata
+from recyclenet.core.resources import num_cores
 from recyclenet.core.run_folder import RunFolder
 from recyclenet.core.text import show_path
 from recyclenet.errors import ModelFileError, UsageError
@@ -315,6 +316,9 @@ def _options(threads: int | None) -> onnxruntime.SessionOptions:
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"
     )
+    # ONNX Runtime starts one thread per physical core of the machine, also in a small container.
+    if threads is None and num_cores() < (os.cpu_count() or 1):
+        threads = num_cores()
     if threads is not None:
         options.intra_op_num_threads = threads
     return options

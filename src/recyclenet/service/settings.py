@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from recyclenet.core.resources import num_cores
 
 MIB = 2**20
 
@@ -44,7 +45,7 @@ class Settings:
     batch_delay: float = 0.005
     queue_length: int = 64
     deadline: float = 10.0
-    decoders: int = max(2, os.cpu_count() or 1)
+    decoders: int = max(2, num_cores())
     explain_queue: int = 4
     explain_deadline: float = 60.0
     max_body: int = 32 * MIB

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from recyclenet.core.progress import Progress, silent
+from recyclenet.core.resources import num_cores
 from recyclenet.errors import RecycleNetError, UsageError
 from recyclenet.models.cost import count_layers, multiply_adds
 from recyclenet.models.network import Network, freeze_first
@@ -236,7 +236,7 @@ def _compute_maps(
 
 def _num_workers(num_draws: int) -> int:
     """Return the number of processes that decode: one per core, none for a few batches."""
-    return min(os.cpu_count() or 1, 8) if num_draws > _MIN_BATCHES_FOR_WORKERS * _BATCH else 0
+    return min(num_cores(), 8) if num_draws > _MIN_BATCHES_FOR_WORKERS * _BATCH else 0
 
 
 def _runner(prefix: FrozenPrefix, recipe: Recipe, image_size: int) -> Runner:

@@ -13,8 +13,9 @@ import torch
 from recyclenet.core.images import decoded
 from recyclenet.core.preprocess import Preprocess
 from recyclenet.core.progress import Progress, silent
+from recyclenet.core.resources import num_cores
 from recyclenet.models.network import create_model
-from recyclenet.training.machine import device, keep_freed_memory
+from recyclenet.training.machine import device, prepare_process
 
 BACKBONE = "tf_efficientnet_lite0"
 _BATCH = 32
@@ -30,7 +31,7 @@ def photo_features(paths: Sequence[Path], progress: Progress = silent) -> npt.ND
     Raises:
         ImageError: a file cannot be read as an image.
     """
-    keep_freed_memory()
+    prepare_process()
     model = create_model(BACKBONE, num_classes=2).eval()
     model = model.to(device()).to(memory_format=torch.channels_last)
     preprocess = Preprocess(resize_mode="stretch")
@@ -40,7 +41,7 @@ def photo_features(paths: Sequence[Path], progress: Progress = silent) -> npt.ND
             return preprocess(image)
 
     found = []
-    with ThreadPoolExecutor() as pool, torch.inference_mode():
+    with ThreadPoolExecutor(num_cores()) as pool, torch.inference_mode():
         for start in range(0, len(paths), _BATCH):
             images = np.stack(list(pool.map(read, paths[start : start + _BATCH])))
             batch = torch.from_numpy(images).to(device(), memory_format=torch.channels_last)

@@ -36,8 +36,8 @@ from recyclenet.training.machine import (
     Devices,
     autocast,
     device,
-    keep_freed_memory,
     precision,
+    prepare_process,
     process_rank,
 )
 from recyclenet.training.module import TrainingModule
@@ -169,7 +169,7 @@ def prepare(
             f"fit.unfreeze_every needs a single device, not {devices.num_processes}; set it to 0 "
             f"or train on one device"
         )
-    keep_freed_memory()
+    prepare_process()
     names = manifest.class_names
     pl.seed_everything(recipe.fit.seed, verbose=False)
     model = create_model(recipe.model, len(names))

@@ -5,22 +5,17 @@ from __future__ import annotations
 import ctypes
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import torch
 
+from recyclenet.core.resources import memory_limits, num_cores
 from recyclenet.errors import UsageError
 from recyclenet.training.recipe import Recipe
 
 # Options from malloc.h: M_MMAP_MAX (0: never use mmap for one block), M_TRIM_THRESHOLD and
 # M_TOP_PAD (bytes: return and request memory in large pieces).
 _GLIBC_SETTINGS = {-4: 0, -1: 2**31 - 1, -2: 2**28}
-# A container's memory limit on Linux: control groups, versions 2 and 1.
-_CONTAINER_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +73,7 @@ def find_devices(requested: str | None) -> Devices:
         numbers = [int(part) for part in requested.split(",")]
     except ValueError:
         numbers = []
-    available = torch.cuda.device_count() or os.cpu_count() or 1
+    available = torch.cuda.device_count() or num_cores()
     if numbers and "," not in requested:
         numbers = list(range(min(numbers[0], available + 1)))
     if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
@@ -115,7 +110,7 @@ def device() -> str:
 
 def num_workers() -> int:
     """Return the number of data-loading workers: none on a CPU, which is busy with training."""
-    return 0 if device() == "cpu" else min(8, os.cpu_count() or 1)
+    return 0 if device() == "cpu" else min(8, num_cores())
 
 
 def autocast(recipe: Recipe) -> torch.autocast:
@@ -125,13 +120,14 @@ def autocast(recipe: Recipe) -> torch.autocast:
 
 def memory_bytes() -> int:
     """Return the memory of the machine or of the container, whichever is smaller."""
-    total = int(psutil.virtual_memory().total)
-    for file in _CONTAINER_LIMITS:
-        try:
-            total = min(total, int(file.read_text()))
-        except (OSError, ValueError):  # not Linux, not in a container, or no limit ("max")
-            continue
-    return total
+    return min([int(psutil.virtual_memory().total), *memory_limits()])
+
+
+def prepare_process() -> None:
+    """Fit PyTorch to the cores of this process, and the C library to its pattern of memory use."""
+    if num_cores() < torch.get_num_threads():  # PyTorch does not know a container's limit
+        torch.set_num_threads(num_cores())
+    keep_freed_memory()
 
 
 def keep_freed_memory() -> None:

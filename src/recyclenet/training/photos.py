@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from recyclenet.core.images import decode_image
 from recyclenet.core.progress import Progress, silent
+from recyclenet.core.resources import num_cores
 from recyclenet.data.manifest import Manifest, Sample, file_digest
 from recyclenet.data.splits.split import with_splits
 from recyclenet.errors import DataError, ImageError
@@ -66,7 +66,7 @@ def drop_unreadable(manifest: Manifest, progress: Progress = silent) -> Manifest
 
     good: list[Sample] = []
     bad: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         for done, result in enumerate(pool.map(check, manifest), start=1):
             if isinstance(result, Sample):
                 good.append(result)

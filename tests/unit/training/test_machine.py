@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
-
+import psutil
 import pytest
 import torch
 
@@ -14,7 +13,7 @@ from recyclenet.training.recipe import Recipe
 @pytest.fixture(autouse=True)
 def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(machine, "num_cores", lambda: 4)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
 
 
@@ -65,19 +64,26 @@ def test_a_simulated_machine_gets_its_device_and_its_workers(
     assert machine.precision(Recipe()) == "float32" or expected != "mps"
 
 
-@pytest.mark.parametrize(
-    ("limit", "is_lower"), [("1000000\n", True), ("max\n", False), ("", False)]
-)
+@pytest.mark.parametrize("limits", [[], [10**18], [10**18, 10**6]])
 def test_the_memory_of_a_container_counts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, is_lower: bool
+    monkeypatch: pytest.MonkeyPatch, limits: list[int]
 ) -> None:
-    total = machine.memory_bytes()
-    assert total > 10**8
-    file = tmp_path / "memory.max"
-    if limit:
-        file.write_text(limit)
-    monkeypatch.setattr(machine, "_CONTAINER_LIMITS", (file,))
-    assert machine.memory_bytes() == (10**6 if is_lower else pytest.approx(total, rel=1))
+    monkeypatch.setattr(machine, "memory_limits", lambda: limits)
+    expected = min([int(psutil.virtual_memory().total), *limits])
+    assert machine.memory_bytes() == expected > 10**5
+
+
+def test_a_container_has_its_own_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(8)
+        machine.prepare_process()
+        assert torch.get_num_threads() == 4
+        torch.set_num_threads(3)
+        machine.prepare_process()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_system_without_glibc_trains_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

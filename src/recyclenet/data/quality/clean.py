@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr
@@ -16,6 +15,7 @@ from PIL import Image
 
 from recyclenet.core.images import ImageArray, ImageSource, decoded
 from recyclenet.core.progress import Progress, silent
+from recyclenet.core.resources import num_cores
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.data.quality.duplicates import Pair, clusters
 from recyclenet.data.quality.looks import SIDE, blurriness
@@ -108,7 +108,7 @@ def find_issues(
     issues = list(_shapes(manifest, min_side, max_aspect))
     for start in range(0, len(manifest), _CHUNK):
         samples = manifest.samples[start : start + _CHUNK]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(num_cores()) as pool:
             pictures = list(pool.map(shrunk, (sample.path for sample in samples)))
             tones = list(pool.map(_tone, pictures))
         for sample, tone in zip(samples, tones, strict=True):

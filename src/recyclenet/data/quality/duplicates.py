@@ -9,7 +9,6 @@ Copies resized to a third of the pixels and saved at JPEG quality 50 differ in a
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from recyclenet.core.images import ImageArray
+from recyclenet.core.resources import num_cores
 from recyclenet.data.manifest import Manifest, Sample
 from recyclenet.errors import DataError
 
@@ -118,7 +118,7 @@ def find_pairs(manifest: Manifest, max_distance: int = MAX_DISTANCE) -> list[Pai
     words = np.ascontiguousarray(table.transpose(1, 2, 0))  # one word of all rows side by side
     shown = frozenset(rows)
     pairs = [pair for pair in equal if pair.rows[0] in shown]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         for near in pool.map(
             lambda start: _near(words, start, max_distance), range(0, len(rows), _BLOCK)
         ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isqrt
@@ -14,6 +13,7 @@ from PIL import Image
 
 from recyclenet.core.images import ImageArray, decoded
 from recyclenet.core.progress import Progress, silent
+from recyclenet.core.resources import num_cores
 from recyclenet.data.manifest import Manifest
 from recyclenet.errors import UsageError
 
@@ -53,7 +53,7 @@ def measure(manifest: Manifest, progress: Progress = silent) -> Statistics:
     counts = np.zeros((3, 256), np.int64)
     total = np.zeros((MEAN_SIDE, MEAN_SIDE, 3), np.int64)
     paths = [sample.path for sample in manifest]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         for start in range(0, len(paths), _CHUNK):
             for levels, small in pool.map(_count, paths[start : start + _CHUNK]):
                 counts += levels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from recyclenet.core.images import decode_image, read_header
 from recyclenet.core.progress import Progress, silent
+from recyclenet.core.resources import num_cores
 from recyclenet.core.text import show_path
 from recyclenet.data.dataset import load_dataset
 from recyclenet.data.identity import find_repeats
@@ -159,7 +159,7 @@ def unchanged(manifest: Manifest, progress: Progress = silent) -> tuple[Manifest
         DataError: none is as its row says.
     """
     kept, problems = [], []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         for sample, change in zip(manifest, pool.map(change_since_scan, manifest), strict=True):
             if change:
                 reason = f"{show_path(sample.path)} {change}"
