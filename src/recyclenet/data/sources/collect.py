@@ -181,6 +181,8 @@ class Collector:
             pool.shutdown(wait=False, cancel_futures=True)  # a server may take minutes to answer
             raise
         pool.shutdown()
+        for future in waiting:
+            future.result()
         progress(self.counts[label], target)
         return self.counts[label]
 

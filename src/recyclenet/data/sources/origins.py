@@ -41,11 +41,12 @@ def photos_at(place: Path, names: Names, progress: Progress) -> tuple[Path, Phot
     """Return the photos of an archive, or of a folder and where in it the class folders lie.
 
     Raises:
-        UsageError: there is nothing.
+        UsageError: there is neither.
     """
-    if not place.exists():
-        raise UsageError(f"{place} does not exist; name a folder of photos or a zip archive")
-    if not place.is_dir():
+    if not place.is_dir() and not place.is_file():
+        what = "is neither a folder nor a file" if place.exists() else "does not exist"
+        raise UsageError(f"{place} {what}; name a folder of photos or a zip archive")
+    if place.is_file():
         return place, in_archive(place, str(place), names, progress)
     inner = place / "dataset-resized"  # the published archive unpacks to that
     labels = {name.partition("/")[0] for name in names}

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from recyclenet.core.files import write_bytes
 from recyclenet.core.images import decode_image
 from recyclenet.data.manifest import read_manifest
 from recyclenet.data.sources.collect import JOURNAL, Collector
 from recyclenet.data.sources.wanted import ENGINES, Wanted, read_addresses, read_classes, search
 from recyclenet.data.sources.web import FetchError
-from recyclenet.errors import DataError, UsageError
+from recyclenet.errors import DataError, RecycleNetError, UsageError
 
 
 def picture(seed: int) -> Image.Image:
@@ -256,6 +257,21 @@ def test_all_that_is_received_is_bounded(server, collector):
     assert mine.collect("glass", addresses(server, "0.jpg"), 9) == 1
     assert mine.is_full
     assert mine.collect("glass", addresses(server, "1.jpg"), 9) == 1
+
+
+def test_a_full_disk_is_told_also_when_all_bytes_have_come(server, collector, monkeypatch):
+    calls = iter(range(9))
+
+    def write(path: Path, content: bytes) -> None:
+        if next(calls):
+            raise RecycleNetError(f"cannot write {path}: the disk is full")
+        write_bytes(path, content)
+
+    monkeypatch.setattr("recyclenet.data.sources.collect.write_bytes", write)
+    mine = collector(max_total_bytes=1)
+    with pytest.raises(RecycleNetError, match="the disk is full"):
+        mine.collect("glass", addresses(server, "0.jpg", "1.jpg"), 9)
+    assert mine.counts["glass"] == 1
 
 
 def test_engines_are_asked_page_by_page(server, collector):

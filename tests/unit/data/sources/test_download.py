@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import random
 import signal
 import socket
@@ -691,6 +692,13 @@ def test_verify_an_archive(tmp_path):
         verify_trashnet(tmp_path / "b.zip", manifest=MANIFEST)
     with pytest.raises(UsageError, match="does not exist"):
         verify_trashnet(tmp_path / "c.zip", manifest=MANIFEST)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_no_source(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="neither a folder nor a file"):
+        verify_trashnet(tmp_path / "pipe", manifest=MANIFEST)
 
 
 @pytest.mark.parametrize("packed", [True, False])
