@@ -125,8 +125,8 @@ class Capture:
 def _why_not(name: str, address: str | int, is_file: bool) -> str:
     if isinstance(address, int):
         return (
-            f"cannot open {name}: there is no such camera, another program uses it, or you may "
-            f"not; choose another --source"
+            f"cannot open {name}: there is no such camera, another program uses it, or access "
+            f"is denied; choose another --source"
         )
     if is_file:
         return f"{name} is not a video that can be read; convert it to MP4 (H.264)"

@@ -242,7 +242,7 @@ def change_since_scan(sample: Sample) -> str:
     """
     try:
         if not stat.S_ISREG(sample.path.stat().st_mode):
-            return "is no ordinary file"
+            return "is not a regular file"
         if sample.sha256 and file_digest(sample.path) != sample.sha256:
             return "changed since the scan"
     except OSError as error:

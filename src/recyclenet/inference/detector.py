@@ -79,7 +79,7 @@ class Detector:
     def __init__(self, classifier: Classifier) -> None:
         if classifier.risk is not None:
             raise UsageError(
-                "a largest risk is measured on photos of one item, so it does not hold for parts "
+                "max_risk is measured on photos of one item, so it does not hold for parts "
                 "of a photo; leave it out, or classify without looking for several objects"
             )
         self.classifier = classifier

@@ -52,6 +52,6 @@ def boxes_picture(found: Detections, detector: Detector) -> bytes:
         ImageError: the photo can no longer be read.
     """
     if found.source is None:
-        raise ValueError("the photo is not at hand")
+        raise ValueError("the photo is not available")
     image = detector.decode(found.source, PICTURE_SIDE)
     return picture_png(Image.fromarray(found.drawn(image)))

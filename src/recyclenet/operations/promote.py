@@ -187,7 +187,7 @@ def _current(path: Path, force: bool) -> tuple[Classifier | None, str]:
     except ModelFileError as error:
         if not force:
             raise ModelFileError(
-                f"the current model cannot be compared with: {error}; or replace it with --force"
+                f"cannot compare with the current model: {error}; or replace it with --force"
             ) from error
         return None, f"nothing was compared: the current model is damaged: {error}"
 

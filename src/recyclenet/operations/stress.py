@@ -130,7 +130,7 @@ class StressedSet:
             return f"background: {found} photos; not measured"
         return (
             f"background: {found} photos, which are left out; "
-            f"the other {last.paired.num_photos} untouched: {last.untouched:.1%}"
+            f"accuracy on the other {last.paired.num_photos}, untouched: {last.untouched:.1%}"
         )
 
     def to_row(self) -> dict[str, Any]:
@@ -262,7 +262,7 @@ def _read_backgrounds(
             # No more of a very long one than memory for 50 of them allows.
             found.append(shrunk(image, side)[: 4 * side, : 4 * side].copy())
     if paths and not found:
-        raise DataError(f"no background can be read, of {len(paths)}; choose others")
+        raise DataError(f"none of the {len(paths)} backgrounds can be read; choose others")
     return found
 
 

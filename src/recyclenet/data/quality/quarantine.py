@@ -201,7 +201,7 @@ class Quarantine:
         sample = departure.sample
         mode = path.lstat().st_mode
         if not (stat.S_ISLNK(mode) or stat.S_ISREG(mode)):
-            raise OSError(errno.EINVAL, "it is not an ordinary file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         if path.parent == Path(os.path.realpath(self.folder)):
             raise OSError(errno.EINVAL, "it is in the quarantine already")
         suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ""
@@ -216,15 +216,17 @@ class Quarantine:
         if is_here and is_home and identity(home) != identity(away):
             # A killed process got no further, or a copy has arrived.
             if not move.fits(away):
-                raise DataError(f"it is there already; {away} is something else")
+                raise DataError(f"it is back already; {away} is another file")
             sync_folder(home.parent)
             away.unlink()
         elif os.path.lexists(home) and not (is_home and not is_here):
-            where = "move it away first" if is_here else f"and it is not in {self.folder}"
-            raise DataError(f"another file is there now; {where}")
+            advice = (
+                "; move it away first" if is_here else f", and the photo is not in {self.folder}"
+            )
+            raise DataError(f"another file is there now{advice}")
         elif is_here:
             if not move.fits(away):
-                raise DataError(f"{away} is not what was there")
+                raise DataError(f"{away} is not the file that was moved")
             home.parent.mkdir(parents=True, exist_ok=True)
             move_file(away, home, move.fits)
         elif not is_home:

@@ -254,7 +254,7 @@ class Collector:
                 raise ImageError("it is a copy of a photo already collected")
             path = self.folder / name
             if not self.force and path.exists() and path.read_bytes() != content:
-                raise ImageError(f"another file lies at {path}")
+                raise ImageError(f"another file is at {path}")
             write_bytes(path, content)
             self._write_down(replace(found, path=name, sha256=digest, phash=phash))
 

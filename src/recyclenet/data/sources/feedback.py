@@ -168,7 +168,7 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     with os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "it is not an ordinary file")
+            raise OSError(0, "it is not a regular file")
         content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
             raise OSError(0, f"it is larger than {max_bytes:,} bytes")

@@ -217,7 +217,7 @@ class _Network(httpcore2.SyncBackend):
             peer = getattr(peer, "ipv4_mapped", None) or peer
             if not peer.is_global:
                 stream.close()
-                raise FetchError(self.url, f"a private address ({peer}), which is not asked")
+                raise FetchError(self.url, f"a private address ({peer}), which is refused")
         return _Connection(stream, self)
 
 
