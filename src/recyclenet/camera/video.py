@@ -154,7 +154,7 @@ class Video:
         self.num_damaged = 0
         if not path.stat().st_size:
             raise DataError(f"{self.name} is empty")
-        # Of other words than an absolute path, FFmpeg may make a protocol.
+        # FFmpeg may take anything but an absolute path for a protocol.
         self._capture = Capture(self.name, str(path.absolute()), max_pixels, is_file=True)
         self.fps = self._capture.fps
         self._number = 0

@@ -1,4 +1,4 @@
-"""Several objects in one photo, with a classifier that knows single ones.
+"""Several objects in one photo, with a classifier of single objects.
 
 Parts of a photo that stand out from a plain background are shown to the classifier one by one. In
 other photos, it looks through windows of several sizes, and what neighbouring windows agree on
@@ -67,7 +67,7 @@ class Detector:
         classifier: gives the answers.
 
     Raises:
-        UsageError: the classifier keeps a largest risk, which holds for whole photos only.
+        UsageError: the classifier has a `max_risk`, which holds for whole photos only.
 
     Example:
         >>> from recyclenet import Classifier, Detector

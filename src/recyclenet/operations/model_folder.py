@@ -4,9 +4,8 @@
     models/history/log.jsonl     one line for each promotion and rollback
     models/history/DIGEST.onnx   earlier models
 
-A change is first written into the log, then the model file is replaced at once. If the process is
-killed in between, the file still has the digest that the last line replaces, and that line does not
-count.
+A change is first written into the log, then the model file is replaced. If the process is killed
+in between, the file still has the digest that the last line replaces, and that line does not count.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def rollback(folder: str | os.PathLike[str], name: str | None = None) -> Change:
 
 
 def _opened(path: Path) -> tuple[Classifier, bytes]:
-    """Open a model, and return its very bytes, too."""
+    """Open a model; return it and the bytes it was read from."""
     classifier = Classifier(path)
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != classifier.sha256:

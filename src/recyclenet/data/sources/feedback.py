@@ -30,7 +30,7 @@ COLUMNS = ("id", "date", "label", "predicted", "model", "model_sha256", "path", 
 MAX_RECORD_BYTES, MAX_PHOTO_BYTES = 1 << 16, 1 << 28
 MAX_TEXT = 255
 MAX_PER_CLASS, MAX_SHARE = 100, 0.2
-# How many times as many votes as all others together make a label clear.
+# A label is clear if it has this many times the votes of all other labels together.
 CLEAR = 3
 _RECORD = re.compile(r"([0-9a-f]{32})\.json")
 _PHOTO = re.compile(r"([0-9a-f]{32})\.jpg")
@@ -159,7 +159,7 @@ def _record(name: str, values: Any) -> Record:
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:
-    """Read an ordinary file; links are not followed.
+    """Read a regular file; links are not followed.
 
     Raises:
         OSError: it is missing, something else or too large.

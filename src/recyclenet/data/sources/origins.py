@@ -30,7 +30,7 @@ MAX_COPIES = 4  # of one photo in an archive
 MAX_MISSES_IN_A_ROW = 20
 # bz2 and lzma members can unpack to gigabytes before a reader may object.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# A RuntimeError is what a member with a password raises.
+# A member with a password raises RuntimeError.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
 
 Photos = Iterator[tuple[str, bytes | None]]
@@ -99,7 +99,7 @@ def in_archive(path: Path, title: str, names: Names, progress: Progress) -> Phot
         for member, name in found:
             num_copies[name] += 1
             if name not in names or num_copies[name] > MAX_COPIES:
-                continue  # a copy of it was right, or so many are wrong
+                continue  # one copy of it was right, or too many were wrong
             content = _unpacked(archive, member)
             num_unpacked += len(content or b"")
             if num_unpacked > MAX_UNPACKED_BYTES:
@@ -162,7 +162,7 @@ def at_archive_url(
     except ArchiveError:
         discard(part)
         raise
-    discard(part)  # it has given all it can; a damaged one must not be taken up again
+    discard(part)  # it has no more to give; a damaged one must not be continued
 
 
 def at_base_url(url: str, missing: Names, fetcher: Fetcher, progress: Progress) -> Photos:

@@ -205,7 +205,7 @@ class _Network(httpcore2.SyncBackend):
         return left_s
 
     def received(self, num_bytes: int) -> None:
-        """Be patient for longer, as bytes have come; a head without end earns nothing."""
+        """Extend the time for each byte of a body; bytes of a head extend nothing."""
         if self.head_is_there:
             longer = self._patient_until + num_bytes / self.rules.min_bytes_per_s
             self._patient_until = min(longer, time.monotonic() + self.rules.timeout_s)
