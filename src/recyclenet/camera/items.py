@@ -47,8 +47,8 @@ class Thresholds:
     """When an item counts as there, still and gone.
 
     Attributes:
-        item_area: smallest share of the view that an item changes. One that is there has left when
-            it is below half of that.
+        item_area: smallest share of the view that an item changes; below half of that, the item
+            has left.
         still_area: largest share of the view that may change while an item lies still.
         contrast: difference of a pixel that counts as a change, grey levels of 255.
         learn_s: seconds that the view must be still at the start; it is then the empty view.

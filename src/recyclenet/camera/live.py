@@ -12,7 +12,7 @@ from recyclenet.errors import DataError, RecycleNetError
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
-# Seconds that the end of the thread is waited for; it may be inside FFmpeg.
+# Seconds to wait for the thread to end; it may be inside FFmpeg.
 _JOIN_S = 0.3
 
 

@@ -125,8 +125,8 @@ class Capture:
 def _why_not(name: str, address: str | int, is_file: bool) -> str:
     if isinstance(address, int):
         return (
-            f"cannot open {name}: there is no such camera, another program uses it, or you may "
-            f"not; choose another --source"
+            f"cannot open {name}: there is no such camera, another program uses it, or access "
+            f"is denied; choose another --source"
         )
     if is_file:
         return f"{name} is not a video that can be read; convert it to MP4 (H.264)"
@@ -154,7 +154,7 @@ class Video:
         self.num_damaged = 0
         if not path.stat().st_size:
             raise DataError(f"{self.name} is empty")
-        # Of other words than an absolute path, FFmpeg may make a protocol.
+        # FFmpeg may take anything but an absolute path for a protocol.
         self._capture = Capture(self.name, str(path.absolute()), max_pixels, is_file=True)
         self.fps = self._capture.fps
         self._number = 0

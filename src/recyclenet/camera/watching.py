@@ -20,7 +20,7 @@ from recyclenet.inference.detector import Detector
 VOTES = 5
 # Seconds after which the answer for a frame of a live source is stale.
 MAX_AGE_S = 1.0
-# A live source is waited for in steps of this length, so that a window stays alive, seconds.
+# Seconds of one wait for a live source; short, so that a window stays responsive.
 _STEP_S = 0.05
 _RATE_FRAMES = 30
 

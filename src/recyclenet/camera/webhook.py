@@ -117,7 +117,7 @@ class Webhook:
         return problem
 
     def _post(self, body: bytes) -> tuple[int | None, str | None]:
-        """Return the status of the answer and what is wrong; None for each that there is not."""
+        """Return the HTTP status and the problem; each is None if there is none."""
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
         try:
             with (

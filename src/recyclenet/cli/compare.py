@@ -64,7 +64,7 @@ def compare(
     for problem in result.problems:
         say(f"error: {problem}", err=True)
     if num := result.photos.num_left_out:
-        say(f"left out: {num} photos without an answer from each", err=True)
+        say(f"left out: {num} photos without an answer from every model", err=True)
     if report is not None:
         result.write_page(report)
         say_written(report)

@@ -42,7 +42,7 @@ def evaluate(
         typer.Option(
             "--map-model",
             metavar="CLASS=LABEL,...",
-            help="Add classes of the model to another label; _ rules a class out.",
+            help="Count classes of the model as another label; _ rules a class out.",
         ),
     ] = None,
     rules: RulesOption = None,
@@ -59,7 +59,7 @@ def evaluate(
             "--photos",
             min=0,
             max=1000,
-            help="Show at most so many wrong or doubtful photos in the report.",
+            help="Maximum number of wrong or doubtful photos in the report.",
         ),
     ] = 60,
     heatmaps: Annotated[
@@ -68,7 +68,7 @@ def evaluate(
             "--heatmaps",
             min=0,
             max=60,
-            help="Add heatmaps of the worst photos; each takes as long as 80 photos.",
+            help="Number of worst photos with a heatmap; each takes as long as 80 photos.",
         ),
     ] = 0,
     min_confused: Annotated[

@@ -212,13 +212,13 @@ def promote(
     maps: MapOption = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Promote although a class gets worse; shows it all the same."),
+        typer.Option("--force", help="Promote even if a class gets worse."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Replace the model in use if no class gets worse on the same held-out photos.
 
-    The earlier model stays in the folder; `models rollback` puts it back. Exit code 1: it was not
+    The earlier model stays in the folder; `models rollback` puts it back. Exit code 1: not
     replaced.
     """
     from recyclenet.cli.output import LeftOutInputs

@@ -21,7 +21,7 @@ app = typer.Typer(name="runs", help="List runs and write model cards.", no_args_
 @app.command("list", cls=Command)
 def list_command(
     folder: Annotated[
-        Path, typer.Argument(help="Folder to search, with those below it."), Reads()
+        Path, typer.Argument(help="Folder to search, including its subfolders."), Reads()
     ] = Path(),
     as_json: JsonOption = False,
 ) -> None:

@@ -49,11 +49,13 @@ def serve(
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", help="A name that this service has; may be repeated."),
+        typer.Option("--allow-host", help="A host name of this service; may be repeated."),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option("--allow-origin", help="A website whose pages may ask; may be repeated."),
+        typer.Option(
+            "--allow-origin", help="A website whose pages may send requests; may be repeated."
+        ),
     ] = None,
     feedback: Annotated[
         Path | None,
@@ -61,33 +63,45 @@ def serve(
         Adds(),
     ] = None,
     feedback_mb: Annotated[
-        int, typer.Option("--feedback-mb", min=1, help="Size of that folder at most, MiB.")
+        int, typer.Option("--feedback-mb", min=1, help="Maximum size of the feedback folder, MiB.")
     ] = 1000,
     threads: Annotated[
         int | None,
         typer.Option(
-            "--threads", min=1, max=1024, help="Threads of the model, and for decoding; all cores."
+            "--threads",
+            min=1,
+            max=1024,
+            help="Threads of the model, and for decoding; default: all cores.",
         ),
     ] = None,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, max=256, help="Photos per run of the model.")
+        int,
+        typer.Option(
+            "--batch-size", min=1, max=256, help="Maximum number of photos per run of the model."
+        ),
     ] = 8,
     batch_delay: Annotated[
         float,
-        typer.Option("--batch-delay", min=0, max=1000, help="Wait for a full batch, milliseconds."),
+        typer.Option(
+            "--batch-delay", min=0, max=1000, help="Longest wait for a full batch, milliseconds."
+        ),
     ] = 5,
     queue: Annotated[
-        int, typer.Option("--queue", min=1, max=10_000, help="Photos in progress at most.")
+        int,
+        typer.Option("--queue", min=1, max=10_000, help="Maximum number of photos in progress."),
     ] = 64,
     deadline: Annotated[
-        float, typer.Option("--deadline", min=0.1, max=600, help="Seconds until an answer fails.")
+        float,
+        typer.Option("--deadline", min=0.1, max=600, help="Time limit of an answer, seconds."),
     ] = 10,
     max_body_mb: Annotated[
-        int, typer.Option("--max-body-mb", min=1, max=512, help="Size of a request at most, MiB.")
+        int, typer.Option("--max-body-mb", min=1, max=512, help="Maximum size of a request, MiB.")
     ] = 32,
     drain: Annotated[
         float,
-        typer.Option("--drain", min=0, max=600, help="Seconds not ready before stopping."),
+        typer.Option(
+            "--drain", min=0, max=600, help="Seconds to report not ready before stopping."
+        ),
     ] = 1,
 ) -> None:
     """Serve the classifier over HTTP, with a web page, until Ctrl-C or SIGTERM."""

@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM end a command within a second, whatever it is doing.
 
-Python can raise nothing while native code runs, nor leave while a thread does: a picture may be
-decoded for seconds. So a thread watches for signals, leaves a command a moment to end by itself,
-and then ends the process.
+Python cannot raise an exception while native code runs, nor exit while a thread runs it, and
+decoding a picture may take seconds. So a thread watches for signals, gives the command a moment to
+end, and then ends the process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from recyclenet.core.files import discard_unfinished
 
-# Seconds that a command has to end by itself.
+# Seconds that a command has to end after a signal.
 GRACE = 0.8
 _SHOW_CURSOR = b"\x1b[?25h\r\n"
 
@@ -57,7 +57,7 @@ class Stop:
         os.close(signals)
 
     def end(self, code: int) -> NoReturn:
-        """End the process at once, and the processes that it has started; say so unless said."""
+        """Kill the processes that this one started, tell the user unless told, and end at once."""
         if (processes := sys.modules.get("multiprocessing")) is not None:
             for process in processes.active_children():
                 with suppress(OSError):

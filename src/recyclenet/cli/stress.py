@@ -40,7 +40,7 @@ def stress(
     model: ModelOption = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, help="Use at most so many photos, evenly spaced."),
+        typer.Option("--limit", min=1, help="Maximum number of photos, evenly spaced."),
     ] = None,
     backgrounds: Annotated[
         list[str] | None,

@@ -39,7 +39,10 @@ def teach(
     max_lost: Annotated[
         float,
         typer.Option(
-            "--max-lost", min=0, max=0.5, help="Largest share of other classes' photos to lose."
+            "--max-lost",
+            min=0,
+            max=0.5,
+            help="Largest share of other classes' photos that the class may take.",
         ),
     ] = 0.01,
     force: ForceOption = False,

@@ -76,13 +76,16 @@ def watch(
             "--item-area",
             min=0.002,
             max=0.9,
-            help="Smallest share of the view that an item has.",
+            help="Smallest share of the view that an item changes.",
         ),
     ] = 0.02,
     contrast: Annotated[
         float,
         typer.Option(
-            "--contrast", min=1, max=200, help="Difference from the empty view, in grey levels."
+            "--contrast",
+            min=1,
+            max=200,
+            help="Grey levels by which an item differs from the empty view.",
         ),
     ] = 18.0,
     max_age: Annotated[
@@ -158,7 +161,10 @@ def watch(
         num_damaged = frames.num_damaged
     say(f"{watcher.num_items} items", err=True)
     if watcher.state is State.LEARNING:
-        say("the view was never still, so it is not known without items; fix the camera", err=True)
+        say(
+            "the view was never still, so the empty view is unknown; hold the camera still",
+            err=True,
+        )
     if num_damaged:
         say(f"{num_damaged} frames could not be read", err=True)
     if num_lost:
@@ -304,7 +310,7 @@ class Report:
         if isinstance(event, Seen):
             asked = window.show(event.frame.image, describe_frame(event))
         elif event.is_stale:
-            asked = window.show(None, ["no picture", f"last one {event.age:.0f} s ago"])
+            asked = window.show(None, ["no picture", f"last picture {event.age:.0f} s ago"])
         else:
             asked = window.show(None, [])
         if "capture" in asked and self._frame is not None:

@@ -96,7 +96,7 @@ def _class_folders(folders: list[Path], left_out: LeftOut) -> Iterator[Sample]:
 
 
 def _innermost(source: Path, left_out: LeftOut) -> list[Path]:
-    """Return the first folders below `source` that are not alone where they are."""
+    """Descend through folders that hold nothing but one folder; return the folders found there."""
     folders = _subfolders(source, left_out)
     while len(folders) == 1:
         inner = _subfolders(folders[0], left_out)

@@ -20,10 +20,10 @@ def true_path(path: Path) -> Path:
 
 
 def identity(path: Path) -> tuple[int, int, str]:
-    """Return what tells one file from all others, however its path is written.
+    """Return a key that is the same for every path of one file, and different for other files.
 
-    A link is a file of its own here, and so is each of several hard links: any of them can be
-    taken away without harm to the others.
+    A link counts as a file of its own, and so does each of several hard links: any of them can be
+    removed without harm to the others.
     """
     try:
         found = path.lstat()
@@ -36,8 +36,8 @@ def identity(path: Path) -> tuple[int, int, str]:
 def find_repeats(paths: Sequence[Path]) -> dict[int, int]:
     """Return the rows that repeat the file of another row, each with that other row.
 
-    Of a file and the links to it, the file is the one that is not repeated. Links to a file that no
-    row names are no repeats: they are copies, any of which can be taken away.
+    A link repeats the file that it leads to. If no row names that file, its links repeat nothing:
+    they are copies, any of which can be removed.
     """
     files: dict[tuple[int, int, str], list[int]] = defaultdict(list)
     for row, path in enumerate(paths):

@@ -34,7 +34,9 @@ def parse_maps(texts: Iterable[str]) -> dict[str, dict[str, str]]:
         labels = maps.setdefault(domain.strip() if colon else EVERY_DOMAIN, {})
         for old, new in _pairs(text[len(domain) + 1 :] if colon else text):
             if labels.setdefault(old, new) != new:
-                raise UsageError(f"the label map {text!r} maps {old!r} to {labels[old]!r}, too")
+                raise UsageError(
+                    f"the label map {text!r} maps {old!r} to both {labels[old]!r} and {new!r}"
+                )
     return maps
 
 
@@ -46,7 +48,7 @@ def parse_map(text: str) -> dict[str, str]:
     """
     maps = parse_maps([text] if text else [])
     if maps.keys() - {EVERY_DOMAIN}:
-        raise UsageError(f"a map of the model's classes has no domain, unlike {text!r}")
+        raise UsageError(f"a map of the model's classes cannot name a domain, as {text!r} does")
     return maps.get(EVERY_DOMAIN, {})
 
 

@@ -20,7 +20,7 @@ from recyclenet.errors import DataError, UsageError, nearest
 SPLITS = ("train", "val", "test")
 MANIFEST_NAME = "manifest.csv"
 COLUMNS = ("path", "label", "split", "sha256")
-# What a scan and a collection add; a manifest has such a column where some row fills it.
+# Columns that `scan` and `collect` add; a manifest has such a column if a row has a value in it.
 NUMBERS = ("width", "height", "num_bytes")
 TEXTS = ("taken", "source", "licence", "phash", "group", "domain")
 Item = TypeVar("Item")
@@ -221,7 +221,7 @@ def evenly(items: Sequence[Item], limit: int) -> list[Item]:
 
 
 def rank(seed: int, key: str) -> bytes:
-    """Return a place in an order drawn from the seed; no other row changes it."""
+    """Return a key of a random order; it depends on the seed and on this row alone."""
     return hashlib.sha256(f"{seed}\t{key}".encode(errors="surrogateescape")).digest()
 
 
@@ -238,11 +238,11 @@ def file_digest(path: Path) -> str:
 def change_since_scan(sample: Sample) -> str:
     """Return what has become of a photo since its row was written; empty if nothing has.
 
-    A row without a digest tells nothing of that.
+    Without a digest in the row, a changed content goes unnoticed.
     """
     try:
         if not stat.S_ISREG(sample.path.stat().st_mode):
-            return "is no ordinary file"
+            return "is not a regular file"
         if sample.sha256 and file_digest(sample.path) != sample.sha256:
             return "changed since the scan"
     except OSError as error:
@@ -251,7 +251,7 @@ def change_since_scan(sample: Sample) -> str:
 
 
 def readable_digest(path: Path) -> str:
-    """Return the SHA-256 of an ordinary file's bytes; empty where it cannot be read."""
+    """Return the SHA-256 of a regular file's bytes; empty if it cannot be read."""
     try:
         return file_digest(path) if path.is_file() else ""
     except OSError:

@@ -21,7 +21,7 @@ from recyclenet.data.quality.duplicates import find_pairs, with_groups
 from recyclenet.errors import UsageError
 
 _log = logging.getLogger(__name__)
-# The later a split in this list, the less it matters that a photo is kept in it.
+# Of copies in different splits, those in the first of these splits stay.
 _ORDER = ("test", "val", "train", "")
 # A group that a scan named after a photo; the same name means the same photo everywhere.
 _PHOTO_GROUP = re.compile("[0-9a-f]{16}")

@@ -65,7 +65,10 @@ class BinScores:
 
     def lines(self) -> Iterator[str]:
         """Yield the figures as lines of text."""
-        line = f"bins: {self.coverage:.1%} of the photos get one, {self.accuracy:.2%} of them right"
+        line = (
+            f"bins: {self.coverage:.1%} of the photos get one, {self.accuracy:.2%} of these the "
+            f"right one"
+        )
         if self.mean_cost is not None and self.argmax_mean_cost is not None:
             line += (
                 f"; mean cost {self.mean_cost:.4f}, with the bin of the most probable class "

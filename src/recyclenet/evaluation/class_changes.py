@@ -95,7 +95,9 @@ def class_changes(current: PredictionTable, new: PredictionTable) -> list[ClassC
     ]
     known = np.isin(labels, current.class_names)
     if not known.any():
-        raise DataError("no photo of a class that the current model knows has an answer of each")
+        raise DataError(
+            "no photo of a class that the current model knows has an answer from both models"
+        )
     return [*changes, _change(ALL, before[known], after[known])]
 
 

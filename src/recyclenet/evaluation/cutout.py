@@ -20,17 +20,17 @@ Floats = npt.NDArray[np.float32]
 # The mask is computed on a small copy: its shorter and its longest side, in pixels.
 _SIDE, _MAX_SIDE = 192, 768
 _MIN_SIDE = 32
-# The border, as a share of the shorter side. So much of it must show one surface, whose colour must
-# vary by no more 8-bit levels.
+# The border: its width as a share of the shorter side, how much of it must show one surface, and by
+# how many 8-bit levels the colour of the surface may vary.
 _BORDER, _MIN_PLAIN, _MAX_NOISE = 0.03, 0.6, 7.0
-# How far from the background is perhaps, and surely, object: multiples of the background's noise.
+# Differences from the background, in multiples of its noise: perhaps object, surely object.
 _PERHAPS, _SURE = 4.0, 8.0
 _LEAST_NOISE = np.array([4.0, 2.5, 2.5], np.float32)
 # A soft shadow: how dark, how much it may change the colour, and how steep it may be.
 _DARKEST, _MAX_TINT, _MAX_STEEP = 0.55, 8.0, 2.5
 # The object: its share of the photo, how much of it is not thin, and its share of the middle.
 _MIN_SHARE, _MAX_SHARE, _MIN_COMPACT, _MIN_MIDDLE = 0.03, 0.85, 0.75, 0.3
-_THIN = 2  # half the width of what is too thin to belong to the object
+_THIN = 2  # parts up to twice this width are too thin to belong to the object
 
 
 def find_object(image: ImageArray) -> Floats | None:

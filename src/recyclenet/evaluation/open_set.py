@@ -52,7 +52,7 @@ class OpenSetScores:
         """Return the figures as lines of text."""
         domains = ", ".join(f"{name or '(none)'} {auc:.3f}" for name, auc in self.by_domain.items())
         return [
-            f"{self.num_photos} photos of other things: {self.accepted:.1%} answered all the same; "
+            f"{self.num_photos} photos of other things: {self.accepted:.1%} count as known; "
             f"AUROC against the labelled photos {self.auroc:.3f}",
             *([f"AUROC by domain: {domains}"] if domains else []),
         ]

@@ -89,7 +89,7 @@ class Shares:
 
     Attributes:
         estimate: the shares, `(K,)`; they sum to 1.
-        draws: shares drawn at random from what the photos and the confusions leave open, `(D, K)`.
+        draws: random draws of the shares, given the photos and the confusions, `(D, K)`.
     """
 
     estimate: npt.NDArray[np.float64]

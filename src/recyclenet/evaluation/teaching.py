@@ -68,7 +68,7 @@ class Teaching:
         wrong = [(size, 1 - recall) for size, recall in self.curve]
         (first, many), (last, few) = wrong[0], wrong[-1]
         if len(wrong) < 2 or few <= 0 or many <= 0:
-            return f"Take {ENOUGH_PHOTOS} or more photos to see how much more of them would help."
+            return f"Take {ENOUGH_PHOTOS} or more photos to see whether more would help."
         slope = log(many / few) / log(last / first)
         if slope < 0.15:
             return (

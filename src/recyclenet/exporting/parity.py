@@ -141,7 +141,7 @@ def check_parity(
     parity = measure_parity(classifier, samples, reference, tolerance, progress)
     if not parity.max_difference <= parity.allowed_difference:
         raise RecycleNetError(
-            f"not exported: a logit of the {precision} model is wrong by "
+            f"not exported: a logit of the {precision} model is off by "
             f"{parity.max_difference:.2g} for {parity.worst.path}; at most "
             f"{parity.allowed_difference:.2g} is allowed"
         )

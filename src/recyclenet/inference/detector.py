@@ -1,4 +1,4 @@
-"""Several objects in one photo, with a classifier that knows single ones.
+"""Several objects in one photo, with a classifier of single objects.
 
 Parts of a photo that stand out from a plain background are shown to the classifier one by one. In
 other photos, it looks through windows of several sizes, and what neighbouring windows agree on
@@ -67,7 +67,7 @@ class Detector:
         classifier: gives the answers.
 
     Raises:
-        UsageError: the classifier keeps a largest risk, which holds for whole photos only.
+        UsageError: the classifier has a `max_risk`, which holds for whole photos only.
 
     Example:
         >>> from recyclenet import Classifier, Detector
@@ -79,7 +79,7 @@ class Detector:
     def __init__(self, classifier: Classifier) -> None:
         if classifier.risk is not None:
             raise UsageError(
-                "a largest risk is measured on photos of one item, so it does not hold for parts "
+                "max_risk is measured on photos of one item, so it does not hold for parts "
                 "of a photo; leave it out, or classify without looking for several objects"
             )
         self.classifier = classifier

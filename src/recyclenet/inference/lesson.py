@@ -96,7 +96,7 @@ class Lesson:
         taught = logits[:, self._target].copy()
         logits[:, self._target] = -np.inf
         right = logits.argmax(axis=1) == targets
-        # By how much each photo that would be right without the taught class is now lost to it.
+        # The lead of the taught class on each photo that would be right without it.
         excess = np.sort((taught - logits.max(axis=1))[right])[::-1]
         allowed = int(self._max_lost * len(logits))
         bias = head.bias.copy()

@@ -19,7 +19,7 @@ from recyclenet.core.masks import Mask, connected, frame, quadratic_terms
 SCALES = (1.0, 0.7, 0.5, 0.35)
 _STEPS_PER_WINDOW = 3.0
 MAX_WINDOWS = 110
-# Smaller windows show nothing, pixels.
+# Windows with smaller sides show nothing, pixels.
 _LEAST_SIDE = 16
 # Cells along the longer side of the map of the background.
 _CELLS = 128
@@ -30,7 +30,7 @@ _RING = 3
 _TIMES, _LEVELS = 4.0, 14.0
 # A border that scatters by at most so many grey levels is plain.
 _PLAIN = 8.0
-# Smallest part that counts, share of the photo.
+# Area of the smallest part that counts, as a share of the photo.
 _LEAST_AREA = 0.004
 _MAX_PARTS = 12
 
@@ -63,7 +63,7 @@ class Part:
 
     Attributes:
         box: where it is.
-        pieces: the boxes of what it falls into if its edges are worn off, such as two objects that
+        pieces: the boxes of the pieces into which erosion splits it, such as two objects that
             touch; empty if it stays whole.
     """
 
@@ -167,7 +167,7 @@ def _parts(mask: Mask) -> list[Mask]:
 
 
 def _pieces(part: Mask) -> list[Mask]:
-    """Return what a part falls into if its edges are worn off; none if it stays whole."""
+    """Return the pieces into which erosion splits a part; none if it stays whole."""
     worn, rounds = part, 0
     while worn.any():
         worn, rounds = _shrunk(worn), rounds + 1

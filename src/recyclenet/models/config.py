@@ -76,10 +76,10 @@ class ModelConfig(Section):
     )
     init: Literal["timm", "he"] = Field(
         "timm",
-        description="initialisation of new layers: timm's, or He (normal for linear layers)",
+        description="initialisation of new layers: 'timm' or 'he' (normal for linear layers)",
     )
     head_init: Literal["timm", "xavier"] = Field(
-        "timm", description="initialisation of the new head"
+        "timm", description="initialisation of the new head: 'timm' or 'xavier'"
     )
     drop_rate: float = Field(0.2, ge=0, lt=1, description="dropout before the head")
     freeze_groups: int = Field(

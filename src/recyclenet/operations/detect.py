@@ -36,7 +36,7 @@ def detect(
 
     Raises:
         UsageError: there is no such model file, a folder holds no pictures, or a glob matches
-            nothing; or the classifier keeps a largest risk.
+            nothing; or the classifier has a `max_risk`.
         ModelFileError: the model file is damaged or altered, or all outputs are non-finite.
     """
     paths = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
@@ -52,6 +52,6 @@ def boxes_picture(found: Detections, detector: Detector) -> bytes:
         ImageError: the photo can no longer be read.
     """
     if found.source is None:
-        raise ValueError("the photo is not at hand")
+        raise ValueError("the photo is not available")
     image = detector.decode(found.source, PICTURE_SIDE)
     return picture_png(Image.fromarray(found.drawn(image)))

@@ -155,8 +155,8 @@ def _use(facts: _Facts) -> Iterator[str]:
     yield "## Intended use"
     yield ""
     yield (
-        "The model names the class of one object in a photo, and with it where the object goes. "
-        "The rules of a city may differ from these streams."
+        "The model names the class of one object in a photo, and thus its disposal stream. "
+        "Your city's rules may differ from these streams."
     )
     yield ""
     rows = [(escape(name), escape(info.streams[name])) for name in info.class_names]
@@ -275,8 +275,8 @@ def _limits(facts: _Facts) -> Iterator[str]:
     yield ""
     if info.metrics.get("split") == "val":
         yield (
-            "- The photos of the results also chose the epoch, the temperature and the threshold, "
-            "so the results are somewhat too good. No results on test photos are stored."
+            "- The epoch, the temperature and the threshold were chosen on the photos of the "
+            "results, so the results are somewhat too good. No results on test photos are stored."
         )
     if len(facts.domains) < 2:
         yield (
@@ -296,9 +296,9 @@ def _limits(facts: _Facts) -> Iterator[str]:
         weakest = min(recalls, key=lambda name: recalls[name])
         yield f"- The lowest recall is that of {escape(weakest)}: {recalls[weakest]:.0%}."
     if UNKNOWN in info.statistics:
-        yield "- An unknown score tells photos of other things; it can be wrong, too."
+        yield "- An unknown score marks photos of other things; it can be wrong, too."
     else:
-        yield "- A photo of anything else also gets one of the classes as answer."
+        yield "- A photo of anything else also gets one of the classes as its answer."
     yield "- If a photo shows several objects, the model names one of them."
     if not info.licence.strip():
         yield "- The licence of the weights is not recorded; ask the author before you use them."

@@ -4,9 +4,8 @@
     models/history/log.jsonl     one line for each promotion and rollback
     models/history/DIGEST.onnx   earlier models
 
-A change is first written into the log, then the model file is replaced at once. If the process is
-killed in between, the file still has the digest that the last line replaces, and that line does not
-count.
+A change is first written into the log, then the model file is replaced. If the process is killed
+in between, the file still has the digest that the last line replaces, and that line does not count.
 """
 
 from __future__ import annotations
@@ -188,8 +187,8 @@ class ModelFolder:
                 before.pop()
         if not before or not before[-1]:
             raise UsageError(
-                f"nothing to roll back to: {show_path(self.folder)} has no model from before "
-                f"{name!r}"
+                f"nothing to roll back to: {show_path(self.folder)} has no earlier model "
+                f"of {name!r}"
             )
         path = self.kept(before[-1])
         try:
@@ -200,14 +199,14 @@ class ModelFolder:
                 f"another model"
             ) from error
         if check_seal(content, show_path(path)) != before[-1]:
-            raise ModelFileError(f"{show_path(path)} is another model than the log says")
+            raise ModelFileError(f"{show_path(path)} is not the model that the log names")
         return self.replace(name, content, ROLLBACK)
 
     def _keep(self, path: Path) -> str:
         """Copy the model in use into the history, unless it is there; return its digest."""
         try:
             if not path.is_file():
-                raise OSError(0, "it is no file; move it away")
+                raise OSError(0, "it is not a file; move it away")
             content = path.read_bytes()
         except OSError as error:
             raise RecycleNetError(

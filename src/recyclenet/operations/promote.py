@@ -166,7 +166,7 @@ def rollback(folder: str | os.PathLike[str], name: str | None = None) -> Change:
 
 
 def _opened(path: Path) -> tuple[Classifier, bytes]:
-    """Open a model, and return its very bytes, too."""
+    """Open a model; return it and the bytes it was read from."""
     classifier = Classifier(path)
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != classifier.sha256:
@@ -187,7 +187,7 @@ def _current(path: Path, force: bool) -> tuple[Classifier | None, str]:
     except ModelFileError as error:
         if not force:
             raise ModelFileError(
-                f"the current model cannot be compared with: {error}; or replace it with --force"
+                f"cannot compare with the current model: {error}; or replace it with --force"
             ) from error
         return None, f"nothing was compared: the current model is damaged: {error}"
 

@@ -121,7 +121,7 @@ class StressedSet:
 
     @property
     def uncut(self) -> str:
-        """Which photos the change of the background is without, in words; empty if none."""
+        """Say in how many photos no object was found to put on other backgrounds; empty if none."""
         if not self.num_uncut:
             return ""
         found = f"no object on a plain background found in {self.num_uncut} of {self.num_photos}"
@@ -130,7 +130,7 @@ class StressedSet:
             return f"background: {found} photos; not measured"
         return (
             f"background: {found} photos, which are left out; "
-            f"the other {last.paired.num_photos} untouched: {last.untouched:.1%}"
+            f"accuracy on the other {last.paired.num_photos}, untouched: {last.untouched:.1%}"
         )
 
     def to_row(self) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def stress(
     left_out: LeftOut = lambda _: None,
     progress: Progress = silent,
 ) -> Stress:
-    """Measure a classifier on photos that are changed as photos in use differ.
+    """Measure a classifier on photos that are changed in ways in which photos in use differ.
 
     Args:
         data: a folder of class folders, a CSV manifest, or a loaded dataset.
@@ -259,10 +259,10 @@ def _read_backgrounds(
         except ImageError as error:
             left_out(str(error))
         else:
-            # No more of a very long one than memory for 50 of them allows.
+            # A very long one is cut, so that 50 of them fit into memory.
             found.append(shrunk(image, side)[: 4 * side, : 4 * side].copy())
     if paths and not found:
-        raise DataError(f"no background can be read, of {len(paths)}; choose others")
+        raise DataError(f"none of the {len(paths)} backgrounds can be read; choose others")
     return found
 
 
@@ -277,7 +277,7 @@ def _stressed(
 ) -> StressedSet:
     variants = [(change, strength) for change in changes for strength in change.strengths]
     problems: list[RecycleNetError] = []
-    # Of each photo: which variants of it there are.
+    # Each photo, with the variants that could be made of it.
     read: list[tuple[Sample, list[int]]] = []
     examples: dict[int, ImageArray] = {}
 

@@ -148,7 +148,7 @@ class Batcher:
     async def _collect(self) -> list[_Job]:
         """Wait for a photo and return it with those that follow within the batch delay.
 
-        A photo without company does not wait.
+        The only photo in progress does not wait.
         """
         jobs = [await self._ready.get()]
         until = time.monotonic() + self._settings.batch_delay

@@ -109,7 +109,9 @@ class Gate:
         if scope["method"] not in SAFE_METHODS and origin is not None:
             same = urlsplit(origin).netloc.lower() == host.lower()
             if not same and origin not in self._settings.origins:
-                raise Problem(403, "foreign_origin", "pages of other websites may not ask")
+                raise Problem(
+                    403, "foreign_origin", "pages of other websites may not send requests"
+                )
         path = scope["path"]
         if self._settings.token is None or path in OPEN_PATHS or path.startswith(PAGE_FILES):
             return

@@ -123,7 +123,7 @@ class Models:
             return model
 
     def reload_all(self) -> list[Model]:
-        """Read all files again; models whose file is gone leave, unless none would be left."""
+        """Read all files again; drop models whose file is gone, unless none would be left."""
         with self._lock:
             loaded = {name: self._load(name, path) for name, path in self._files().items()}
             if loaded:

@@ -46,7 +46,8 @@ _PLAIN = re.compile(
 )
 
 ModelName = Annotated[
-    str | None, Query(alias="model", max_length=255, description="The model; default: see /models.")
+    str | None,
+    Query(alias="model", max_length=255, description="The model; default: see /v1/models."),
 ]
 _FILE = {"type": "string", "format": "binary"}
 _FILES = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": Settings.max_files}

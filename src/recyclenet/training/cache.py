@@ -168,7 +168,7 @@ def _key(prefix: FrozenPrefix, photos: str, recipe: Recipe) -> str:
 
 
 class _Draws(Dataset[torch.Tensor | RecycleNetError]):
-    """Images of draws; an error is a value, so that it survives the way out of a worker process."""
+    """Images of draws; an error is returned, not raised, so that it survives the worker process."""
 
     def __init__(self, photos: Photos, draws: Sequence[Draw] | Sequence[int]) -> None:
         self._photos = photos

@@ -83,8 +83,7 @@ def check_resumable(path: Path, recipe: Recipe) -> None:
         raise ModelFileError(f"{show_path(path)} is damaged: {reason}; train anew") from error
     if missing:
         raise ModelFileError(
-            f"{show_path(path)} is no checkpoint to continue from: it has no "
-            f"{', '.join(missing)}; train anew"
+            f"{show_path(path)} cannot be resumed: it has no {', '.join(missing)}; train anew"
         )
     now = recipe_fields(recipe)
     for name in sorted(before.keys() & now.keys()):

@@ -141,9 +141,9 @@ class FitSection(Section):
     )
     sampling: Sampling = Field(
         "none",
-        description="'class' or 'domain' samples every class or domain equally often, with "
-        "replacement; 'domain-class' is a compromise between the cells of both; 'none': each photo "
-        "once per epoch",
+        description="'none': each photo once per epoch; 'class' or 'domain': each class or domain "
+        "equally often, with replacement; 'domain-class': small classes of each domain more often, "
+        "but not equally often",
     )
     probe: bool = Field(False, description="first fit the head alone (linear probe)")
     probe_penalty: float = Field(

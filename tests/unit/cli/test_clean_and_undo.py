@@ -200,7 +200,7 @@ def test_repeated_rows_for_training_stay(command, table, tmp_path):
     with balanced.open(newline="") as file:
         assert len([row for row in csv.DictReader(file) if row["split"] == "train"]) == 90
     code, _, err = command("data", "check-leaks", balanced)
-    assert (code, err) == (0, "0 pairs of one group are in different splits\n")
+    assert (code, err) == (0, "0 pairs of photos of one group are in different splits\n")
 
 
 def test_a_leak_through_a_link_is_still_a_leak(command, photos, tmp_path):

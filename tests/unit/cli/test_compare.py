@@ -58,7 +58,7 @@ def test_tables_are_compared_without_a_model(command, tiny_model, blind, photo_f
     lines = tables[1].read_text().splitlines()
     tables[1].write_text("\n".join(lines[:11]) + "\n")
     code, out, err = command("compare", *tables)
-    assert (code, err) == (0, "left out: 26 photos without an answer from each\n")
+    assert (code, err) == (0, "left out: 26 photos without an answer from every model\n")
     assert out.startswith("10 photos\n")
     code, out, err = command("compare", tables[0], tables[0])
     assert "+0.00 points (95%: +0.0 to +0.0), McNemar's exact test p = 1" in out

@@ -122,7 +122,10 @@ def test_evaluate_counts_bins_and_costs(command, decisive_model, photo_folder, t
         "num_photos": 12, "num_asked": 0, "num_right": 12, "accuracy": 1,
     }  # fmt: skip
     code, out, _ = command(*options, "--max-risk", "0.1")
-    assert "bins: 100.0% of the photos get one, 100.00% of them right; mean cost 0.0000" in out
+    assert (
+        "bins: 100.0% of the photos get one, 100.00% of these the right one; mean cost 0.0000"
+        in out
+    )
     assert out.splitlines()[-2].startswith("at most 10.0% wrong (90% sure)")
     assert out.splitlines()[-1] == "here: answers 100.0%, 0.0% of them wrong"
     _, out, _ = command(*options, "--max-risk", "0.1", "--json")

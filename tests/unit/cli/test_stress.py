@@ -118,7 +118,7 @@ def test_other_backgrounds_without_the_photos_that_cannot_be_cut(
     assert (code, err) == (0, f"wrote {page}\n")
     note = (
         "background: no object on a plain background found in 2 of 5 photos, which are left out; "
-        "the other 3 untouched: 66.7%"
+        "accuracy on the other 3, untouched: 66.7%"
     )
     assert out.splitlines()[-1] == note
     assert note in page.read_text()
@@ -149,7 +149,7 @@ def test_backgrounds_of_ones_own(command, tiny_model, plain_folder, photo_folder
     assert "bad.jpg" in err
     code, out, err = command(*options, "--backgrounds", folder / "bad.jpg")
     assert (code, out) == (1, "")
-    assert "no background can be read, of 1; choose others" in err
+    assert "none of the 1 backgrounds can be read; choose others" in err
     code, out, err = command(*options, "--backgrounds", folder / "none.jpg")
     assert (code, out) == (2, "")
     assert "none.jpg does not exist; name photos of backgrounds" in err

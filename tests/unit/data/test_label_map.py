@@ -36,7 +36,7 @@ def test_what_is_no_map_is_refused(text: str):
 
 
 def test_a_label_is_mapped_once():
-    with pytest.raises(UsageError, match="maps 'a' to 'b', too"):
+    with pytest.raises(UsageError, match="maps 'a' to both 'b' and 'c'"):
         parse_maps(["a=b", "a=c"])
     mapped, _ = map_labels(photos(web="a b"), parse_maps(["a=b,b=a"]))
     assert [s.label for s in mapped] == ["b", "a"]

@@ -170,7 +170,7 @@ def test_page_of_an_evaluation():
     assert_only_own_script(page)
     for words in ("Metrics per domain", "(none)", f"web {HOSTILE}", "4 photos", "75.00%",
                   f"tiny on {HOSTILE}", "<b>玻璃</b>", "tiny <i>", "own & free", "Most confused",
-                  "7 photos of other things: 25.0% answered", f"by domain: {HOSTILE} 0.800",
+                  "7 photos of other things: 25.0% count as known", f"by domain: {HOSTILE} 0.800",
                   "2 of these photos are in the training split",
                   "3 of 4 photos share a group or their bytes"):  # fmt: skip
         assert words in page.text

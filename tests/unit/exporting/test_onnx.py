@@ -110,9 +110,7 @@ def test_the_gate_refuses_a_file_of_another_network(run: Run) -> None:
     with torch.no_grad():
         model.backbone.get_classifier().bias[0] += 0.01
     samples = run.manifest.samples[:3]
-    with pytest.raises(
-        RecycleNetError, match="not exported: a logit of the float32 model is wrong"
-    ):
+    with pytest.raises(RecycleNetError, match="not exported: a logit of the float32 model is off"):
         check_parity(run.classifier(), samples, run_network(model))
 
 
@@ -280,7 +278,7 @@ def test_a_lossy_model_is_judged_by_its_accuracy(run: Run) -> None:
         model.backbone.get_classifier().bias[0] += 0.5
     found = parity.measure_parity(classifier, samples, run_network(model), TOLERANCES["int8"])
     assert found.max_difference == pytest.approx(0.5, abs=0.1)
-    with pytest.raises(RecycleNetError, match="a logit of the float16 model is wrong by"):
+    with pytest.raises(RecycleNetError, match="a logit of the float16 model is off by"):
         check_parity(classifier, samples, run_network(model), "float16")
     right = [sample for sample in samples if classifier.classify(sample.path).label == sample.label]
     assert check_parity(classifier, right, run_network(model), "int8").accuracy_loss <= 0

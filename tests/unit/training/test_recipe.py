@@ -68,7 +68,7 @@ def test_fields_of_earlier_releases_are_named_with_their_new_names(old: str, new
 
 
 def test_the_new_name_of_balanced_sampling_comes_with_its_values() -> None:
-    with pytest.raises(UsageError, match=r"now called 'sampling': 'class' or 'domain' samples"):
+    with pytest.raises(UsageError, match=r"now called 'sampling': 'none': each photo once"):
         load_recipe("default", {"fit.balanced_sampling": True})
     with pytest.raises(UsageError, match=r"should be 'none', 'class', 'domain' or .*, not True"):
         load_recipe("default", {"fit.sampling": True})

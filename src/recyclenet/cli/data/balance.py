@@ -31,7 +31,7 @@ def balance(
 ) -> None:
     """Limit or repeat the training photos of each class; validation and test do not change.
 
-    Also prints the class weights that balance the classes without either
+    Also prints class weights, which balance the classes in the loss instead
     (`recyclenet train --set optim.class_weights=balanced`).
     """
     from recyclenet.cli.data.common import write

@@ -55,7 +55,7 @@ def clean(
     ] = None,
     take: Annotated[
         str | None,
-        typer.Option("--take", help="Faults to remove photos for, separated by commas."),
+        typer.Option("--take", help="Faults for which to remove photos, separated by commas."),
     ] = None,
     min_side: Annotated[int, typer.Option("--min-side", min=1, help="Minimum side, pixels.")] = 64,
     max_aspect: Annotated[

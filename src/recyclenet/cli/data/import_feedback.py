@@ -41,7 +41,7 @@ def import_feedback(
         typer.Option("--new-class", help="A label to accept as a new class; may be repeated."),
     ] = None,
     max_per_class: Annotated[
-        int, typer.Option("--max-per-class", min=1, help="Photos of a class at most.")
+        int, typer.Option("--max-per-class", min=1, help="Maximum number of photos per class.")
     ] = 100,
     max_share: Annotated[
         float,
@@ -110,7 +110,7 @@ def _say_left_out(result: Feedback) -> None:
         if len(found) > NUM_NAMED:
             say(f"left out: {len(found) - NUM_NAMED} more: {kind}; see feedback.csv", err=True)
     if result.num_others:
-        say(f"ignored: {result.num_others} files that are no feedback", err=True)
+        say(f"ignored: {result.num_others} files that are not feedback", err=True)
 
 
 def _describe(result: Feedback) -> None:

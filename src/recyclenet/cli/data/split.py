@@ -83,8 +83,9 @@ def split(
     leaks = find_leaks(manifest)
     if leaks:
         say(
-            f"warning: {len(leaks)} pairs of one group are in different splits, so a model "
-            f"is tested on what it has seen; such as {leaks[0][0].path} and {leaks[0][1].path}",
+            f"warning: {len(leaks)} pairs of photos of one group are in different splits, "
+            f"so a model would be tested on photos it has seen; for example "
+            f"{leaks[0][0].path} and {leaks[0][1].path}",
             err=True,
         )
     _print_counts(manifest)
@@ -121,7 +122,7 @@ def check_leaks(dataset: SourceArgument, as_json: JsonOption = False) -> None:
             )
         else:
             say(f"{one.split}: {show_path(one.path)}\t{other.split}: {show_path(other.path)}")
-    say(f"{len(leaks)} pairs of one group are in different splits", err=True)
+    say(f"{len(leaks)} pairs of photos of one group are in different splits", err=True)
     if leaks:
         raise typer.Exit(EXIT_FAILURE)
     exit_if_partial(found)

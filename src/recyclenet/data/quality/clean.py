@@ -21,7 +21,7 @@ from recyclenet.data.quality.duplicates import Pair, clusters
 from recyclenet.data.quality.looks import SIDE, blurriness
 from recyclenet.data.quality.quarantine import Departure
 
-# What is wrong -> whether a photo goes for it unless the user says otherwise.
+# Kind of fault -> whether photos with it are removed by default.
 KINDS = {
     "unreadable": True,
     "marked": True,
@@ -39,16 +39,16 @@ KINDS = {
     "blurry": False,
     "grey": False,
 }
-# For these a photo goes because another one stays.
+# Faults for which a photo is removed because another one stays.
 COPIES = ("duplicate", "near_duplicate")
-# Pixels with all channels this high are blown: they have lost their detail. Others with two at
-# `CLIPPED` have lost their colour, and with all from `FADED` on nearly their detail.
+# Pixels with all channels at `BLOWN` or above have lost their detail. Of the others, those with
+# two channels at `CLIPPED` have lost their colour, those with all at `FADED` nearly their detail.
 BLOWN, CLIPPED, FADED = 250, 254, 240
-# Where light drowned an object, much of what is left of it is clipped, and the blown part has a
-# long ragged border, so many pixels wide. Goods on pure white have a clean border, and shadows that
-# fade into the white. A photo is overexposed where the square roots of these shares, weighed so,
-# exceed the limit and the object is clipped at all; where they only come close, it may be.
-# The weights are those of a logistic regression, rounded. It tells every other photo of four
+# In an overexposed photo, much of the remaining object is clipped, and the blown part has a long
+# ragged border (`BORDER` pixels wide). Goods on pure white have a clean border, and shadows that
+# fade into the white. A photo is overexposed if the weighted sum of the square roots of these
+# shares exceeds `OVEREXPOSED` and the object is clipped at all; above `WASHED_OUT`, it may be.
+# The weights are the rounded ones of a logistic regression that tells every other photo of four
 # sources from the same photo made three times as bright; 0.7% of the worst source's photos are
 # above the limit. `benchmarks/clean.py exposure` fits them anew and measures on the other photos.
 BORDER = 2
@@ -57,12 +57,12 @@ OVEREXPOSED, WASHED_OUT, MIN_CLIPPED = 3.6, 2.4, 0.005
 # Pixels whose channels differ by more have colour; a photo with hardly any is grey.
 COLOURED = 8
 MIN_COLOURED_SHARE = 0.001
-# 0 is sharp, 1 without an edge. Of TrashNet's photos 1% have more, blurred with a radius of 4 of
-# their 512 pixels 92% (every fifth photo looked at).
+# 0 is sharp, 1 has no edge. 1% of TrashNet's photos (every fifth was measured) are above, and 92%
+# of them after a blur with a radius of 4 of their 512 pixels.
 MAX_BLUR = 0.52
 _CHUNK = 512
-# What cleanvision looks for (https://github.com/cleanlab/cleanvision). Not its blur: TrashNet
-# photos blurred with a radius of 16 pixels keep a score far from its threshold.
+# What cleanvision looks for (https://github.com/cleanlab/cleanvision). Its blur is not used:
+# TrashNet photos blurred with a radius of 16 pixels keep a score far from its threshold.
 _VISION = ("dark", "light", "low_information")
 
 
@@ -74,7 +74,7 @@ class Issue:
         sample: the photo.
         kind: one of `KINDS`.
         detail: in words or numbers.
-        other: the photo it is a copy of; None where that is not the point.
+        other: the photo it is a copy of; None for other kinds.
     """
 
     sample: Sample
@@ -99,7 +99,7 @@ def find_issues(
         pairs: its rows that show one picture.
         min_side: pixels; a photo with a shorter side is small.
         max_aspect: long side over short side; above it is odd.
-        going: photos that go in any case; of copies, another one stays.
+        going: photos that are removed in any case; of their copies, another one stays.
         progress: is told how many photos are done.
 
     Raises:
@@ -167,9 +167,9 @@ def without(manifest: Manifest, issues: Iterable[Issue], kinds: Iterable[str]) -
 
 
 def find_departures(issues: Iterable[Issue], kinds: Iterable[str]) -> list[Departure]:
-    """Return the photos that go for these kinds of faults, sorted by path.
+    """Return the photos to remove for these kinds of faults, sorted by path.
 
-    A photo that is a copy of one that goes as a copy, too, is one of the photo that stays.
+    If the original of a copy is itself removed as a copy, the copy refers to the photo that stays.
     """
     chosen = frozenset(kinds)
     going: dict[Path, Issue] = {}
@@ -203,7 +203,7 @@ def _copies(
     faulty: Collection[Path],
     going: Collection[Path],
 ) -> Iterator[Issue]:
-    """Of the photos that show one picture, keep the best; of one under two labels, none."""
+    """Keep the best of the photos that show one picture; none if their labels differ."""
     samples = manifest.samples
 
     def merit(row: int) -> tuple[bool, bool, int, int, int]:
@@ -230,7 +230,7 @@ def _copies(
 
 
 def _faults(sample: Sample, tone: _Tone) -> Iterator[Issue]:
-    """Yield what a photo's tones say; the answer depends on nothing but this photo."""
+    """Yield faults of light, colour and sharpness; they depend on this photo alone."""
     score = exposure(tone.shares)
     if score > WASHED_OUT:
         sure = score > OVEREXPOSED and tone.shares["clipped"] > MIN_CLIPPED
@@ -243,7 +243,7 @@ def _faults(sample: Sample, tone: _Tone) -> Iterator[Issue]:
 
 
 def shrunk(source: ImageSource) -> Image.Image:
-    """Return a photo small enough to look at many, `SIDE` pixels at most."""
+    """Return a photo at reduced size, at most `SIDE` pixels a side."""
     with decoded(source, min_side=SIDE) as pixels:
         picture = Image.fromarray(pixels)
         picture.thumbnail((SIDE, SIDE))
@@ -278,7 +278,7 @@ def exposure_shares(pixels: ImageArray) -> dict[str, float]:
     """Return how much of a picture `(H, W, 3)` shows too much light.
 
     Returns:
-        Clipped: the share of the pixels that are not blown; faded and border: shares of all.
+        "clipped", a share of the pixels that are not blown; "faded" and "border", shares of all.
     """
     from scipy.ndimage import binary_dilation
 
@@ -300,7 +300,7 @@ def exposure(shares: Mapping[str, float]) -> float:
 def _looks(samples: Sequence[Sample], pictures: Sequence[Image.Image]) -> list[Issue]:
     from cleanvision import Imagelab
 
-    # A torchvision dataset, as far as it looks: pictures by number, each in a tuple.
+    # What it needs of a torchvision dataset: pictures by number, each in a tuple.
     lab = Imagelab(torchvision_dataset=[(picture,) for picture in pictures])
     with redirect_stderr(io.StringIO()):  # it draws a bar of its own
         lab.find_issues({kind: {} for kind in _VISION}, verbose=False)

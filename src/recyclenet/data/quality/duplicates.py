@@ -40,8 +40,8 @@ MIN_CONTRAST = 1.0
 # Every hash of a picture with features has 128 of its 256 bits set; one of a flat picture, as
 # earlier versions computed it, has one.
 _MIN_BITS = 64
-# Rows whose hashes are compared at once, with so many others: small enough for the processor's
-# cache. Of features, a square of so many.
+# Rows whose hashes are compared at once, and with how many others: small enough for the processor's
+# cache. Features are compared in squares of this many rows.
 _BLOCK, _TILE = 8, 4096
 _SQUARE = 2048
 
@@ -91,8 +91,8 @@ class Pair:
 def find_pairs(manifest: Manifest, max_distance: int = MAX_DISTANCE) -> list[Pair]:
     """Return pairs of photos that show one picture, in the order of their rows.
 
-    Of photos with equal hashes each is paired with the first alone; pictures without features are
-    paired with none.
+    Photos with equal hashes are each paired with the first of them only; pictures without features
+    are never paired.
 
     Args:
         manifest: rows with hashes, as a scan writes them. Where any row has only the four hashes of
@@ -127,7 +127,7 @@ def find_pairs(manifest: Manifest, max_distance: int = MAX_DISTANCE) -> list[Pai
 
 
 def is_copy(phash: str, others: Iterable[str]) -> bool:
-    """Return whether hashes are those of one of the others, mirrored or turned or neither."""
+    """Return whether a picture is a copy of one of the others, possibly mirrored or turned."""
     mine = _words([phash])
     if np.bitwise_count(mine[0]).sum() < _MIN_BITS:
         return False
@@ -182,9 +182,9 @@ def find_objects(
 
 
 def with_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifest:
-    """Give rows that belong together a common group; rows that have one already keep it shared.
+    """Give rows that belong together a common group; rows of one group stay in one group.
 
-    A group bears the name of its first row's: its old group, or the start of its digest.
+    A group is named after its first row: by that row's old group, or the start of its digest.
     """
     samples = list(manifest)
     first: dict[str, int] = {}

@@ -95,8 +95,8 @@ def open_quarantine(folder: Path) -> Iterator[Quarantine]:
     """Open a quarantine for as long as the block runs; no other process can do so meanwhile.
 
     Args:
-        folder: made if missing; otherwise empty, or a quarantine already. At the end it goes if
-            nothing is in it, unless it was empty before; so do the folders made above it.
+        folder: made if missing; otherwise empty, or a quarantine already. If it is empty at the
+            end, it is removed with the folders made above it, unless it was there and empty before.
 
     Raises:
         UsageError: something else is there.
@@ -125,7 +125,7 @@ def open_quarantine(folder: Path) -> Iterator[Quarantine]:
         try:
             yield Quarantine(folder)
         finally:
-            # While it is locked: whoever opens it meanwhile finds the lock of no folder.
+            # Still locked: another process that waits for the lock finds that the folder is gone.
             if not journal.exists():
                 _clear(folder)
                 for place in [folder, *made] if is_own else []:
@@ -146,7 +146,7 @@ class Quarantine:
             RecycleNetError: the journal cannot be written; nothing was moved.
         """
         earlier = read_journal(self.folder) if (self.folder / JOURNAL).exists() else []
-        # A killed process has written down what it never moved.
+        # A killed process may have listed photos that it never moved.
         earlier = [move for move in earlier if self._holds(move) or not _is_home(move)]
         used = {path.name.partition(".")[0] for path in self.folder.iterdir()}
         used |= {move.place.partition(".")[0] for move in earlier}
@@ -183,7 +183,7 @@ class Quarantine:
         """
         moves = read_journal(self.folder)
         back, left, kept = [], [], set()
-        # What is here first: a photo may also be written down for a move that never was.
+        # Photos in the quarantine first: the journal may also list moves that never happened.
         for move in sorted(moves, key=lambda move: not self._holds(move)):
             try:
                 if self._bring_back(move):
@@ -201,7 +201,7 @@ class Quarantine:
         sample = departure.sample
         mode = path.lstat().st_mode
         if not (stat.S_ISLNK(mode) or stat.S_ISREG(mode)):
-            raise OSError(errno.EINVAL, "it is not an ordinary file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         if path.parent == Path(os.path.realpath(self.folder)):
             raise OSError(errno.EINVAL, "it is in the quarantine already")
         suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ""
@@ -216,15 +216,17 @@ class Quarantine:
         if is_here and is_home and identity(home) != identity(away):
             # A killed process got no further, or a copy has arrived.
             if not move.fits(away):
-                raise DataError(f"it is there already; {away} is something else")
+                raise DataError(f"it is back already; {away} is another file")
             sync_folder(home.parent)
             away.unlink()
         elif os.path.lexists(home) and not (is_home and not is_here):
-            where = "move it away first" if is_here else f"and it is not in {self.folder}"
-            raise DataError(f"another file is there now; {where}")
+            advice = (
+                "; move it away first" if is_here else f", and the photo is not in {self.folder}"
+            )
+            raise DataError(f"another file is there now{advice}")
         elif is_here:
             if not move.fits(away):
-                raise DataError(f"{away} is not what was there")
+                raise DataError(f"{away} is not the file that was moved")
             home.parent.mkdir(parents=True, exist_ok=True)
             move_file(away, home, move.fits)
         elif not is_home:
@@ -240,7 +242,7 @@ class Quarantine:
 
     def _keep(self, moves: Sequence[Move]) -> None:
         """Shorten the journal to these moves."""
-        # On a full disk the longer journal stays, and is as good.
+        # On a full disk the longer journal stays, which does no harm.
         with suppress(RecycleNetError, OSError):
             if moves:
                 self._write(moves)
@@ -288,7 +290,7 @@ def read_journal(folder: Path) -> list[Move]:
     except DataError as error:
         raise DataError(f"{path} is damaged: {error}") from error
     columns = [field.name for field in fields(Move)]
-    # Journals had no column for links once.
+    # Journals of earlier versions have no column for links.
     if names not in (columns, columns[:-1]) or any(len(row) != len(names) for row in rows):
         raise DataError(f"{path} is damaged: its columns are wrong")
     moves = [Move(*row) for row in rows]

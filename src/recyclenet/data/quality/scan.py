@@ -33,7 +33,7 @@ from recyclenet.data.quality.duplicates import (
 )
 from recyclenet.errors import DataError, ImageError
 
-# Up to so many photos are described sooner than processes for it have begun.
+# This many photos are described sooner than further processes start.
 _FEW = 500
 _BATCH = 32
 
@@ -70,7 +70,7 @@ class Scan:
 
 
 def scan_dataset(source: Path, progress: Progress = silent, *, once: bool = False) -> Scan:
-    """Read every photo of a dataset once and describe it; photos that are one share a group.
+    """Read every photo of a dataset once and describe it; copies of one photo share a group.
 
     Args:
         source: as for `load_dataset`.

@@ -237,7 +237,7 @@ class Collector:
                 raise ImageError("it is a copy of a photo already collected")
             path = self.folder / name
             if not self.force and path.exists() and path.read_bytes() != content:
-                raise ImageError(f"another file lies at {path}")
+                raise ImageError(f"another file is at {path}")
             write_bytes(path, content)
             self._write_down(replace(found, path=name, sha256=digest, phash=phash))
 
@@ -254,7 +254,7 @@ class Collector:
     def _ask_leave(self, url: str) -> None:
         """Wait for the host's pause to end, unless its robots.txt forbids the address."""
         host = urlunsplit(urlsplit(url)._replace(path="", query="", fragment=""))
-        # The first to come asks, the others wait for the answer.
+        # The first thread asks, the others wait for the answer.
         with self._robots_locks.setdefault(host, threading.Lock()):
             if host not in self._robots:
                 self._robots[host] = self._ask_robots(f"{host}/robots.txt")
@@ -263,7 +263,7 @@ class Collector:
         self._take_turn(url)
 
     def _take_turn(self, url: str) -> None:
-        """Wait until the host has had its pause."""
+        """Wait until the pause between requests to the host is over."""
         host = urlsplit(url).netloc
         with self._lock:
             now = time.monotonic()
@@ -277,7 +277,7 @@ class Collector:
         try:
             rules = self._asker.fetch(url, 512 << 10).decode("utf-8", "replace")
         except FetchError as error:
-            # RFC 9309: a host without rules allows all, one that does not answer nothing.
+            # RFC 9309: a host without rules allows everything, an unreachable host nothing.
             rules = "User-agent: *\nDisallow: /" if error.strikes else ""
         return Protego.parse(rules)
 

@@ -30,7 +30,7 @@ COLUMNS = ("id", "date", "label", "predicted", "model", "model_sha256", "path", 
 MAX_RECORD_BYTES, MAX_PHOTO_BYTES = 1 << 16, 1 << 28
 MAX_TEXT = 255
 MAX_PER_CLASS, MAX_SHARE = 100, 0.2
-# How many times as many votes as all others together make a label clear.
+# A label is clear if it has this many times the votes of all other labels together.
 CLEAR = 3
 _RECORD = re.compile(r"([0-9a-f]{32})\.json")
 _PHOTO = re.compile(r"([0-9a-f]{32})\.jpg")
@@ -159,7 +159,7 @@ def _record(name: str, values: Any) -> Record:
 
 
 def read_file(path: Path, max_bytes: int) -> bytes:
-    """Read an ordinary file; links are not followed.
+    """Read a regular file; links are not followed.
 
     Raises:
         OSError: it is missing, something else or too large.
@@ -168,7 +168,7 @@ def read_file(path: Path, max_bytes: int) -> bytes:
     with os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "it is not an ordinary file")
+            raise OSError(0, "it is not a regular file")
         content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
             raise OSError(0, f"it is larger than {max_bytes:,} bytes")

@@ -26,7 +26,7 @@ MAX_UNPACKED_BYTES = 500_000_000
 MAX_MISSES_IN_A_ROW = 20
 # bz2 and lzma members can unpack to gigabytes before a reader may object.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# A member with a password raises a RuntimeError, one at an impossible place an OSError.
+# A member with a password raises RuntimeError, one at an impossible offset OSError.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, OSError)
 
 Photos = Iterator[tuple[str, bytes]]
@@ -150,7 +150,7 @@ def at_archive_url(
     except ArchiveError:
         discard(part)
         raise
-    discard(part)  # it has given all it can; a damaged one must not be taken up again
+    discard(part)  # it has no more to give; a damaged one must not be continued
 
 
 def at_base_url(url: str, missing: Names, fetcher: Fetcher, progress: Progress) -> Photos:

@@ -206,7 +206,7 @@ class _Connection(httpcore2.SyncBackend, httpcore2.NetworkStream):
             peer = getattr(peer, "ipv4_mapped", None) or peer
             if not peer.is_global:
                 self.close()
-                raise FetchError(self._url, f"a private address ({peer}), which is not asked")
+                raise FetchError(self._url, f"a private address ({peer}), which is refused")
         return self
 
     def start_tls(
@@ -217,7 +217,7 @@ class _Connection(httpcore2.SyncBackend, httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         content = self._stream.read(max_bytes, self._left_s())
-        if self.head_is_there:  # a head without end earns no patience
+        if self.head_is_there:  # the time grows with each byte of a body, not of a head
             longer = self._patient_until + len(content) / MIN_BYTES_PER_S
             self._patient_until = min(longer, time.monotonic() + self._rules.timeout_s)
         return content

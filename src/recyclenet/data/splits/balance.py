@@ -1,4 +1,4 @@
-"""Giving every class its due: fewer rows of the common ones, or more of the rare."""
+"""Balancing classes: fewer rows of the common ones, or more of the rare ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def oversample(manifest: Manifest, least: int, seed: int) -> Manifest:
     """Repeat training rows until each class has so many.
 
     Args:
-        manifest: photos with splits; without them a repeated photo could land on two sides.
+        manifest: photos with splits; without them, a repeated photo could be in two splits.
         least: rows of a class; 0 for as many as the largest has.
         seed: decides which rows come once more than others.
 
@@ -65,7 +65,7 @@ def oversample(manifest: Manifest, least: int, seed: int) -> Manifest:
 
 
 def class_weights(manifest: Manifest) -> dict[str, float]:
-    """Return the weight of each class under which all count the same; on average 1 a photo."""
+    """Return weights with which all classes count the same; their mean over the photos is 1."""
     counts = training_counts(manifest)
     total = counts.total()
     return {label: total / (len(counts) * counts[label]) for label in sorted(counts)}

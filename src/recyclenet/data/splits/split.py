@@ -82,8 +82,8 @@ def fold_splits(manifest: Manifest, num_folds: int, seed: int) -> list[Manifest]
 def fill_splits(manifest: Manifest, shares: tuple[float, float, float], seed: int) -> Manifest:
     """Return the manifest with every row in a split; rows that have one keep it.
 
-    Photos that are added later so leave all others where they are. Rows of one group share a split;
-    of a group with rows in a split already, the rest follow.
+    So photos that are added later do not move the others. Rows of one group share a split; if some
+    have a split already, the rest follow them.
 
     Args:
         manifest: the photos.
@@ -96,7 +96,7 @@ def fill_splits(manifest: Manifest, shares: tuple[float, float, float], seed: in
 def legacy_splits(manifest: Manifest, train_share: float) -> Manifest:
     """Divide as the 55-class report does: of each class the first rows train, the others test.
 
-    Neither drawn nor aware of copies; for comparison with figures made that way.
+    Neither random nor aware of copies; for comparison with figures made that way.
     """
     sizes, seen = manifest.counts, dict.fromkeys(manifest.class_names, 0)
     rows = []
@@ -111,7 +111,7 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
     """Read the parts of train, val and test: "70/13/17", "3:1:1"; "90/10" has no validation.
 
     Raises:
-        UsageError: it is no such thing.
+        UsageError: the text has another form.
     """
     parts = re.split("[/:,]", text)
     try:
@@ -175,7 +175,7 @@ def listed_splits(manifest: Manifest, lists: Mapping[str, Sequence[str]]) -> Man
 
 
 def find_leaks(manifest: Manifest) -> list[tuple[Sample, Sample]]:
-    """Return photos that are on two sides: pairs of rows of one group, in the order of the rows."""
+    """Return pairs of rows of one group that are in different splits, in the order of the rows."""
     leaks = []
     first: dict[str, dict[str, Sample]] = defaultdict(dict)  # by group and split
     for sample in manifest:
@@ -189,9 +189,9 @@ def find_leaks(manifest: Manifest) -> list[tuple[Sample, Sample]]:
 def _draw(manifest: Manifest, source: str, shares: dict[str, float], seed: int) -> Manifest:
     """Divide the rows whose split is `source`, in an order drawn from the seed.
 
-    Each label of each domain is divided by itself.
+    Each label of each domain is divided separately.
     """
-    # The same picture under two labels is one photo: what is first decides.
+    # The same picture under two labels is one photo: its first row decides.
     chosen = {} if source else {_key(s): s.split for s in reversed(manifest.samples) if s.split}
     cells: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in manifest:

@@ -62,7 +62,7 @@ export const STRINGS = {
     historyWaiting: "Waiting",
     privacy:
       "Photos go only to the server that this page comes from. The page keeps the pictures of this session in memory and forgets them when you close it.",
-    tooMany: "Only the first {count} files were taken.",
+    tooMany: "Only the first {count} files are classified.",
     liveBadge: "Live",
     liveStarting: "Starting the camera …",
     liveWaiting: "Hold one item in front of the camera.",

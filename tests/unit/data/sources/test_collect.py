@@ -342,7 +342,7 @@ def test_a_file_under_a_photos_name_stays_but_by_force(server, collector, tmp_pa
     taken.write_bytes(b"mine")
     mine = collector()
     assert mine.collect("glass", addresses(server, "0.jpg"), 1) == 0
-    assert "another file lies at" in reasons(mine)[0]
+    assert "another file is at" in reasons(mine)[0]
     assert taken.read_bytes() == b"mine"
     (tmp_path / "photos" / JOURNAL).unlink()
     forced = collector(force=True)
