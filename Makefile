@@ -6,7 +6,7 @@ SOURCES := $(shell find src samples -type f -not -name '*.pyc')
 # Python compiles what it imports; to compile all that is installed would take a minute.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 # Tests that share something expensive stay in one process, as long as all have work.
-PYTEST := $(FULL)/bin/python -m pytest -n logical --dist worksteal
+PYTEST := $(FULL)/bin/python -m pytest -n auto --dist worksteal
 
 .PHONY: demo check test exhaustive lint fast-tests tests pins clean
 

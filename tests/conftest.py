@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# The tests run in as many processes as there are cores; more threads would only wait for a core.
+# The tests run in more processes than there are cores; more threads would only wait for a core.
 # PyTorch and NumPy read it on import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -21,6 +21,7 @@ from PIL import ExifTags, Image
 from forks import Finished, Fork
 from recyclenet.core.model_info import METADATA_KEY, ModelInfo, seal
 from recyclenet.core.preprocess import Preprocess
+from recyclenet.core.resources import num_cores
 
 if TYPE_CHECKING:
     from recyclenet.training.run import Run
@@ -53,6 +54,11 @@ settings.register_profile(
     derandomize="CI" in os.environ,  # the same cases each time; elsewhere, new ones
 )
 settings.load_profile("recyclenet")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return three processes for two cores: tests wait for servers a third of their time."""
+    return round(1.5 * num_cores())
 
 
 # Trainings, exports, whole commands and long searches for counterexamples.
