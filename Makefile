@@ -3,7 +3,8 @@ PYTHON ?= python3
 LIGHT := .venv/light
 FULL := .venv/full
 SOURCES := $(shell find src samples -type f -not -name '*.pyc')
-# Python compiles what it imports; to compile all that is installed would take a minute.
+# Python compiles what it imports, once; to compile all that is installed would take a minute.
+unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 # Tests that share something expensive stay in one process, as long as all have work.
 PYTEST := $(FULL)/bin/python -m pytest -n auto --dist worksteal

@@ -167,7 +167,7 @@ def test_the_models_classes_are_merged_for_coarser_labels(
     [
         (("--map", "glas=metal"), "did you mean 'glass'"),
         (("--map-model", "glas=metal"), "the model has no class 'glas': did you mean 'glass'"),
-        (("--map-model", "x:glass=metal"), "a map of the model's classes has no domain"),
+        (("--map-model", "x:glass=metal"), "a map of the model's classes cannot name a domain"),
         (("--map-model", "glass=_,metal=_,paper=_"), "leaves out all classes of the model"),
         (("--map-model", "glass=x", "--rules", "germany"), "omit the rules or the model's map"),
     ],

@@ -131,4 +131,5 @@ def test_a_damaged_checkpoint_is_not_continued(
         torch.save({"weights": torch.zeros(3)}, last)
     code, _, err = command("train", "--resume", run)
     assert code == 4
-    assert err.splitlines()[-1].startswith(f"error: {last} is ")
+    reason = "is damaged: " if damage == "cut" else "cannot be resumed: it has no"
+    assert err.splitlines()[-1].startswith(f"error: {last} {reason}")
