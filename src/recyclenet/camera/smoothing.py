@@ -14,7 +14,7 @@ from recyclenet.inference.classifier import Classifier
 WEIGHT = 0.4
 # Lead that another class needs before it is shown, in probability.
 LEAD = 0.1
-# Frames in a row for which it needs that lead; the same for `known`.
+# Frames in a row for which it needs that lead; the same for another bin.
 HOLD = 3
 
 
@@ -28,7 +28,7 @@ class Smoother:
     """A running average of the probabilities, and the answer to show for it.
 
     The label shown changes only once another class leads by `LEAD` for `HOLD` frames in a row, and
-    `known` only once it differs for as many frames.
+    its bin only once it differs for as many frames.
 
     Args:
         classifier: gives the answers.
@@ -61,7 +61,7 @@ class Smoother:
 
     def _is_same(self, answer: Prediction) -> bool:
         shown = self._shown
-        return shown is not None and (answer.label, answer.known) == (shown.label, shown.known)
+        return shown is not None and (answer.label, answer.bin) == (shown.label, shown.bin)
 
     def _leads(self, answer: Prediction) -> bool:
         shown = self._shown

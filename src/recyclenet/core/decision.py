@@ -22,7 +22,9 @@ def sigmoid(
 
 
 def trust(
-    probabilities: npt.NDArray[np.float64], unknown: npt.NDArray[np.float32] | None = None
+    probabilities: npt.NDArray[np.float64],
+    unknown: npt.NDArray[np.float32] | None = None,
+    bins: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Return the score that decides whether an answer counts as known, `(N,)`, 0 to 1.
 
@@ -32,8 +34,13 @@ def trust(
         probabilities: calibrated probabilities, `(N, K)`.
         unknown: probability that a photo shows none of the classes, `(N,)`; None if the model has
             no unknown score.
+        bins: the number of the bin for each class, `(K,)`. With it, the answer is the bin of the
+            most probable class, and the probabilities of all classes of that bin count together.
     """
     confidence: npt.NDArray[np.float64] = probabilities.max(axis=1)
+    if bins is not None:
+        shared = bins == bins[probabilities.argmax(axis=1)][:, None]
+        confidence = np.where(shared, probabilities, 0).sum(axis=1)
     return confidence if unknown is None else confidence * (1 - unknown.astype(np.float64))
 
 

@@ -24,8 +24,9 @@ class Prediction:
         probabilities: calibrated probability of each class, most probable first.
         stream: the disposal stream of `label`.
         bin: name of the bin under the rules in use, or the advice to ask a person: if the rules
-            give the cost of asking, where that is cheapest; otherwise if `known` is False. None if
-            there is no answer.
+            give the cost of asking, where that is cheapest; otherwise where `known` is False. With
+            an unknown score, all classes of the bin count together, so that an answer that is not
+            `known` may have a bin. None if there is no answer.
         known: whether the confidence, times the probability that the photo shows one of the
             classes, reaches the threshold in use.
         unknown: probability that the photo shows none of the classes; None if the model has no

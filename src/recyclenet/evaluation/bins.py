@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recyclenet.core.decision import ASK, softmax, trust
+from recyclenet.core.decision import ASK, softmax
 from recyclenet.evaluation.table import PredictionTable
 from recyclenet.inference.classifier import Classifier
 
@@ -90,8 +90,8 @@ def score_bins(table: PredictionTable, classifier: Classifier) -> BinScores:
     probabilities = softmax(table.logits, classifier.info.temperature)
     choices, _ = classifier.choose_bins(probabilities, table.unknown)
     truth = chooser.right[targets]
-    known = trust(probabilities, table.unknown) >= classifier.threshold
-    usual = np.where(known, chooser.most_probable(probabilities), ASK)
+    asks = classifier.must_ask(probabilities, table.unknown)
+    usual = np.where(asks, ASK, chooser.most_probable(probabilities))
 
     def counts(rows: npt.NDArray[np.bool_]) -> dict[str, int]:
         return {

@@ -306,20 +306,34 @@ class Classifier:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Choose bins under the rules and the threshold in use, as `BinChooser.choose` does.
 
-        A photo that is not known goes to a person, unless the rules give the cost of asking one:
-        then the costs decide. An explicit `max_risk` applies in any case, and so does the unknown
-        score.
+        A photo for which `must_ask` holds goes to a person, unless the rules give the cost of
+        asking one: then the costs decide, but an explicit `max_risk` and the unknown score still
+        apply.
 
         Args:
             probabilities: calibrated probabilities, `(N, K)`.
             unknown: probability that a photo shows none of the classes, `(N,)`; None if the model
                 has no unknown score.
         """
-        asks = trust(probabilities, unknown) < self.threshold
+        asks = self.must_ask(probabilities, unknown)
         if self.bins.abstain is not None and self.risk is None:
             foreign = np.zeros(len(probabilities)) if unknown is None else unknown
             asks = 1 - foreign < self.threshold
         return self.bins.choose(probabilities, asks)
+
+    def must_ask(
+        self,
+        probabilities: npt.NDArray[np.float64],
+        unknown: npt.NDArray[np.float32] | None = None,
+    ) -> npt.NDArray[np.bool_]:
+        """Return which photos a person must decide if there are no costs, `(N,)`.
+
+        With an unknown score, the bin must reach the threshold: all its classes count together.
+        Without one, the class must, as only an unclear class tells of a photo of something else;
+        and so it must with `max_risk`, whose promise is about classes.
+        """
+        bins = self.bins.right if unknown is not None and self.risk is None else None
+        return np.asarray(trust(probabilities, unknown, bins) < self.threshold)
 
 
 def as_classifier(

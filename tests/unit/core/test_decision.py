@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recyclenet.core.decision import softmax
+from recyclenet.core.decision import softmax, trust
 
 LOGITS = st.lists(st.floats(-1e30, 1e30), min_size=1, max_size=8)
 TEMPERATURES = st.floats(0.05, 20)
@@ -31,6 +31,16 @@ def test_a_higher_temperature_is_never_more_sure(logits, one, other):
 def test_known_values():
     np.testing.assert_allclose(softmax([0.0, np.log(3)]), [0.25, 0.75])
     np.testing.assert_allclose(softmax([0.0, np.log(9)], 2.0), [0.25, 0.75])
+
+
+def test_the_classes_of_a_bin_count_together():
+    probabilities = np.array([[0.4, 0.35, 0.25], [0.3, 0.3, 0.4], [1.0, 0.0, 0.0]])
+    np.testing.assert_allclose(trust(probabilities), [0.4, 0.4, 1])
+    bins = np.array([0, 0, 1])
+    np.testing.assert_allclose(trust(probabilities, bins=bins), [0.75, 0.4, 1])
+    unknown = np.array([0.5, 0, 1], np.float32)
+    np.testing.assert_allclose(trust(probabilities, unknown, bins), [0.375, 0.4, 0])
+    np.testing.assert_allclose(trust(probabilities, unknown, np.arange(3)), [0.2, 0.4, 0])
 
 
 @pytest.mark.parametrize("largest", [1e4, 3e38, 1e300])

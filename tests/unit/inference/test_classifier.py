@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from recyclenet import Classifier
-from recyclenet.core.decision import softmax
+from recyclenet.core.decision import ASK, softmax
 from recyclenet.errors import ImageError, UsageError
 
 
@@ -137,6 +137,25 @@ def test_unsure_answers_are_not_known(make_model):
     assert not answer.known
     assert answer.label is not None
     assert Classifier(make_model(threshold=0.0)).classify(grey).known
+
+
+def test_a_bin_can_be_sure_where_the_class_is_not(make_model):
+    """Only with an unknown score; without one, the photo may show something else."""
+    streams = {"glass": "recyclable", "metal": "recyclable", "paper": "other"}
+    classifier = Classifier(make_model(threshold=0.7, streams=streams))
+    probabilities = np.array([[0.4, 0.35, 0.25], [0.35, 0.25, 0.4], [0.8, 0.1, 0.1]])
+    assert classifier.must_ask(probabilities).tolist() == [True, True, False]
+    unknown = np.array([0, 0, 0.2], np.float32)
+    assert classifier.must_ask(probabilities, unknown).tolist() == [False, True, False]
+    assert classifier.must_ask(probabilities, unknown + 0.5).tolist() == [True, True, True]
+    choices, _ = classifier.choose_bins(probabilities, unknown)
+    assert [classifier.bins.bins[n] for n in choices if n != ASK] == ["recycling bin"] * 2
+
+
+def test_a_promise_about_classes_is_not_kept_by_bins(decisive_model):
+    classifier = Classifier(decisive_model, max_risk=0.1)
+    probabilities = np.full((1, 3), 1 / 3)
+    assert classifier.must_ask(probabilities, np.zeros(1, np.float32)).all()
 
 
 def test_temperature_is_applied(make_model, photo_folder):
