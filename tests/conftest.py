@@ -61,16 +61,30 @@ def pytest_xdist_auto_num_workers() -> int:
     return round(1.5 * num_cores())
 
 
-# Trainings, exports, whole commands and long searches for counterexamples.
-SLOW = ("contract", "integration", "property", "unit/costs", "unit/exporting", "unit/operations")
-SLOW_FILES = ("test_fit.py", "test_cache.py")
+# Trainings, exports, whole commands, waiting cameras and long searches for counterexamples.
+SLOW = (
+    "contract",
+    "integration",
+    "property",
+    "unit/camera/test_watching",
+    "unit/cli/test_models",
+    "unit/cli/test_training_commands",
+    "unit/cli/test_watch",
+    "unit/core/test_bounds",
+    "unit/costs",
+    "unit/exporting",
+    "unit/operations",
+    "unit/training/test_cache",
+    "unit/training/test_features",
+    "unit/training/test_fit",
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the slow tests, which `make check` leaves out; leave out the exhaustive ones."""
     for item in items:
         place = item.path.relative_to(REPOSITORY / "tests").as_posix()
-        if place.startswith(SLOW) or item.path.name in SLOW_FILES:
+        if place.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
     if "exhaustive" not in config.option.markexpr:
         left_out = [item for item in items if item.get_closest_marker("exhaustive")]
