@@ -28,7 +28,7 @@ def doctor(
     facts: dict[str, Any] = {
         "recyclenet": __version__,
         "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}, {num_cores()} cores",
+        "system": f"{platform.system()} {platform.machine()}, cores: {num_cores()}",
         "light": {name: _version(name) for name in LIGHT},
         "extras": {
             extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()
