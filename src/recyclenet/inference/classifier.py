@@ -328,12 +328,15 @@ class Classifier:
     ) -> npt.NDArray[np.bool_]:
         """Return which photos a person must decide if there are no costs, `(N,)`.
 
-        With an unknown score, the bin must reach the threshold: all its classes count together.
-        Without one, the class must, as only an unclear class tells of a photo of something else;
-        and so it must with `max_risk`, whose promise is about classes.
+        An answer that is not known still gets its bin if all classes of the bin together reach the
+        threshold and exceed the unknown score. Without such a score, an unclear class may mean that
+        the photo shows something else; and the promise of `max_risk` is about classes.
         """
-        bins = self.bins.right if unknown is not None and self.risk is None else None
-        return np.asarray(trust(probabilities, unknown, bins) < self.threshold)
+        asks = trust(probabilities, unknown) < self.threshold
+        if unknown is not None and self.risk is None:
+            of_bins = trust(probabilities, unknown, self.bins.right)
+            asks &= of_bins < np.maximum(self.threshold, unknown)
+        return np.asarray(asks)
 
 
 def as_classifier(

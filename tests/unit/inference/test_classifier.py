@@ -148,6 +148,10 @@ def test_a_bin_can_be_sure_where_the_class_is_not(make_model):
     unknown = np.array([0, 0, 0.2], np.float32)
     assert classifier.must_ask(probabilities, unknown).tolist() == [False, True, False]
     assert classifier.must_ask(probabilities, unknown + 0.5).tolist() == [True, True, True]
+    classifier.threshold = 0.3
+    perhaps = np.array([[0.4, 0.3, 0.3]] * 2)
+    assert classifier.must_ask(perhaps, np.array([0.3, 0.45], np.float32)).tolist() == [False, True]
+    classifier.threshold = 0.7
     choices, _ = classifier.choose_bins(probabilities, unknown)
     assert [classifier.bins.bins[n] for n in choices if n != ASK] == ["recycling bin"] * 2
 
